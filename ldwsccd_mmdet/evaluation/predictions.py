@@ -1,0 +1,116 @@
+"""Reading the predictions that ``tools/test.py --out FILE.pkl`` writes."""
+
+from __future__ import annotations
+
+import io
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+__all__ = ['Detections', 'load_predictions']
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of one image.
+
+    Attributes:
+        bboxes: Boxes ``x1, y1, x2, y2``, shape ``(n, 4)``, in pixels of the image file.
+        scores: Scores in [0, 1], shape ``(n,)``.
+        labels: Class indices, from 0, shape ``(n,)``; index ``i`` is the ``i``-th category of the
+            annotation file.
+    """
+
+    bboxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def above(self, score_thr: float) -> Detections:
+        """Return the detections whose score is at least ``score_thr``."""
+        keep = self.scores >= score_thr
+        return Detections(self.bboxes[keep], self.scores[keep], self.labels[keep])
+
+
+def _load_storage(data: bytes) -> Any:
+    """Rebuild a tensor's storage without running what a crafted file might name."""
+    return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
+
+
+class _PredictionUnpickler(pickle.Unpickler):
+    """An unpickler that knows tensors, arrays and plain containers, and nothing else."""
+
+    _replaced: dict[tuple[str, str], Callable[..., Any]] = {
+        ('torch.storage', '_load_from_bytes'): _load_storage,
+    }
+    _allowed = {
+        ('collections', 'OrderedDict'),
+        ('torch._utils', '_rebuild_tensor_v2'),
+        ('torch', 'Size'),
+        ('torch', 'device'),
+        ('numpy', 'ndarray'),
+        ('numpy', 'dtype'),
+        ('numpy.core.multiarray', '_reconstruct'),
+        ('numpy.core.multiarray', 'scalar'),
+        ('numpy._core.multiarray', '_reconstruct'),
+        ('numpy._core.multiarray', 'scalar'),
+        ('numpy._core.numeric', '_frombuffer'),
+        ('_codecs', 'encode'),
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in self._replaced:
+            return self._replaced[module, name]
+        if (module, name) in self._allowed:
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f'{module}.{name} is not allowed in a file of predictions')
+
+
+def load_predictions(path: str | Path) -> dict[int, Detections]:
+    """Read a file written by ``tools/test.py --out``.
+
+    Only tensors, arrays and plain containers are rebuilt, so that a file from elsewhere cannot
+    run code.
+
+    Args:
+        path: The ``.pkl`` file.
+
+    Returns:
+        The detections of each image, by the image id of the annotation file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file holds something else than mmdet's predictions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'no predictions at {path}; write them with tools/test.py CONFIG CHECKPOINT --out {path}'
+        )
+    try:
+        with path.open('rb') as file:
+            samples = _PredictionUnpickler(file).load()
+        predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in samples}
+    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'{path} does not hold predictions of an mmdet detector '
+            f'(expected a list of samples with img_id and pred_instances): {error!r}; '
+            'write it again with tools/test.py --out'
+        ) from error
+    return predictions
+
+
+def _detections(instances: Any) -> Detections:
+    """Turn ``pred_instances`` into arrays."""
+    return Detections(
+        np.asarray(instances['bboxes'], dtype=np.float64).reshape(-1, 4),
+        np.asarray(instances['scores'], dtype=np.float64).reshape(-1),
+        np.asarray(instances['labels'], dtype=np.int64).reshape(-1),
+    )

@@ -1,0 +1,84 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import InstanceData
+
+from ldwsccd_mmdet.evaluation import load_predictions
+
+
+def dumped(path):
+    """Write a file the way ``tools/test.py --out`` does."""
+    from mmdet.evaluation import DumpDetResults
+    from mmdet.structures import DetDataSample
+
+    samples = []
+    for image_id, count in ((11, 2), (12, 0)):
+        instances = InstanceData(
+            bboxes=torch.arange(4.0 * count).reshape(count, 4),
+            scores=torch.linspace(0.9, 0.1, count),
+            labels=torch.arange(count),
+        )
+        metainfo = dict(img_id=image_id, img_path='a.png', ori_shape=(20, 30))
+        metainfo['scale_factor'] = np.array([1.0, 2.0])
+        sample = DetDataSample(metainfo=metainfo, pred_instances=instances)
+        samples.append(sample.to_dict())
+    metric = DumpDetResults(str(path))
+    metric.process({}, samples)
+    metric.compute_metrics(metric.results)
+
+
+def test_reads_what_mmdet_dumps(tmp_path):
+    dumped(tmp_path / 'x.pkl')
+    predictions = load_predictions(tmp_path / 'x.pkl')
+    assert list(predictions) == [11, 12]
+    np.testing.assert_array_equal(predictions[11].bboxes, [[0, 1, 2, 3], [4, 5, 6, 7]])
+    np.testing.assert_allclose(predictions[11].scores, [0.9, 0.1], rtol=1e-6)
+    assert predictions[11].labels.tolist() == [0, 1]
+    assert predictions[12].bboxes.shape == (0, 4)
+    assert len(predictions[11].above(0.5)) == 1
+
+
+class Crafted:
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.target),)
+
+
+def test_crafted_file_runs_nothing(tmp_path):
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(pickle.dumps([Crafted(tmp_path / 'made')]))
+    with pytest.raises(ValueError, match='mkdir is not allowed'):
+        load_predictions(path)
+    assert not (tmp_path / 'made').exists()
+
+
+def test_crafted_storage_runs_nothing(tmp_path):
+    inner = pickle.dumps(Crafted(tmp_path / 'made'))
+    path = tmp_path / 'x.pkl'
+
+    class Storage:
+        def __reduce__(self):
+            return torch.storage._load_from_bytes, (inner,)
+
+    path.write_bytes(pickle.dumps([Storage()]))
+    with pytest.raises(ValueError, match='does not hold predictions'):
+        load_predictions(path)
+    assert not (tmp_path / 'made').exists()
+
+
+@pytest.mark.parametrize('content', [b'', b'not a pickle', pickle.dumps([{'a': 1}]), pickle.dumps(3)])
+def test_other_files(tmp_path, content):
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='does not hold predictions'):
+        load_predictions(path)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='tools/test.py'):
+        load_predictions(tmp_path / 'none.pkl')
