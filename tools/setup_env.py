@@ -1,7 +1,6 @@
 """Builds `.venv` at the repository root, once; `make env` calls it through `setup_env.sh`.
 
 Environment variables:
-    PYTHON: the interpreter was chosen by the user, so an existing `.venv` of another one is rebuilt.
     TORCH: torch requirement (a version, a pip requirement or a wheel file). Default: what `.venv`
         was built with, else `DEFAULT_TORCH`.
     CXX: the C++ compiler. Default: the first of c++, g++ and clang++.
@@ -376,8 +375,8 @@ def mmcv_wheel(compiler: str) -> Path:
     with_cuda = bool(torch["arch"] and torch["cuda_home"])
     if torch["arch"] and not with_cuda:
         say(
-            f"a GPU is there but no CUDA toolkit: mmcv's operators will run on the CPU only; for the "
-            f"GPU install CUDA {torch['cuda']} (nvcc), remove .venv and run make again"
+            "a GPU is there but no CUDA toolkit, so mmcv's operators will run on the CPU only; for "
+            f"the GPU install CUDA {torch['cuda']} (nvcc), remove .venv and run make again"
         )
     tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
     key = f"{tag}-torch{torch['version']}-mmcv{version}-{sys.platform}-{platform.machine()}"
