@@ -452,7 +452,7 @@ def venv_works() -> bool:
         return False
     base, prefix = done.stdout.splitlines()
     pip = VENV / "bin" / "pip"
-    moved = pip.exists() and str(VENV) not in pip.read_text(errors="replace").split("\n")[0]
+    moved = pip.exists() and str(VENV) not in pip.read_text(errors="replace")[:1000]
     return base == interpreter_id() and os.path.realpath(prefix) == str(VENV) and not moved
 
 
