@@ -1,0 +1,51 @@
+"""LD-WSCCD on CRIC: narrow SSD512 student, MobileNetV2-FPN teacher, MIL refinement (Table 4, both).
+
+tools/train.py configs/cric/ldwsccd_ssd512-narrow_cric.py --amp
+"""
+
+_base_ = [
+    '../_base_/models/ssd512_vgg11_narrow.py',
+    '../_base_/datasets/cric_detection.py',
+    '../_base_/schedules/schedule_small.py',
+    '../_base_/default_runtime.py',
+]
+
+num_classes = 6
+teacher = dict(
+    config='configs/cric/teacher_mobilenetv2-fpn_cric.py',
+    checkpoint='work_dirs/teacher_mobilenetv2-fpn_cric/epoch_40.pth',
+)
+
+model = dict(
+    bbox_head=dict(num_classes=num_classes),
+    teacher=teacher,
+    distillation=dict(
+        type='LocalDistillationLoss',
+        student_channels=(128, 256, 128, 64, 64),
+        teacher_channels=(96, 96, 96, 96, 96),
+        feature_norm='standardize',
+    ),
+    mil_head=dict(
+        type='MILRefinementHead',
+        num_classes=num_classes,
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+            out_channels=128,
+            featmap_strides=[8],
+        ),
+        num_stages=3,
+        fc_out_channels=256,
+    ),
+    train_cfg=dict(
+        proposal=dict(
+            nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=128
+        ),
+    ),
+    test_cfg=dict(
+        score_source='fused',
+        proposal=dict(
+            nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=300
+        ),
+    ),
+)

@@ -1,0 +1,23 @@
+"""Errors that a user can mend: tools print them as one line, without a traceback."""
+
+__all__ = ['CheckpointError', 'ConfigError', 'DatasetError', 'ImageFileError', 'InputError']
+
+
+class InputError(ValueError):
+    """Something given by the user is wrong; the message names it, and the remedy."""
+
+
+class ConfigError(InputError):
+    """A setting is wrong: the message names the key, what was expected, found, and the remedy."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint is missing, or may not be read."""
+
+
+class DatasetError(InputError):
+    """An annotation file, or the images it names, cannot be used."""
+
+
+class ImageFileError(DatasetError):
+    """One image file is missing, cut short or not an image."""

@@ -1,0 +1,17 @@
+"""Models of LD-WSCCD, in the rooms where mmdet keeps its own."""
+
+from .backbones import ScaledSSDVGG
+from .dense_heads import SSDStudentHead
+from .detectors import LDWSCCD, FrozenTeacher, LDWSCCDMixin
+from .losses import LocalDistillationLoss
+from .roi_heads import MILRefinementHead
+
+__all__ = [
+    'LDWSCCD',
+    'FrozenTeacher',
+    'LDWSCCDMixin',
+    'LocalDistillationLoss',
+    'MILRefinementHead',
+    'SSDStudentHead',
+    'ScaledSSDVGG',
+]

@@ -1,0 +1,148 @@
+"""VGG backbone of SSD whose width is a factor."""
+
+from typing import Dict, List, Optional, Tuple
+
+from mmcv.cnn import build_norm_layer
+from mmdet.registry import MODELS
+from mmdet.utils import OptConfigType, OptMultiConfig
+from mmengine.model import BaseModule
+from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
+from torch import Tensor, nn
+
+
+@MODELS.register_module()
+class ScaledSSDVGG(BaseModule):
+    """VGG of SSD (Simonyan & Zisserman 2015, Liu et al. 2016) with a width factor.
+
+    The layers are those of mmdet's ``SSDVGG``: five VGG stages, a 3 x 3 max pooling of stride 1, and
+    conv6 (dilated by 6) and conv7. With ``widen_factor=1.0`` and ``norm_cfg=None`` the state dict has
+    the very keys and shapes of ``SSDVGG`` (``features.N.weight``), so ImageNet VGG16 weights made for
+    it load unchanged.
+
+    Args:
+        depth: 11, 13, 16 or 19: which VGG.
+        widen_factor: Factor on every channel number, rounded to a multiple of 8. See
+            :attr:`out_channels` for what the neck must expect.
+        norm_cfg: Norm layer after each convolution, e.g. ``dict(type='BN')`` to train from scratch;
+            ``None`` (default) is the plain VGG.
+        frozen_stages: Stages 1 to this number get no gradient; 0 freezes nothing.
+        norm_eval: Keep norm layers in eval mode while training.
+        init_cfg: Initialisation; by default Kaiming for convolutions, 1 for norm layers.
+
+    Raises:
+        ValueError: If ``depth`` is not one of the four, ``widen_factor`` is not positive or
+            ``frozen_stages`` is not in [0, 5].
+    """
+
+    # convolutions per stage
+    arch_settings: Dict[int, Tuple[int, ...]] = {
+        11: (1, 1, 2, 2, 2),
+        13: (2, 2, 2, 2, 2),
+        16: (2, 2, 3, 3, 3),
+        19: (2, 2, 4, 4, 4),
+    }
+    stage_channels = (64, 128, 256, 512, 512)
+    conv7_channels = 1024
+
+    def __init__(
+        self,
+        depth: int = 16,
+        widen_factor: float = 1.0,
+        norm_cfg: OptConfigType = None,
+        frozen_stages: int = 0,
+        norm_eval: bool = False,
+        init_cfg: OptMultiConfig = None,
+    ) -> None:
+        if init_cfg is None:
+            init_cfg = [
+                dict(type='Kaiming', layer='Conv2d'),
+                dict(type='Constant', val=1, layer='_BatchNorm'),
+            ]
+        super().__init__(init_cfg=init_cfg)
+        if depth not in self.arch_settings:
+            raise ValueError(
+                f'ScaledSSDVGG: depth must be one of {sorted(self.arch_settings)}, got {depth}'
+            )
+        if widen_factor <= 0:
+            raise ValueError(f'ScaledSSDVGG: widen_factor must be > 0, got {widen_factor}')
+        if not 0 <= frozen_stages <= len(self.stage_channels):
+            raise ValueError(f'ScaledSSDVGG: frozen_stages must be in [0, 5], got {frozen_stages}')
+        self.norm_eval = norm_eval
+        self.norm_cfg = norm_cfg
+
+        layers: List[nn.Module] = []
+        channels = 3
+        stage_ends = []
+        num_stages = len(self.stage_channels)
+        for stage, num_convs in enumerate(self.arch_settings[depth]):
+            width = self._scale(self.stage_channels[stage], widen_factor)
+            for _ in range(num_convs):
+                layers += self._conv_block(channels, width, kernel_size=3, padding=1)
+                channels = width
+            if stage == 3:  # conv4's last activation, stride 8, before its pooling
+                conv4_index, conv4_channels = len(layers) - 1, channels
+            if stage < num_stages - 1:
+                layers.append(nn.MaxPool2d(kernel_size=2, stride=2, ceil_mode=True))
+            stage_ends.append(len(layers))
+        width = self._scale(self.conv7_channels, widen_factor)
+        layers.append(nn.MaxPool2d(kernel_size=3, stride=1, padding=1))
+        layers += self._conv_block(channels, width, kernel_size=3, padding=6, dilation=6)
+        layers += self._conv_block(width, width, kernel_size=1)
+        self.features = nn.Sequential(*layers)
+
+        #: Channels of the two outputs: conv4 (stride 8) and conv7 (stride 16).
+        self.out_channels = (conv4_channels, width)
+        self.out_feature_indices = (conv4_index, len(layers) - 1)
+        self._num_frozen_layers = stage_ends[frozen_stages - 1] if frozen_stages else 0
+        self._freeze_stages()
+
+    @staticmethod
+    def _scale(channels: int, widen_factor: float) -> int:
+        return max(8, int(round(channels * widen_factor / 8)) * 8)
+
+    def _conv_block(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        padding: int = 0,
+        dilation: int = 1,
+    ) -> List[nn.Module]:
+        conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
+        norm: Optional[nn.Module] = None
+        if self.norm_cfg is not None:
+            norm = build_norm_layer(dict(self.norm_cfg), out_channels)[1]
+        relu = nn.ReLU(inplace=True)
+        return [conv, relu] if norm is None else [conv, norm, relu]
+
+    def _freeze_stages(self) -> None:
+        for layer in self.features[: self._num_frozen_layers]:
+            layer.eval()
+            layer.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> 'ScaledSSDVGG':
+        """Set the mode; frozen stages, and with ``norm_eval`` all norm layers, stay in eval mode."""
+        super().train(mode)
+        self._freeze_stages()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Compute the two feature maps that SSD starts from.
+
+        Args:
+            x: Normalised images, shape (N, 3, H, W).
+
+        Returns:
+            conv4's map (N, ``out_channels[0]``, H / 8, W / 8) and conv7's map
+            (N, ``out_channels[1]``, H / 16, W / 16); odd sizes are rounded up.
+        """
+        outs = []
+        for index, layer in enumerate(self.features):
+            x = layer(x)
+            if index in self.out_feature_indices:
+                outs.append(x)
+        return tuple(outs)

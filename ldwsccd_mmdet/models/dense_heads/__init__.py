@@ -1,0 +1,5 @@
+"""Dense heads."""
+
+from .ssd_student_head import SSDStudentHead
+
+__all__ = ['SSDStudentHead']

@@ -1,0 +1,125 @@
+"""LD-WSCCD with a single-stage student."""
+
+from typing import Dict, Tuple
+
+from mmdet.models.detectors import SingleStageDetector
+from mmdet.models.utils import filter_scores_and_topk
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...errors import ConfigError
+from .ldwsccd_mixin import LDWSCCDMixin
+
+SCORE_SOURCES = ('ssd', 'mil', 'fused')
+
+
+@MODELS.register_module()
+class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
+    r"""LD-WSCCD (Yin et al., IEEE Access): an SSD student, distilled locally and refined by MIL.
+
+    .. math::
+        L = L_{ssd} + L_{dis} + L_{cls} + L_{ref} \qquad \text{(eq. 5-16)}
+
+    ``teacher`` with ``distillation``, and ``mil_head``, may each be left out: SSD, SSD + LDM,
+    SSD + MIL and LD-WSCCD (Table 4) are four configs. The weights of the student lie under
+    ``backbone.``, ``neck.`` and ``bbox_head.``, so a ``SingleStageDetector`` loads its checkpoint.
+
+    ``test_cfg.score_source`` says whose scores the student's boxes get:
+
+    - 'ssd': those of the SSD head, by mmdet's own prediction; the MIL head is not run.
+    - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes.
+    - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
+
+    Args:
+        *args: As ``SingleStageDetector``; the ``bbox_head`` of a detector with ``mil_head`` must
+            have ``propose`` and ``loss_and_propose`` as :class:`SSDStudentHead` has.
+        **kwargs: As :class:`LDWSCCDMixin` and ``SingleStageDetector``.
+
+    Raises:
+        ConfigError: If ``test_cfg.score_source`` is unknown or needs a part that is not there.
+    """
+
+    def _check_mil_head(self) -> None:
+        super()._check_mil_head()
+        if not hasattr(self.bbox_head, 'loss_and_propose'):
+            raise ConfigError(
+                'model.bbox_head: expected a head with proposals (type SSDStudentHead) because '
+                f'model.mil_head is set, found {type(self.bbox_head).__name__}'
+            )
+
+    @property
+    def num_student_classes(self) -> int:
+        """Number of foreground classes of the student."""
+        return int(self.bbox_head.num_classes)
+
+    @property
+    def score_source(self) -> str:
+        """Whose scores the boxes get: 'ssd', 'mil' or 'fused'."""
+        default = 'ssd' if self.mil_head is None else 'fused'
+        source = (self.test_cfg or {}).get('score_source', default)
+        if source not in SCORE_SOURCES:
+            raise ConfigError(
+                f'model.test_cfg.score_source: expected one of {SCORE_SOURCES}, found {source!r}'
+            )
+        if source != 'ssd' and self.mil_head is None:
+            raise ConfigError(
+                f'model.test_cfg.score_source: {source!r} needs model.mil_head, found none; set '
+                "score_source='ssd'"
+            )
+        return source
+
+    def student_loss(
+        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> Dict[str, Tensor]:
+        """Losses of the SSD head, eq. 5-7."""
+        return self.bbox_head.loss(feats, batch_data_samples)
+
+    def loss_and_propose(
+        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> Tuple[Dict[str, Tensor], InstanceList]:
+        """Losses of the SSD head, eq. 5-7, and its best boxes, of one forward pass."""
+        return self.bbox_head.loss_and_propose(
+            feats, batch_data_samples, self.train_cfg['proposal']
+        )
+
+    def predict(
+        self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
+    ) -> SampleList:
+        """Detect.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            batch_data_samples: Samples with the images' meta information.
+            rescale: Give boxes in pixels of the original image rather than of the batch tensor.
+
+        Returns:
+            The samples with ``pred_instances``: ``bboxes`` (n, 4), ``scores`` (n,) falling, and
+            ``labels`` (n,).
+        """
+        source = self.score_source
+        if source == 'ssd':
+            return super().predict(batch_inputs, batch_data_samples, rescale=rescale)
+        feats = self.extract_feat(batch_inputs)
+        metas = [sample.metainfo for sample in batch_data_samples]
+        regions = self.bbox_head.propose(
+            *self.bbox_head(feats), batch_img_metas=metas, cfg=self.test_cfg['proposal']
+        )
+        mil_probs = self.mil_head.predict(feats, [region.bboxes for region in regions])
+        results = []
+        for region, probs, meta in zip(regions, mil_probs, metas):
+            if source == 'fused':
+                probs = (region.class_probs * probs).sqrt()
+            results.append(self._select(region.bboxes, probs[:, :-1], meta, rescale))
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    def _select(self, bboxes: Tensor, scores: Tensor, meta: dict, rescale: bool) -> InstanceData:
+        """Threshold, NMS and top k of one image, as the SSD head does with its own scores."""
+        cfg = self.test_cfg
+        scores, labels, keep, _ = filter_scores_and_topk(scores, cfg['score_thr'], cfg['nms_pre'])
+        results = InstanceData(bboxes=bboxes[keep], scores=scores, labels=labels)
+        return self.bbox_head._bbox_post_process(
+            results=results, cfg=cfg, rescale=rescale, img_meta=meta
+        )

@@ -1,0 +1,197 @@
+"""LD-WSCCD as a mixin over mmdet's detectors."""
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import SampleList
+from mmdet.utils import InstanceList, OptConfigType
+from torch import Tensor
+
+from ...errors import ConfigError
+from .frozen_teacher import FrozenTeacher
+
+
+class LDWSCCDMixin:
+    r"""Adds local distillation and MIL refinement to a detector.
+
+    .. math::
+        L = L_{student} + L_{dis} + L_{cls} + L_{ref}
+
+    Put it before a detector of mmdet: ``class LDWSCCD(LDWSCCDMixin, SingleStageDetector)``. The
+    student's features are computed once an image and shared by its head, the distillation and the
+    MIL head. The detector says how its loss and its proposals come about in
+    :meth:`loss_and_propose`.
+
+    The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing and
+    inference need neither its config nor its checkpoint.
+
+    Args:
+        *args: As the detector.
+        teacher: ``dict(config=..., checkpoint=...)``, see :class:`FrozenTeacher`; or None.
+        distillation: Config of :class:`LocalDistillationLoss`, applied to the first levels of
+            student and teacher, as many as it has channels; or None. Needs ``teacher``.
+        mil_head: Config of :class:`MILRefinementHead`, or None. Needs ``train_cfg.proposal``.
+        **kwargs: As the detector.
+
+    Raises:
+        ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, or if the
+            MIL head lacks its proposals or has another number of classes than the detector.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        teacher: OptConfigType = None,
+        distillation: OptConfigType = None,
+        mil_head: OptConfigType = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        if (teacher is None) != (distillation is None):
+            given, missing = ('teacher', 'distillation')[:: 1 if distillation is None else -1]
+            raise ConfigError(
+                f'model.{missing}: expected a dict because model.{given} is set, found None; set '
+                f'both, or set model.{given}=None'
+            )
+        if teacher is not None and set(teacher) != {'config', 'checkpoint'}:
+            raise ConfigError(
+                'model.teacher: expected dict(config=..., checkpoint=...), found the keys '
+                f'{sorted(teacher)}'
+            )
+        self._teacher_cfg = teacher
+        self._teacher: Optional[FrozenTeacher] = None
+        self.distillation = MODELS.build(distillation) if distillation is not None else None
+        self.mil_head = MODELS.build(mil_head) if mil_head is not None else None
+        if self.mil_head is not None:
+            self._check_mil_head()
+
+    def _check_mil_head(self) -> None:
+        if self.train_cfg is not None and 'proposal' not in self.train_cfg:
+            raise ConfigError(
+                'model.train_cfg.proposal: expected dict(nms_pre=..., nms=..., max_per_img=...) '
+                'because model.mil_head is set, found none'
+            )
+        if self.num_student_classes != self.mil_head.num_classes:
+            raise ConfigError(
+                f'model.mil_head.num_classes: expected {self.num_student_classes} as the student, '
+                f'found {self.mil_head.num_classes}'
+            )
+
+    @property
+    def num_student_classes(self) -> int:
+        """Number of foreground classes of the student."""
+        raise NotImplementedError
+
+    def loss_and_propose(
+        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> Tuple[Dict[str, Tensor], InstanceList]:
+        """Losses of the student, and its proposals (``bboxes`` in pixels of the batch tensor)."""
+        raise NotImplementedError
+
+    def student_loss(
+        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> Dict[str, Tensor]:
+        """Losses of the plain student."""
+        raise NotImplementedError
+
+    @property
+    def teacher(self) -> Optional[FrozenTeacher]:
+        """The teacher, built on first use; None when the config names none."""
+        if self._teacher is None and self._teacher_cfg is not None:
+            teacher = FrozenTeacher(
+                self._teacher_cfg['config'],
+                self._teacher_cfg['checkpoint'],
+                self.data_preprocessor,
+            )
+            teacher.model.to(next(self.parameters()).device)
+            self._teacher = teacher
+        return self._teacher
+
+    def init_weights(self) -> None:
+        """Initialise the student; build the teacher, so that its errors come before training."""
+        _ = self.teacher
+        super().init_weights()  # type: ignore[misc]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> Any:
+        """Let the teacher follow ``.to``, ``.cuda`` and ``.half``."""
+        if self._teacher is not None:
+            self._teacher.apply(fn)
+        return super()._apply(fn, *args, **kwargs)  # type: ignore[misc]
+
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Dict[str, Tensor]:
+        """Compute all losses of a batch.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            batch_data_samples: Samples with ``gt_instances`` in pixels of the batch tensor.
+
+        Returns:
+            The student's losses, and those of the parts that are there: ``loss_distill_*``,
+            ``loss_mil``, ``loss_refine_*``.
+
+        Raises:
+            FloatingPointError: If a loss is not finite; it names each such loss.
+        """
+        feats = self.extract_feat(batch_inputs)
+        if self.mil_head is None:
+            losses = dict(self.student_loss(feats, batch_data_samples))
+        else:
+            losses, proposals = self.loss_and_propose(feats, batch_data_samples)
+            losses = dict(losses)
+            losses.update(
+                self.mil_head.loss(
+                    feats,
+                    [proposal.bboxes for proposal in proposals],
+                    self._image_labels(batch_data_samples, feats[0]),
+                )
+            )
+        teacher = self.teacher
+        if teacher is not None:
+            levels = len(self.distillation.student_channels)
+            losses.update(
+                self.distillation(
+                    feats[:levels],
+                    teacher.extract_feat(batch_inputs)[:levels],
+                    [sample.gt_instances.bboxes for sample in batch_data_samples],
+                    tuple(batch_inputs.shape[-2:]),
+                )
+            )
+        _check_finite(losses)
+        return losses
+
+    def _image_labels(self, batch_data_samples: SampleList, like: Tensor) -> Tensor:
+        """Classes (N, C) of each image, from the labels of its boxes."""
+        labels = [sample.gt_instances.labels for sample in batch_data_samples]
+        image = torch.arange(len(labels), device=like.device).repeat_interleave(
+            torch.tensor([len(label) for label in labels], device=like.device)
+        )
+        classes = torch.zeros(
+            len(labels), self.num_student_classes, dtype=torch.float32, device=like.device
+        )
+        classes[image, torch.cat(labels)] = 1
+        return classes
+
+
+def _check_finite(losses: Dict[str, Any]) -> None:
+    """Raise if a loss is NaN or infinite, with one transfer from the device for all of them."""
+    names: List[str] = []
+    values: List[Tensor] = []
+    for name, value in losses.items():
+        if 'loss' not in name:
+            continue
+        parts = value if isinstance(value, (list, tuple)) else [value]
+        names += [name] * len(parts)
+        values += [part.detach().float().sum() for part in parts]
+    if not values:
+        return
+    stacked = torch.stack(values)
+    if not torch.isfinite(stacked).all():
+        bad = sorted(
+            {f'{name} = {value}' for name, value in zip(names, stacked.tolist())
+             if not abs(value) < float('inf')}
+        )
+        raise FloatingPointError(
+            f'non-finite loss: {", ".join(bad)}; look at the images and boxes of this batch, lower '
+            'optim_wrapper.optimizer.lr, or set optim_wrapper.clip_grad'
+        )

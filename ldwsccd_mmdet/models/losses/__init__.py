@@ -1,0 +1,32 @@
+"""Losses of LD-WSCCD: one file per equation or family of equations.
+
+======== =============================== ==============================
+equation function or class               file
+======== =============================== ==============================
+9        ``foreground_mask``             ``foreground_mask.py``
+10       ``spatial_attention``           ``attention.py``
+11       ``channel_attention``           ``attention.py``
+12-14    ``LocalDistillationLoss``       ``local_distillation_loss.py``
+15       ``mil_scores``                  ``mil_loss.py``
+15       ``image_level_loss``            ``mil_loss.py``
+16       ``refinement_targets``          ``refinement_loss.py``
+16       ``refinement_loss``             ``refinement_loss.py``
+======== =============================== ==============================
+"""
+
+from .attention import channel_attention, spatial_attention
+from .foreground_mask import foreground_mask
+from .local_distillation_loss import LocalDistillationLoss
+from .mil_loss import image_level_loss, mil_scores
+from .refinement_loss import refinement_loss, refinement_targets
+
+__all__ = [
+    'LocalDistillationLoss',
+    'channel_attention',
+    'foreground_mask',
+    'image_level_loss',
+    'mil_scores',
+    'refinement_loss',
+    'refinement_targets',
+    'spatial_attention',
+]

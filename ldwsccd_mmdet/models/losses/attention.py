@@ -1,0 +1,70 @@
+"""Attention of a feature map: where it is active, and in which channels."""
+
+import torch
+from torch import Tensor
+
+
+def _check(feat: Tensor, temperature: float, name: str) -> None:
+    if feat.dim() != 4:
+        raise ValueError(
+            f'{name}: feat must have shape (N, C, H, W), got {tuple(feat.shape)}; '
+            'add the batch dimension with feat[None]'
+        )
+    if not temperature > 0:
+        raise ValueError(f'{name}: temperature must be > 0, got {temperature}')
+
+
+def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
+    r"""Spatial attention :math:`A^S`, eq. 10.
+
+    .. math::
+        G^S(F) = \frac{1}{C} \sum_c |F_c|, \qquad
+        A^S(F) = H W \cdot \mathrm{softmax}_{H W}\big(G^S(F) / T\big)
+
+    Computed in float32 (float64 stays float64) whatever the autocast.
+
+    Args:
+        feat: Feature map :math:`F`, shape (N, C, H, W).
+        temperature: :math:`T` > 0; the smaller, the sharper.
+
+    Returns:
+        Attention of shape (N, H, W); its mean over H x W is 1, its range [0, HW].
+
+    Raises:
+        ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+    """
+    _check(feat, temperature, 'spatial_attention')
+    height, width = feat.shape[-2:]
+    with torch.autocast(device_type=feat.device.type, enabled=False):
+        energy = _at_least_float32(feat).abs().mean(dim=1).flatten(1)
+        attention = (energy / temperature).softmax(dim=1) * (height * width)
+    return attention.view(-1, height, width)
+
+
+def channel_attention(feat: Tensor, temperature: float) -> Tensor:
+    r"""Channel attention :math:`A^C`, eq. 11.
+
+    .. math::
+        G^C(F) = \frac{1}{H W} \sum_{i, j} |F_{i j}|, \qquad
+        A^C(F) = C \cdot \mathrm{softmax}_C\big(G^C(F) / T\big)
+
+    Computed in float32 (float64 stays float64) whatever the autocast.
+
+    Args:
+        feat: Feature map :math:`F`, shape (N, C, H, W).
+        temperature: :math:`T` > 0; the smaller, the sharper.
+
+    Returns:
+        Attention of shape (N, C); its mean over C is 1, its range [0, C].
+
+    Raises:
+        ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+    """
+    _check(feat, temperature, 'channel_attention')
+    with torch.autocast(device_type=feat.device.type, enabled=False):
+        energy = _at_least_float32(feat).abs().mean(dim=(2, 3))
+        return (energy / temperature).softmax(dim=1) * feat.shape[1]
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()

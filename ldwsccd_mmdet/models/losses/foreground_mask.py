@@ -1,0 +1,93 @@
+"""Which cells of a feature map lie on an object."""
+
+from typing import Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+
+def cells_in_boxes(
+    bboxes: Tensor, feat_size: Tuple[int, int], input_size: Tuple[int, int]
+) -> Tuple[Tensor, Tensor]:
+    """Rows and columns of a feature map that each box claims, eq. 9.
+
+    A box claims the cells whose centre lies in it, edges included. A box that holds no cell centre
+    claims the cell that holds the box's own centre, clamped to the map.
+
+    Args:
+        bboxes: (n, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
+        feat_size: (H, W) of the map, in cells.
+        input_size: (H_in, W_in) of the padded batch tensor, in pixels.
+
+    Returns:
+        Two boolean tensors, rows (n, H) and columns (n, W). A box claims their outer product.
+    """
+    dtype = torch.float64 if bboxes.dtype == torch.float64 else torch.float32
+    boxes = bboxes.to(dtype)
+    inside, centre = [], []
+    for cells, pixels, first in ((feat_size[0], input_size[0], 1), (feat_size[1], input_size[1], 0)):
+        index = torch.arange(cells, device=boxes.device)
+        # multiply before dividing: exact for the power-of-two strides of SSD
+        cell_centre = (index.to(dtype) + 0.5) * pixels / cells
+        low, high = boxes[:, first, None], boxes[:, first + 2, None]
+        inside.append((cell_centre >= low) & (cell_centre <= high))
+        middle = ((low + high) * 0.5 * cells / pixels).floor().clamp(0, cells - 1)
+        centre.append(index == middle)
+    holds_none = ~(inside[0].any(1) & inside[1].any(1))[:, None]
+    rows = torch.where(holds_none, centre[0], inside[0])
+    columns = torch.where(holds_none, centre[1], inside[1])
+    return rows, columns
+
+
+def foreground_mask(
+    bboxes: Sequence[Tensor], feat_size: Tuple[int, int], input_size: Tuple[int, int]
+) -> Tensor:
+    r"""Foreground mask :math:`M` of a batch, eq. 9.
+
+    .. math::
+        M_{i j} = 1 \text{ if the centre of cell } (i, j) \text{ lies in a box, else } 0
+
+    Edges belong to the box. Mended against the print: a box that holds no cell centre (smaller than
+    a cell, or outside the map) takes the cell that holds the box's centre, clamped to the map, so no
+    object is without foreground at any level. Boxes are scaled by the padded input size, not by the
+    image's own shape.
+
+    Args:
+        bboxes: Per image a tensor (n_i, 4) of x1, y1, x2, y2 in pixels of the padded batch tensor;
+            n_i may be 0.
+        feat_size: (H, W) of the feature map.
+        input_size: (H_in, W_in) of the padded batch tensor.
+
+    Returns:
+        Mask (N, H, W) of 0 and 1, float32 (float64 when the boxes are), on the boxes' device.
+
+    Raises:
+        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+    """
+    boxes, image = concatenate_boxes(bboxes)
+    rows, columns = cells_in_boxes(boxes, feat_size, input_size)
+    dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    # one matrix product per image counts the boxes over each cell: (N, H, n) x (n, W)
+    of_image = (image == torch.arange(len(bboxes), device=boxes.device)[:, None]).to(dtype)
+    per_image_rows = of_image[:, None, :] * rows.t().to(dtype)[None]
+    return (per_image_rows @ columns.to(dtype) > 0).to(dtype)
+
+
+def concatenate_boxes(bboxes: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    """Boxes of a batch as one tensor (n, 4) and the image index (n,) of each.
+
+    Raises:
+        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+    """
+    if len(bboxes) == 0:
+        raise ValueError('bboxes: expected one tensor (n_i, 4) per image, got none')
+    for index, boxes in enumerate(bboxes):
+        if boxes.dim() != 2 or boxes.shape[1] != 4:
+            raise ValueError(
+                f'bboxes[{index}]: expected shape (n, 4) of x1, y1, x2, y2, got '
+                f'{tuple(boxes.shape)}; an image without boxes needs new_zeros((0, 4))'
+            )
+    flat = torch.cat(list(bboxes))
+    counts = torch.tensor([len(boxes) for boxes in bboxes], device=flat.device)
+    image = torch.repeat_interleave(torch.arange(len(bboxes), device=flat.device), counts)
+    return flat, image

@@ -1,0 +1,92 @@
+"""Multiple-instance learning: which regions make an image show a class."""
+
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+EPS = 1e-6
+
+
+def mil_scores(
+    cls_logits: Tensor, det_logits: Tensor, valid: Optional[Tensor] = None
+) -> Tuple[Tensor, Tensor]:
+    r"""Scores of regions and of their image, eq. 15 (the two streams of WSDDN).
+
+    .. math::
+        x_{r c} = \mathrm{softmax}_c(x^{cls})_{r c} \cdot \mathrm{softmax}_r(x^{det})_{r c},
+        \qquad \mu_c = \sum_r x_{r c}
+
+    The second softmax runs over the regions of ONE image. Leading dimensions are images: a batch is
+    padded to the largest number of regions and ``valid`` tells the padding apart. float32 whatever
+    the autocast (float64 stays float64).
+
+    Args:
+        cls_logits: Classification stream, shape (..., R, C).
+        det_logits: Detection stream, shape (..., R, C).
+        valid: Boolean (..., R), false for padding; all true by default.
+
+    Returns:
+        Region scores (..., R, C), 0 for padding, and image scores (..., C), both in [0, 1].
+
+    Raises:
+        ValueError: If the two streams differ in shape.
+    """
+    if cls_logits.shape != det_logits.shape:
+        raise ValueError(
+            'mil_scores: cls_logits and det_logits must have one shape (..., R, C), got '
+            f'{tuple(cls_logits.shape)} and {tuple(det_logits.shape)}'
+        )
+    with torch.autocast(device_type=cls_logits.device.type, enabled=False):
+        if cls_logits.dtype != torch.float64:
+            cls_logits, det_logits = cls_logits.float(), det_logits.float()
+        if valid is not None:
+            # the lowest finite number, not -inf: an image without regions must not become NaN
+            lowest = torch.finfo(det_logits.dtype).min
+            det_logits = det_logits.masked_fill(~valid[..., None], lowest)
+        region = cls_logits.softmax(dim=-1) * det_logits.softmax(dim=-2)
+        if valid is not None:
+            region = region * valid[..., None]
+        return region, region.sum(dim=-2)
+
+
+def image_level_loss(
+    image_scores: Tensor, image_labels: Tensor, reduction: str = 'mean'
+) -> Tensor:
+    r"""Binary cross-entropy of the image's classes, eq. 15.
+
+    .. math::
+        L_{cls} = -\sum_c \big[ y_c \log \mu_c + (1 - y_c) \log(1 - \mu_c) \big]
+
+    Mended against the print, whose second term :math:`(1 - y) (1 - \log \mu)` has no minimum.
+    :math:`\mu` is clamped to [1e-6, 1 - 1e-6]; float32 whatever the autocast.
+
+    Args:
+        image_scores: :math:`\mu`, shape (..., C), in [0, 1].
+        image_labels: :math:`y`, shape (..., C), 1 where the class occurs in the image, else 0.
+        reduction: 'mean' or 'sum' over classes (and over leading dimensions), or 'none'.
+
+    Returns:
+        A scalar; for 'none' the loss of each class, shape (..., C).
+
+    Raises:
+        ValueError: If the shapes differ or ``reduction`` is unknown.
+    """
+    if image_scores.shape != image_labels.shape:
+        raise ValueError(
+            'image_level_loss: image_scores and image_labels must have one shape (..., C), got '
+            f'{tuple(image_scores.shape)} and {tuple(image_labels.shape)}'
+        )
+    if reduction not in ('mean', 'sum', 'none'):
+        raise ValueError(
+            f"image_level_loss: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
+        )
+    with torch.autocast(device_type=image_scores.device.type, enabled=False):
+        if image_scores.dtype != torch.float64:
+            image_scores = image_scores.float()
+        mu = image_scores.clamp(EPS, 1 - EPS)
+        y = image_labels.to(mu)
+        loss = -(y * mu.log() + (1 - y) * (1 - mu).log())
+    if reduction == 'mean':
+        return loss.mean()
+    return loss.sum() if reduction == 'sum' else loss
