@@ -1,0 +1,27 @@
+"""What `tools/train.py` and `tools/test.py` are made of."""
+
+from .config import (
+    check_classes,
+    enable_amp,
+    enable_auto_scale_lr,
+    enable_tta,
+    enable_visualization,
+    load_config,
+    set_work_dir,
+)
+from .tool import add_common_arguments, build_runner, find_checkpoint, find_resume, run_tool
+
+__all__ = [
+    'add_common_arguments',
+    'build_runner',
+    'check_classes',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'enable_tta',
+    'enable_visualization',
+    'find_checkpoint',
+    'find_resume',
+    'load_config',
+    'run_tool',
+    'set_work_dir',
+]

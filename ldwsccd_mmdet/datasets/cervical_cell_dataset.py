@@ -1,0 +1,324 @@
+"""Cervical cells in COCO format, with the faults of real annotation files said aloud."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mmdet.datasets import CocoDataset
+from mmdet.datasets.api_wrappers import COCO
+from mmdet.registry import DATASETS
+from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.logging import print_log
+
+from ..errors import DatasetError
+from ..visualization.palette import class_palette
+
+__all__ = ['FULL_NAMES', 'CervicalCellDataset']
+
+#: What the short class names of the Comparison Detector data and of CRIC stand for.
+FULL_NAMES = {
+    'ascus': 'atypical squamous cells of undetermined significance (ASC-US)',
+    'asch': 'atypical squamous cells, cannot exclude HSIL (ASC-H)',
+    'lsil': 'low-grade squamous intraepithelial lesion (LSIL)',
+    'hsil': 'high-grade squamous intraepithelial lesion (HSIL)',
+    'scc': 'squamous cell carcinoma (SCC)',
+    'agc': 'atypical glandular cells (AGC)',
+    'trichomonas': 'Trichomonas vaginalis',
+    'candida': 'Candida',
+    'flora': 'shift in vaginal flora (bacterial vaginosis)',
+    'herps': 'herpes simplex virus',
+    'actinomyces': 'Actinomyces',
+    'nilm': 'negative for intraepithelial lesion or malignancy (NILM)',
+}
+
+_CLASSES = tuple(name for name in FULL_NAMES if name != 'nilm')
+_COLORS = [tuple(int(c) for c in color) for color in class_palette(len(_CLASSES))]
+# 'nilm', normal cells: the one colour that none of the eleven classes has
+_COLOR_OF = {**dict(zip(_CLASSES, _COLORS, strict=True)), 'nilm': (187, 187, 187)}
+
+_LISTED = 10  # how many ids or file names a message lists
+
+
+class _CheckedCOCO(COCO):
+    """pycocotools' index of an annotation file, which says what is wrong with the file.
+
+    Args:
+        annotation_file: Path on a local disk.
+        source: The file as the config gives it, for messages; the former may be a local copy.
+    """
+
+    def __init__(self, annotation_file: str, source: str) -> None:
+        self.source = source
+        try:
+            content = json.loads(Path(annotation_file).read_bytes())
+        except OSError as error:
+            raise DatasetError(
+                f"annotation file '{source}' cannot be read ({error.strerror or error}): check "
+                'data_root and ann_file in the config'
+            ) from error
+        except ValueError as error:  # JSONDecodeError, UnicodeDecodeError
+            raise DatasetError(
+                f"annotation file '{source}' is not JSON ({error}): it must be a COCO file; copy "
+                'it again, or convert it'
+            ) from error
+        self._check_records(content, source)
+        super().__init__()
+        self.dataset = content
+        self.createIndex()
+        lost = [str(a['id']) for a in content['annotations'] if a['image_id'] not in self.imgs]
+        if lost:
+            _warn(f"'{source}': {len(lost)} boxes belong to no image of the file ({_first(lost)})")
+        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
+
+    @staticmethod
+    def _check_records(content: Any, source: str) -> None:
+        """Check that each record has the keys that COCO's format asks for."""
+        required = {
+            'images': ('id', 'file_name', 'width', 'height'),
+            'annotations': ('id', 'image_id', 'category_id', 'bbox'),
+            'categories': ('id', 'name'),
+        }
+        for section, keys in required.items():
+            records = content.get(section) if isinstance(content, dict) else None
+            if not isinstance(records, list):
+                raise DatasetError(
+                    f"annotation file '{source}' has no list '{section}': a COCO file has "
+                    f'{", ".join(required)}'
+                )
+            for index, record in enumerate(records):
+                missing = [key for key in keys if key not in record]
+                if missing:
+                    raise DatasetError(
+                        f"annotation file '{source}': {section}[{index}] lacks "
+                        f'{", ".join(missing)}; each record needs {", ".join(keys)}'
+                    )
+            sizes = [record.get('width', 1) for record in records]
+            sizes += [record.get('height', 1) for record in records]
+            if not all(isinstance(size, (int, float)) and size > 0 for size in sizes):
+                raise DatasetError(
+                    f"annotation file '{source}': {section} has a width or height that is not a "
+                    'number above 0; give each image its size in pixels'
+                )
+            counts = Counter(record['id'] for record in records)
+            twice = [str(key) for key, count in counts.items() if count > 1]
+            if twice:
+                raise DatasetError(
+                    f"annotation file '{source}': {len(twice)} ids occur twice in {section} "
+                    f'({_first(twice)}): give each record its own id'
+                )
+
+    def get_cat_ids(
+        self, cat_names: Sequence[str] = (), sup_names: Sequence = (), cat_ids: Sequence = ()
+    ) -> list[int]:
+        """Return the ids of the classes, in the order of the file; each class must be in it."""
+        found = super().get_cat_ids(list(cat_names), list(sup_names), list(cat_ids))
+        if not cat_names:
+            return found
+        names = [category['name'] for category in self.dataset['categories']]
+        in_file = [category['name'] for category in self.load_cats(found)]
+        missing = [name for name in cat_names if name not in names]
+        if missing:
+            raise DatasetError(
+                f'classes {", ".join(missing)} are not in the annotation file: asked for '
+                f"({', '.join(cat_names)}), but '{self.source}' has ({', '.join(names)}); set "
+                'metainfo=dict(classes=(...)) to names of the file, spelt as there'
+            )
+        if in_file != list(cat_names):
+            # mmdet numbers labels in the order of the file, in its data set and in its metric
+            raise DatasetError(
+                f"classes stand in another order in '{self.source}': asked for "
+                f'({", ".join(cat_names)}), there ({", ".join(in_file)}), and mmdet numbers them '
+                'in the order of the file; set metainfo=dict(classes=(...)) to that order'
+            )
+        return found
+
+
+@DATASETS.register_module()
+class CervicalCellDataset(CocoDataset):
+    """Cervical cells in COCO format; by default the paper's eleven classes.
+
+    Takes what :class:`mmdet.datasets.CocoDataset` takes. ``metainfo=dict(classes=(...))`` chooses
+    other classes, or some of the file's; known ones keep their colour.
+
+    A file that can't be used raises one :class:`~ldwsccd_mmdet.errors.DatasetError`: it is missing
+    or not COCO JSON, has not the classes asked for (mmdet itself goes on, to a silent mAP of 0),
+    lists them in another order, or names images that are not there. What can be left out is left
+    out, with one warning a file that counts it: boxes of no area or less than 1 px wide or high, of
+    negative size, with numbers that aren't finite, wholly outside their image, and those of classes
+    not asked for. A box partly outside stays as it is, as in mmdet: the transforms clip it
+    (``Resize``, ``RandomCrop``). An image without boxes stays in training if
+    ``filter_cfg=dict(filter_empty_gt=False)``.
+
+    An image's record may hold a label of the whole image, without boxes: ``image_labels``, a list
+    of class names, or ``image_label``, one name (in CRIC, only the worst class in the image). It
+    becomes ``image_labels``, a tuple of class indices, which
+    ``PackDetInputs(meta_keys=(..., 'image_labels'))`` hands to the model. Names that are not among
+    the classes are left out; a record without either key has none of it.
+
+    Args:
+        *args: See :class:`mmdet.datasets.CocoDataset`.
+        check_images: Whether to look, once, if every image file is there. Only files on a local
+            disk are looked for. Default: True.
+        **kwargs: See :class:`mmdet.datasets.CocoDataset`.
+
+    Raises:
+        DatasetError: See above; the message names the file, what was found and the remedy.
+    """
+
+    METAINFO = {'classes': _CLASSES, 'palette': _COLORS}
+    FULL_NAMES = FULL_NAMES
+
+    def __init__(self, *args: Any, check_images: bool = True, **kwargs: Any) -> None:
+        self.check_images = check_images
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def _load_metainfo(cls, metainfo: Mapping | None = None) -> dict:
+        """Merge ``metainfo`` into the defaults, check the classes and colour them."""
+        merged = super()._load_metainfo(metainfo)
+        classes = merged.get('classes')
+        if not classes or isinstance(classes, str) or len(set(classes)) != len(classes):
+            raise DatasetError(
+                f'metainfo.classes is {classes!r}: expected class names, each once, as in '
+                "metainfo=dict(classes=('lsil', 'hsil')); one class needs its comma, ('lsil',)"
+            )
+        if metainfo and 'classes' in metainfo and 'palette' not in metainfo:
+            spare = [_COLOR_OF[name] for name in _COLOR_OF if name not in classes]
+            merged['palette'] = [
+                _COLOR_OF[name] if name in _COLOR_OF
+                else (spare.pop(0) if spare else _COLORS[index % len(_COLORS)])
+                for index, name in enumerate(classes)
+            ]  # fmt: skip
+        merged['classes'] = tuple(classes)
+        return merged
+
+    def load_data_list(self) -> list[dict]:
+        """Load the annotation file; warn of what was left out."""
+        if self._is_local(self.ann_file) and not Path(self.ann_file).is_file():
+            raise DatasetError(
+                f"annotation file '{self.ann_file}' does not exist: check data_root and ann_file "
+                'in the config'
+            )
+        self._dropped: dict[str, list[str]] = defaultdict(list)
+        self._other_classes: Counter[str] = Counter()
+        self._other_labels: Counter[str] = Counter()
+        self._class_index = {name: i for i, name in enumerate(self.metainfo['classes'])}
+        self.COCOAPI = partial(_CheckedCOCO, source=self.ann_file)
+        data_list = super().load_data_list()
+        self._warn_of_omissions()
+        return data_list
+
+    def parse_data_info(self, raw_data_info: dict) -> dict:
+        """Convert one image's record and annotations; leave out boxes that can't be."""
+        image = raw_data_info['raw_img_info']
+        annotations = []
+        for annotation in raw_data_info['raw_ann_info']:
+            fault = _box_fault(annotation, image['width'], image['height'])
+            if fault is not None:
+                self._dropped[fault].append(str(annotation['id']))
+            elif annotation['category_id'] not in self.cat2label:
+                category = self.coco.cats.get(annotation['category_id'])
+                name = f'category_id {annotation["category_id"]}, which the file does not name'
+                self._other_classes[category['name'] if category else name] += 1
+            else:
+                if 'area' not in annotation:
+                    width, height = annotation['bbox'][2:]
+                    annotation = {**annotation, 'area': width * height}
+                annotations.append(annotation)
+        data_info = super().parse_data_info(
+            {'raw_img_info': image, 'raw_ann_info': annotations}
+        )
+        labels = self._image_labels(image)
+        if labels is not None:
+            data_info['image_labels'] = labels
+        return data_info
+
+    def _image_labels(self, image: Mapping) -> tuple[int, ...] | None:
+        """Read an image's own labels as class indices; None if it has none."""
+        names = image.get('image_labels', image.get('image_label'))
+        if names is None:
+            return None
+        names = [names] if isinstance(names, str) else list(names)
+        self._other_labels.update(name for name in names if name not in self._class_index)
+        return tuple(sorted({self._class_index[n] for n in names if n in self._class_index}))
+
+    def _warn_of_omissions(self) -> None:
+        """Say once, with counts, what of the file is not used."""
+        if self._dropped:
+            kinds = '; '.join(
+                f'{len(ids)} {fault} (annotation ids {_first(ids)})'
+                for fault, ids in sorted(self._dropped.items())
+            )
+            total = sum(map(len, self._dropped.values()))
+            _warn(f"'{self.ann_file}': dropped {total} boxes: {kinds}")
+        for what, counts in (('boxes', self._other_classes), ('image labels', self._other_labels)):
+            if counts:
+                listed = ', '.join(f'{name} ({count})' for name, count in counts.most_common())
+                _warn(f"'{self.ann_file}': left out {what} of classes not asked for: {listed}")
+
+    def filter_data(self) -> list[dict]:
+        """Choose the images by ``filter_cfg``; check that their files are there."""
+        data_list = super().filter_data()
+        if self.check_images:
+            self._check_images(data_list)
+        return data_list
+
+    def _check_images(self, data_list: list[dict]) -> None:
+        """Raise one error if image files are missing."""
+        paths = [data_info['img_path'] for data_info in data_list]
+        if not paths or not self._is_local(paths[0]):
+            return
+        missing = [path for path in paths if not Path(path).is_file()]
+        if missing:
+            raise DatasetError(
+                f"{len(missing)} of the {len(paths)} images of '{self.ann_file}' are not there: "
+                f'{_first(missing)}; put them there, or mend data_root and data_prefix.img in '
+                'the config'
+            )
+
+    def _is_local(self, path: str) -> bool:
+        """Tell whether a path is one on a local disk."""
+        backend = get_file_backend(path, backend_args=self.backend_args)
+        return isinstance(backend, LocalBackend)
+
+
+def _box_fault(annotation: Mapping, width: float, height: float) -> str | None:
+    """Name what makes a box useless, by mmdet's own rules; None if nothing does.
+
+    Args:
+        annotation: A COCO annotation; ``bbox`` is x, y, w, h in pixels of the image.
+        width: Width of the image, pixels.
+        height: Height of the image, pixels.
+    """
+    box = annotation['bbox']
+    if (
+        not isinstance(box, (list, tuple))
+        or len(box) != 4
+        or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
+    ):
+        return 'without four finite numbers'
+    x, y, w, h = box
+    if w < 0 or h < 0:
+        return 'of negative size'
+    if w < 1 or h < 1 or annotation.get('area', 1) <= 0:
+        return 'of no area (or under 1 px wide or high)'
+    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+        return 'outside their image'
+    return None
+
+
+def _first(items: Sequence[str]) -> str:
+    """List the first few of many."""
+    return ', '.join(items[:_LISTED]) + (', ...' if len(items) > _LISTED else '')
+
+
+def _warn(message: str) -> None:
+    """Warn in the log of the run."""
+    print_log(message, logger='current', level=logging.WARNING)

@@ -1,0 +1,3 @@
+from .load_verified_image import LoadVerifiedImageFromFile
+
+__all__ = ['LoadVerifiedImageFromFile']

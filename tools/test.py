@@ -1,0 +1,59 @@
+"""Test a detector: python tools/test.py CONFIG CHECKPOINT [--out FILE.pkl] [--show-dir DIR]."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+# OpenMP threads that wait should sleep: spinning, they starve the data loader's workers.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from mmdet.evaluation import DumpDetResults  # noqa: E402
+
+from ldwsccd_mmdet import apis  # noqa: E402
+from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+
+
+def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a detector.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='FILE.pkl', help='keep the predictions in this file')
+    parser.add_argument('--show', action='store_true', help='draw the predictions on screen')
+    parser.add_argument(
+        '--show-dir', help='draw them into this folder, within the work dir of this run'
+    )
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds that --show waits (default: 2)'
+    )
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation (default: mirror images)'
+    )
+    apis.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    if args.out is not None and not args.out.endswith('.pkl'):
+        raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
+    config = apis.load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    apis.set_work_dir(config, args.config, args.work_dir)
+    apis.check_classes(config, ['test'])
+    config.load_from = apis.find_checkpoint(args.checkpoint)
+    config.resume = False
+    if args.show or args.show_dir:
+        apis.enable_visualization(config, args.show, args.show_dir, args.wait_time)
+    if args.tta:
+        apis.enable_tta(config)
+    runner = apis.build_runner(config)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
+if __name__ == '__main__':
+    sys.exit(apis.run_tool(main, parse_args()))

@@ -1,0 +1,57 @@
+"""Train a detector: python tools/train.py CONFIG [--amp] [--resume] [--cfg-options KEY=VALUE]."""
+
+import argparse
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+# OpenMP threads that wait should sleep: spinning, they starve the data loader's workers.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
+if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from ldwsccd_mmdet import apis  # noqa: E402
+
+
+def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a detector.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision; on a CPU, bfloat16 and channels_last'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the batch size (auto_scale_lr.base_batch_size)',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or from the last one in the work dir',
+    )
+    apis.add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(args: argparse.Namespace) -> None:
+    config = apis.load_config(args.config, args.cfg_options)
+    config.launcher = args.launcher
+    apis.set_work_dir(config, args.config, args.work_dir)
+    apis.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])
+    if args.amp:
+        apis.enable_amp(config)
+    if args.auto_scale_lr:
+        apis.enable_auto_scale_lr(config)
+    if args.resume:
+        config.resume = True
+        config.load_from = apis.find_resume(config.work_dir, args.resume)
+    elif config.get('load_from'):
+        config.load_from = apis.find_checkpoint(config.load_from)
+    apis.build_runner(config).train()
+
+
+if __name__ == '__main__':
+    sys.exit(apis.run_tool(main, parse_args()))
