@@ -92,7 +92,8 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'no predictions at {path}; write them with tools/test.py CONFIG CHECKPOINT --out {path}'
+            f'no predictions at {path}; write them with tools/test.py CONFIG CHECKPOINT '
+            f'--out {path}'
         )
     try:
         with path.open('rb') as file:

@@ -114,7 +114,7 @@ def write_report(report: Report, path: str | Path) -> Path:
         report=report,
         summary=_summary(report),
         classes=_class_rows(report),
-        fields=[_field(report, image_id) for image_id in choose_fields(report.truth, report.num_fields)],
+        fields=[_field(report, i) for i in choose_fields(report.truth, report.num_fields)],
         curves=_data_uri(curves.encode(), 'image/svg+xml') if curves else '',
     )
     path = Path(path)

@@ -53,10 +53,9 @@ def plot_training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
     Returns:
         The figure as SVG text; empty if no log has a loss.
     """
-    terms = list(
-        dict.fromkeys(key for log in logs.values() for entry in log for key in entry if 'loss' in key)
-    )
-    terms.sort(key=lambda term: term != 'loss')  # the total first, then as they come
+    keys = dict.fromkeys(key for log in logs.values() for entry in log for key in entry)
+    # the total first, then as they come
+    terms = sorted((key for key in keys if 'loss' in key), key=lambda term: term != 'loss')
     if not terms:
         return ''
     columns = min(3, len(terms))

@@ -71,7 +71,9 @@ def test_crafted_storage_runs_nothing(tmp_path):
     assert not (tmp_path / 'made').exists()
 
 
-@pytest.mark.parametrize('content', [b'', b'not a pickle', pickle.dumps([{'a': 1}]), pickle.dumps(3)])
+@pytest.mark.parametrize(
+    'content', [b'', b'not a pickle', pickle.dumps([{'a': 1}]), pickle.dumps(3)]
+)
 def test_other_files(tmp_path, content):
     path = tmp_path / 'x.pkl'
     path.write_bytes(content)

@@ -1,0 +1,82 @@
+"""LD-WSCCD on synthetic smears of 256 px: narrow SSD student, wider SSD teacher, MIL refinement.
+
+tools/train.py configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py --amp
+"""
+
+_base_ = [
+    '../_base_/models/ssd512_vgg11_narrow.py',
+    '../_base_/datasets/synthetic_detection.py',
+    '../_base_/schedules/schedule_small.py',
+    '../_base_/default_runtime.py',
+]
+
+max_epochs = 10
+teacher = dict(
+    config='configs/synthetic/teacher_ssd256_synthetic.py',
+    checkpoint='work_dirs/teacher_ssd256_synthetic/epoch_10.pth',
+)
+
+model = dict(
+    neck=dict(
+        out_channels=(128, 256, 128, 64),
+        level_strides=(2, 2),
+        level_paddings=(1, 1),
+        # batch norm has already brought conv4 to the scale of the other levels
+        l2_norm_scale=None,
+        last_kernel_size=3,
+        norm_cfg=dict(type='BN'),
+    ),
+    bbox_head=dict(
+        in_channels=(128, 256, 128, 64),
+        # the boxes are 15 to 90 px
+        anchor_generator=dict(
+            _delete_=True,
+            type='SSDAnchorGenerator',
+            scale_major=False,
+            strides=[8, 16, 32, 64],
+            min_sizes=[18, 32, 52, 76],
+            max_sizes=[32, 52, 76, 110],
+            ratios=[[2], [2, 3], [2, 3], [2]],
+        ),
+    ),
+    teacher=teacher,
+    distillation=dict(
+        type='LocalDistillationLoss',
+        student_channels=(128, 256, 128, 64),
+        teacher_channels=(256, 512, 256, 128),
+        feature_norm='standardize',
+    ),
+    mil_head=dict(
+        type='MILRefinementHead',
+        num_classes=11,
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=5, sampling_ratio=2),
+            out_channels=128,
+            featmap_strides=[8],
+        ),
+        fc_out_channels=256,
+    ),
+    train_cfg=dict(
+        proposal=dict(nms_pre=200, nms=dict(type='nms', iou_threshold=0.7), max_per_img=64)
+    ),
+    test_cfg=dict(
+        score_source='fused',
+        proposal=dict(nms_pre=300, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
+    ),
+)
+
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        eta_min=1e-5,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
+auto_scale_lr = dict(base_batch_size=16)

@@ -1,0 +1,814 @@
+"""The main job from end to end on synthetic smears: draw, train, test, and one HTML page.
+
+Run again, it takes up what is done: finished stages are skipped, an interrupted training goes on
+from its last epoch, and changed settings repeat only what depends on them.
+
+Example:
+    python tools/demo.py --out work_dirs/demo --missing 0.3 --wrong-class 0.05
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import hashlib
+import importlib.util
+import io
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
+    sys.path.insert(0, str(ROOT))
+
+import numpy as np  # noqa: E402
+from mmengine.config import Config  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
+from pycocotools.coco import COCO  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from ldwsccd_mmdet.errors import ConfigError, InputError  # noqa: E402
+from ldwsccd_mmdet.evaluation import average_precision, load_predictions  # noqa: E402
+from ldwsccd_mmdet.visualization import (  # noqa: E402
+    ModelResult,
+    Report,
+    choose_fields,
+    draw_detections,
+    read_training_log,
+    truth_boxes,
+    write_report,
+)
+from ldwsccd_mmdet.visualization.label_layout import label_font  # noqa: E402
+
+MARKER = 'demo.json'
+# what the result of a stage depends on, apart from its settings
+CODE = {
+    'data': ('ldwsccd_mmdet/datasets/synthetic',),
+    'train': ('ldwsccd_mmdet/models', 'ldwsccd_mmdet/engine/optimizers'),
+}
+# "Epoch(train) [2][15/38] ... eta: 0:01:10 ... loss: 4.2", "Epoch(test) [ 3/10] ... eta: 0:00:02"
+LOG_LINE = re.compile(
+    r'Epoch\((?P<mode>train|test)\)\s+(?:\[(?P<epoch>\d+)\])?\[\s*(?P<done>\d+)/(?P<total>\d+)\]'
+    r'.*?eta: (?P<eta>(?:\d+ days?, )?[\d:]+)(?:.*?\sloss: (?P<loss>\S+))?'
+)
+
+
+@dataclass(frozen=True)
+class Model:
+    """A detector that the demo trains."""
+
+    key: str
+    name: str
+    role: str
+    config: str
+    teacher: str | None = None
+
+
+TEACHER = Model(
+    'teacher', 'Teacher', 'SSD of twice the width', 'configs/synthetic/teacher_ssd256_synthetic.py'
+)
+LDWSCCD = Model(
+    'ld-wsccd',
+    'LD-WSCCD',
+    'narrow SSD + local distillation + MIL refinement',
+    'configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py',
+    teacher='teacher',
+)
+SSD = Model(
+    'ssd', 'SSD', 'the same narrow SSD alone', 'configs/synthetic/ssd256-narrow_synthetic.py'
+)
+MODELS = (TEACHER, LDWSCCD, SSD)
+
+
+@dataclass
+class Stage:
+    """A step of the demo.
+
+    Attributes:
+        name: Folder of the stage within the demo's folder.
+        title: What is shown.
+        settings: What its result depends on, as JSON.
+        needs: Stages it builds on.
+        run: Does the work; gets the function that shows progress, as
+            ``show(done, total, text)``.
+    """
+
+    name: str
+    title: str
+    settings: dict[str, Any]
+    run: Callable[[Callable[[float, float, str], None]], None]
+    needs: Sequence[Stage] = ()
+    resumable: bool = False
+    outputs: Sequence[Path] = ()
+    key: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        content = json.dumps([self.settings, [need.key for need in self.needs]], sort_keys=True)
+        self.key = hashlib.sha256(content.encode()).hexdigest()
+
+
+class StageFailed(RuntimeError):
+    """A program that a stage started has failed."""
+
+
+class Demo:
+    """The stages, their folder and their state on disk.
+
+    Args:
+        args: The command line.
+    """
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.out = Path(args.out).resolve()  # the programs it starts run in ROOT
+        self.configs = {model.key: self._write_config(model) for model in MODELS}
+        self.data = self.out / 'data'
+        self.stages = self._stages()
+
+    def _stages(self) -> list[Stage]:
+        args = self.args
+        data = Stage(
+            'data',
+            f'Draw {args.num_train} + {args.num_val} smears',
+            dict(
+                num_train=args.num_train,
+                num_val=args.num_val,
+                seed=args.seed,
+                missing=args.missing,
+                wrong_class=args.wrong_class,
+                code=digest(CODE['data']),
+            ),
+            self._draw,
+            outputs=[self.data / 'train.json', self.data / 'val.json'],
+        )
+        trainings: dict[str, Stage] = {}
+        tests = []
+        for model in MODELS:
+            needs = [data] + ([trainings[model.teacher]] if model.teacher else [])
+            trainings[model.key] = Stage(
+                model.key,
+                f'Train {model.name}',
+                dict(
+                    config=Config.fromfile(ROOT / model.config).to_dict(),
+                    epochs=self.epochs(model),
+                    seed=args.seed,
+                    code=digest(CODE['train']),
+                ),
+                lambda show, model=model: self._train(model, show),
+                needs=needs,
+                resumable=True,
+                outputs=[self.checkpoint(model)],
+            )
+            tests.append(
+                Stage(
+                    f'test-{model.key}',
+                    f'Test {model.name}',
+                    {},
+                    lambda show, model=model: self._test(model, show),
+                    needs=[trainings[model.key]],
+                    outputs=[self.predictions(model)],
+                )
+            )
+        return [data, *trainings.values(), *tests]
+
+    def epochs(self, model: Model) -> int:
+        """Epochs that a model is trained."""
+        return self.args.teacher_epochs if model is TEACHER else self.args.epochs
+
+    def checkpoint(self, model: Model) -> Path:
+        """Weights of a model at the end of its training."""
+        return self.out / model.key / f'epoch_{self.epochs(model)}.pth'
+
+    def predictions(self, model: Model) -> Path:
+        """Predictions of a model on the test images."""
+        return self.out / f'test-{model.key}' / 'predictions.pkl'
+
+    def _write_config(self, model: Model) -> Path:
+        """Write the config that is trained: the shipped one with the demo's folders and length."""
+        epochs = self.epochs(model)
+        base = Config.fromfile(ROOT / model.config)
+        root = f'{self.out / "data"}/'
+        data = dict(dataset=dict(data_root=root))
+        warm_up, cosine = (dict(scheduler) for scheduler in base.param_scheduler)
+        cosine.update(end=epochs, T_max=epochs)
+        settings: dict[str, Any] = dict(
+            train_dataloader=data,
+            test_dataloader=data,
+            test_evaluator=dict(ann_file=root + 'val.json'),
+            # the test at the end is enough
+            val_dataloader=None,
+            val_evaluator=None,
+            val_cfg=None,
+            train_cfg=dict(max_epochs=epochs),
+            param_scheduler=[warm_up, cosine],
+            default_hooks=dict(
+                logger=dict(interval=5),
+                # two, so that one is whole even if the other is cut short
+                checkpoint=dict(interval=1, max_keep_ckpts=2, save_best=None),
+            ),
+            randomness=dict(seed=self.args.seed),
+        )
+        if model.teacher is not None:
+            settings['model'] = dict(
+                teacher=dict(
+                    config=str(ROOT / TEACHER.config), checkpoint=str(self.checkpoint(TEACHER))
+                )
+            )
+        lines = [f'"""{model.name} of the demo; written by tools/demo.py."""', '']
+        lines.append(f'_base_ = {str(ROOT / model.config)!r}')
+        lines += [f'{key} = {value!r}' for key, value in settings.items()]
+        path = self.out / 'configs' / f'{model.key}.py'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
+        return path
+
+    def _draw(self, show: Callable[[float, float, str], None]) -> None:
+        args = self.args
+        total = args.num_train + args.num_val
+        pictures = f'.{self.data.name}.part-*/images/*'
+
+        def progress() -> tuple[float, float, str]:
+            done = sum(1 for _ in self.out.glob(pictures))
+            return done, total, f'{done} of {total}' if done else 'starting'
+
+        for rest in self.out.glob(f'.{self.data.name}.part-*'):  # of a run that was cut short
+            shutil.rmtree(rest)
+        run_program(
+            self._command(
+                'tools/dataset_converters/make_synthetic_smears.py',
+                *('--out', self.data, '--num-train', args.num_train, '--num-val', args.num_val),
+                *('--seed', args.seed, '--missing', args.missing),
+                *('--wrong-class', args.wrong_class, '--workers', min(2, os.cpu_count() or 1)),
+            ),
+            self.out / 'data.log',
+            progress,
+            show,
+        )
+
+    def _train(self, model: Model, show: Callable[[float, float, str], None]) -> None:
+        folder = self.out / model.key
+        resume = ['--resume'] if (folder / 'last_checkpoint').is_file() else []
+        command = self._command(
+            'tools/train.py', self.configs[model.key], '--work-dir', folder, '--amp'
+        )
+        log = folder / 'train.log'
+        epochs = self.epochs(model)
+
+        def progress() -> tuple[float, float, str]:
+            line = last_log_line(log, 'train')
+            if line is None:
+                return 0, 1, 'starting again' if resume else 'starting'
+            epoch, done, total = (int(line[key]) for key in ('epoch', 'done', 'total'))
+            return (
+                (epoch - 1) * total + done,
+                epochs * total,
+                f'epoch {epoch}/{epochs}  loss {float(line["loss"]):.2f}  ETA {line["eta"]}',
+            )
+
+        run_program([*command, *resume], log, progress, show)
+
+    def _test(self, model: Model, show: Callable[[float, float, str], None]) -> None:
+        folder = self.out / f'test-{model.key}'
+        log = folder / 'test.log'
+
+        def progress() -> tuple[float, float, str]:
+            line = last_log_line(log, 'test')
+            if line is None:
+                return 0, 1, 'starting'
+            return int(line['done']), int(line['total']), f'ETA {line["eta"]}'
+
+        run_program(
+            self._command(
+                'tools/test.py', self.configs[model.key], self.checkpoint(model),
+                '--work-dir', folder, '--out', self.predictions(model),
+            ),
+            log,
+            progress,
+            show,
+        )  # fmt: skip
+
+    def _command(self, tool: str, *arguments: object) -> list[str]:
+        """Make a command line that works from the repository's root."""
+        return [sys.executable, str(ROOT / tool), *(str(argument) for argument in arguments)]
+
+    def folder(self, stage: Stage) -> Path:
+        """Folder of a stage."""
+        return self.out / stage.name
+
+    def marker(self, stage: Stage) -> Path:
+        """File that says what a stage was made with, and whether it is finished."""
+        return self.out / 'stages' / f'{stage.name}.json'
+
+    def state(self, stage: Stage) -> dict[str, Any]:
+        """Read what is known of a stage: finished or not, and the seconds spent on it."""
+        try:
+            state = json.loads(self.marker(stage).read_text(encoding='utf-8'))
+        except (OSError, ValueError):
+            state = {}
+        if not isinstance(state, dict) or state.get('key') != stage.key:
+            return {}
+        state['finished'] = bool(state.get('finished')) and all(
+            output.is_file() for output in stage.outputs
+        )
+        return state
+
+    def mark(self, stage: Stage, finished: bool, seconds: float) -> None:
+        """Write down how far a stage is."""
+        path = self.marker(stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = dict(
+            key=stage.key, finished=finished, seconds=round(seconds, 1), settings=stage.settings
+        )
+        draft = path.with_suffix('.part')
+        draft.write_text(json.dumps(content, indent=1, default=str), encoding='utf-8')
+        draft.replace(path)
+
+    def run_stage(self, stage: Stage, show: Callable[[float, float, str], None]) -> None:
+        """Do what is not done of a stage."""
+        state = self.state(stage)
+        if not stage.resumable or not state:
+            shutil.rmtree(self.folder(stage), ignore_errors=True)
+        before = state.get('seconds', 0.0) if stage.resumable else 0.0
+        start = time.monotonic()
+        finished = False
+        try:
+            self.mark(stage, False, before)
+            stage.run(show)
+            missing = [str(output) for output in stage.outputs if not output.is_file()]
+            if missing:
+                raise StageFailed(f'{stage.title} ended without {", ".join(missing)}')
+            finished = True
+        finally:
+            self.mark(stage, finished, before + time.monotonic() - start)
+
+    def times(self) -> list[tuple[str, float | None]]:
+        """List the stages with the seconds spent on each, and the sum."""
+        times = [(stage.title, self.state(stage).get('seconds')) for stage in self.stages]
+        return [*times, ('Sum', sum(seconds or 0 for _, seconds in times))]
+
+    def report(self) -> tuple[Report, list[ModelResult]]:
+        """Collect what the page shows."""
+        truth = read_coco(self.data / 'val.json')
+        models = []
+        for model, training in zip(MODELS, self.stages[1:], strict=False):
+            predictions = load_predictions(self.predictions(model))
+            folder = self.out / model.key
+            ran = folder / self.configs[model.key].name
+            models.append(
+                ModelResult(
+                    model.name,
+                    model.role,
+                    average_precision(truth, predictions),
+                    predictions,
+                    read_training_log(folder),
+                    ran.read_text(encoding='utf-8') if ran.is_file() else '',
+                    self.state(training).get('seconds'),
+                )
+            )
+        args = self.args
+        faults = count_faults(self.data / 'train_clean.json', self.data / 'train.json')
+        missing, wrong = faults['Boxes left out'], faults['Boxes of a wrong class']
+        report = Report(
+            title='LD-WSCCD on synthetic Pap smears',
+            truth=truth,
+            image_dir=self.data / 'images',
+            models=models,
+            baseline=SSD.name,
+            intro=[
+                'Every image on this page is drawn by a program, not photographed: the page shows '
+                'that the system runs from end to end, and says nothing about real smears.',
+                f'All models learn from the same {args.num_train} training images, whose labels '
+                f'have faults put in on purpose ({missing} of the boxes are left out, {wrong} have '
+                f'a wrong class). The labels of the {args.num_val} test images are the truth.',
+            ],
+            score_thr=args.score_thr,
+            num_fields=args.num_fields,
+            facts={
+                'Data and label faults': {
+                    'Training images': args.num_train,
+                    'Test images': args.num_val,
+                    'Image size': '256 x 256 px',
+                    'Seed': args.seed,
+                    **faults,
+                    'Faults in the test labels': 'none',
+                },
+                'Environment': environment(),
+            },
+            stages=self.times(),
+            commands=self.shell_commands(),
+        )
+        return report, models
+
+    def shell_commands(self) -> list[str]:
+        """Write the commands that repeat the run one by one."""
+        argv = ['python', 'tools/demo.py', *sys.argv[1:]] if __name__ == '__main__' else []
+        commands = ['# all of it', shlex.join(argv) if argv else 'make demo', '# or step by step']
+        args = self.args
+        data = relative(self.data)
+        commands.append(
+            shlex.join(
+                ['python', 'tools/dataset_converters/make_synthetic_smears.py', '--out', data]
+                + f'--num-train {args.num_train} --num-val {args.num_val}'.split()
+                + f'--seed {args.seed} --missing {args.missing}'.split()
+                + f'--wrong-class {args.wrong_class}'.split()
+            )
+        )
+        for model in MODELS:
+            config = relative(self.configs[model.key])
+            folder = relative(self.out / model.key)
+            commands.append(
+                shlex.join(['python', 'tools/train.py', config, '--work-dir', folder, '--amp'])
+            )
+        for model in MODELS:
+            commands.append(
+                shlex.join(
+                    ['python', 'tools/test.py', relative(self.configs[model.key]),
+                     relative(self.checkpoint(model)),
+                     '--work-dir', relative(self.predictions(model).parent),
+                     '--out', relative(self.predictions(model))]
+                )
+            )  # fmt: skip
+        return commands
+
+
+def run_program(
+    command: Sequence[str],
+    log: Path,
+    progress: Callable[[], tuple[float, float, str]],
+    show: Callable[[float, float, str], None],
+) -> None:
+    """Run a program, its output in a file, and show how far it is.
+
+    Args:
+        command: The command line.
+        log: File for its output.
+        progress: Says how far it is: done, total, text.
+        show: Shows that.
+
+    Raises:
+        StageFailed: The program failed; the message ends with its last lines.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open('wb') as output:
+        # a session of its own: Ctrl-C reaches this program first, which then ends the other one
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+        )
+        try:
+            while process.poll() is None:
+                show(*progress())
+                time.sleep(0.25)
+        finally:
+            if process.poll() is None:
+                stop(process)
+    if process.returncode:
+        lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
+        raise StageFailed(
+            f'exit code {process.returncode} of: {shlex.join(command)}\n'
+            + '\n'.join(lines[-15:])
+            + f'\nThe whole output is in {log}.'
+        )
+    show(*progress())
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a program and what it started."""
+    for sign, patience in ((signal.SIGINT, 10), (signal.SIGKILL, 10)):
+        try:
+            os.killpg(process.pid, sign)
+            process.wait(patience)
+            return
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def last_log_line(log: Path, mode: str) -> re.Match[str] | None:
+    """Find the last line of an MMEngine log that says how far the run is."""
+    try:
+        with log.open('rb') as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            tail = file.read().decode('utf-8', errors='replace')
+    except OSError:
+        return None
+    matches = [match for match in LOG_LINE.finditer(tail) if match['mode'] == mode]
+    return matches[-1] if matches else None
+
+
+@contextmanager
+def display(console: Console) -> Iterator[Callable[[str], Callable[[float, float, str], None]]]:
+    """Show live bars on a terminal, and a line now and then elsewhere.
+
+    Yields:
+        A function that begins a stage by its title and returns the function that shows how far the
+        stage is.
+    """
+    if console.is_terminal:
+        with Progress(
+            TextColumn('{task.description}'),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn('{task.fields[text]}', markup=False),
+            console=console,
+        ) as bars:
+
+            def begin(title: str) -> Callable[[float, float, str], None]:
+                task = bars.add_task(title, text='', total=None)
+
+                def show(done: float, total: float, text: str) -> None:
+                    bars.update(task, completed=done, total=total, text=text)
+
+                return show
+
+            yield begin
+        return
+
+    def begin_lines(title: str) -> Callable[[float, float, str], None]:
+        console.print(title, soft_wrap=True)
+        shown, last = time.monotonic(), ''
+
+        def show(done: float, total: float, text: str) -> None:
+            nonlocal shown, last
+            if text != last and (done >= total or time.monotonic() - shown >= 10):
+                console.print(f'  {done / total:4.0%}  {text}', markup=False, soft_wrap=True)
+                shown, last = time.monotonic(), text
+
+        return show
+
+    yield begin_lines
+
+
+def digest(paths: Sequence[str]) -> str:
+    """Hash the Python files below some folders of the repository."""
+    total = hashlib.sha256()
+    for path in paths:
+        for file in sorted((ROOT / path).rglob('*.py')):
+            total.update(str(file.relative_to(ROOT)).encode() + b'\0' + file.read_bytes())
+    return total.hexdigest()
+
+
+def read_coco(path: Path) -> COCO:
+    """Read an annotation file without pycocotools' words on stdout."""
+    coco = COCO()
+    coco.dataset = json.loads(path.read_text(encoding='utf-8'))
+    with redirect_stdout(io.StringIO()):
+        coco.createIndex()
+    return coco
+
+
+def count_faults(clean: Path, faulty: Path) -> dict[str, str]:
+    """Count how the training labels differ from the truth."""
+    truth = {ann['id']: ann for ann in json.loads(clean.read_text())['annotations']}
+    labels = {ann['id']: ann for ann in json.loads(faulty.read_text())['annotations']}
+    wrong = sum(ann['category_id'] != truth[key]['category_id'] for key, ann in labels.items())
+    total = max(len(truth), 1)
+    missing = len(truth) - len(labels)
+    return {
+        'Training boxes, true': f'{len(truth)}',
+        'Boxes left out': f'{missing} ({missing / total:.0%})',
+        'Boxes of a wrong class': f'{wrong} ({wrong / max(len(labels), 1):.0%} of those kept)',
+    }
+
+
+def environment() -> dict[str, str]:
+    """Name what the demo ran on."""
+    import torch
+
+    facts = {'Python': platform.python_version()}
+    for package in ('torch', 'mmdet', 'mmengine', 'mmcv', 'ldwsccd_mmdet'):
+        try:
+            facts[package] = version(package)
+        except PackageNotFoundError:
+            facts[package] = 'not installed as a package'
+    facts['Device'] = (
+        torch.cuda.get_device_name() if torch.cuda.is_available() else f'CPU: {cpu_name()}'
+    )
+    facts['CPU cores'] = str(len(os.sched_getaffinity(0)))
+    return facts
+
+
+def cpu_name() -> str:
+    """Name the processor."""
+    try:
+        text = Path('/proc/cpuinfo').read_text(encoding='utf-8')
+    except OSError:
+        return platform.processor() or platform.machine()
+    match = re.search(r'^model name\s*:\s*(.+)$', text, re.MULTILINE)
+    return match[1] if match else platform.machine()
+
+
+def relative(path: Path) -> str:
+    """Write a path as seen from the repository's root, if it lies in it."""
+    path = path.resolve()
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+
+
+def write_picture(report: Report, model: ModelResult, path: Path) -> None:
+    """Draw three fields, the truth above the detections of one model, below 300 kB.
+
+    Args:
+        report: Where truth and images come from.
+        model: Whose detections.
+        path: The PNG to write.
+    """
+    columns = []
+    for image_id in choose_fields(report.truth, 3):
+        with Image.open(report.image_dir / report.truth.imgs[image_id]['file_name']) as opened:
+            image = np.asarray(opened.convert('RGB'))
+        _, bboxes, labels = truth_boxes(report.truth, image_id)
+        kept = model.predictions[image_id].above(report.score_thr)
+        classes = model.precision.classes
+        drawn = [
+            caption(draw_detections(image, *boxes, classes, scale=2), text)
+            for boxes, text in (
+                ((bboxes, labels, None), 'truth'),
+                ((kept.bboxes, kept.labels, kept.scores), model.name),
+            )
+        ]
+        columns.append(np.vstack(drawn))
+    gap = np.full((columns[0].shape[0], 8, 3), 255, np.uint8)
+    picture = Image.fromarray(np.hstack([columns[0], gap, columns[1], gap, columns[2]]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # the README's pictures stay below 300 kB
+    for side in (1200, 1100, 1000, 900, 800):
+        small = picture.copy()
+        small.thumbnail((side, side))
+        small.quantize(128, dither=Image.Dither.NONE).save(path, 'PNG', optimize=True)
+        if path.stat().st_size < 300_000:
+            break
+
+
+def caption(image: np.ndarray, text: str) -> np.ndarray:
+    """Put a line of text above an image."""
+    strip = Image.new('RGB', (image.shape[1], 26), 'white')
+    ImageDraw.Draw(strip).text((2, 13), text, fill='black', font=label_font(17), anchor='lm')
+    return np.vstack([np.asarray(strip), image])
+
+
+def claim(out: Path) -> io.TextIOBase:
+    """Make the demo's folder, or take one that a demo has made, for this run alone.
+
+    Returns:
+        The open file that holds the claim.
+
+    Raises:
+        ConfigError: The folder holds something else, or another demo is running in it.
+    """
+    marker = out / MARKER
+    if out.exists() and not marker.is_file() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(
+            f'--out: expected a new or empty folder or one of an earlier demo, found {out} with '
+            f'other things in it; name another folder'
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    file = marker.open('a+', encoding='utf-8')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        raise ConfigError(
+            f'--out: another demo is running in {out}; wait for it, or name another folder'
+        ) from error
+    return file
+
+
+def fraction(text: str) -> float:
+    """Read a number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f'expected a number from 0 to 1, found {text}')
+    return value
+
+
+def whole(text: str) -> int:
+    """Read a whole number of 1 or more."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number of 1 or more, found {text}')
+    return value
+
+
+def seed(text: str) -> int:
+    """Read a whole number of 0 or more."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f'expected a whole number of 0 or more, found {text}')
+    return value
+
+
+FULL = dict(out='work_dirs/demo', num_train=1000, num_val=110, epochs=10, teacher_epochs=10)
+QUICK = dict(out='work_dirs/demo_quick', num_train=22, num_val=11, epochs=1, teacher_epochs=1)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=str(__doc__).split('\n')[0])
+    add = parser.add_argument
+    add('--out', metavar='DIR', help=f'folder of the demo (default: {FULL["out"]})')
+    add('--quick', action='store_true', help='a tiny run that shows that all parts work')
+    add('--seed', type=seed, default=0, help='seed of smears and trainings (default: 0)')
+    add('--num-train', type=whole, help=f'training smears (default: {FULL["num_train"]})')
+    add('--num-val', type=whole, help=f'test smears (default: {FULL["num_val"]})')
+    add('--epochs', type=whole, help=f'of LD-WSCCD and SSD (default: {FULL["epochs"]})')
+    add('--teacher-epochs', type=whole, help=f'(default: {FULL["teacher_epochs"]})')
+    add('--missing', type=fraction, default=0.3, metavar='FRACTION',
+        help='of the training boxes that are left out (default: 0.3)')  # fmt: skip
+    add('--wrong-class', type=fraction, default=0.05, metavar='FRACTION',
+        help='of the training boxes that get a wrong class (default: 0.05)')  # fmt: skip
+    add('--num-fields', type=whole, default=6, help='smears shown on the page (default: 6)')
+    add('--score-thr', type=fraction, default=0.3, metavar='SCORE',
+        help='least score of a detection shown (default: 0.3)')  # fmt: skip
+    add('--picture', metavar='FILE.png', help='also draw three smears, truth above detections')
+    args = parser.parse_args(argv)
+    for key, value in (QUICK if args.quick else FULL).items():
+        if getattr(args, key) is None:
+            setattr(args, key, value)
+    return args
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run the demo.
+
+    Returns:
+        The exit code: 0, 1 where a stage failed, 130 where it was interrupted.
+    """
+    out = Path(args.out).resolve()
+    with claim(out):
+        demo = Demo(args)
+        count = len(demo.stages) + 1
+        try:
+            with display(console) as begin:
+                for number, stage in enumerate(demo.stages, start=1):
+                    show = begin(f'{number}/{count} {stage.title}')
+                    if demo.state(stage).get('finished'):
+                        show(1, 1, 'done before')
+                        continue
+                    start = time.monotonic()
+                    demo.run_stage(stage, show)
+                    show(1, 1, f'done in {time.monotonic() - start:.0f} s')
+                show = begin(f'{count}/{count} Write the page')
+                report, models = demo.report()
+                page = write_report(report, out / 'index.html')
+                if args.picture:
+                    write_picture(report, models[MODELS.index(LDWSCCD)], Path(args.picture))
+                show(1, 1, 'done')
+        except KeyboardInterrupt:
+            console.print(
+                f'\nInterrupted. What is done stays in {out}; the same command goes on from there '
+                '(a training from its last whole epoch).',
+                soft_wrap=True,
+            )
+            return 130
+        except StageFailed as error:
+            console.print(f'\n{error}', style='red', markup=False, soft_wrap=True)
+            console.print(
+                'The stages before it are kept; the same command tries again from here.',
+                soft_wrap=True,
+            )
+            return 1
+    base = next(model for model in models if model.name == SSD.name).precision.mean
+    table = Table(title=f'AP50 on {args.num_val} synthetic smears, %')
+    for heading in ('model', 'AP50', 'gain over SSD'):
+        table.add_column(heading, justify='left' if heading == 'model' else 'right')
+    for model in models:
+        gain = '' if model.name == SSD.name else f'{100 * (model.precision.mean - base):+.1f}'
+        table.add_row(model.name, f'{100 * model.precision.mean:.1f}', gain)
+    console.print(table)
+    console.print(f'Page: {page}', soft_wrap=True, highlight=False)
+    return 0
+
+
+def main() -> int:
+    args = parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave a state to go on from
+    try:
+        return run(args, Console())
+    except InputError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+
+
+if __name__ == '__main__':
+    sys.exit(main())
