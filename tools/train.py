@@ -2,12 +2,9 @@
 
 import argparse
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
-# OpenMP threads that wait should sleep: spinning, they starve the data loader's workers.
-os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 

@@ -169,6 +169,11 @@ def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple
         return
     metainfo = dataset.get('metainfo') or {}
     kind = DATASETS.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+    if kind is None:
+        raise ConfigError(
+            f"{key}.type is '{dataset.type}', which is not a data set that mmdet knows: check its "
+            "spelling, and custom_imports=dict(imports=['ldwsccd_mmdet'])"
+        )
     classes = metainfo.get('classes', getattr(kind, 'METAINFO', {}).get('classes'))
     if isinstance(classes, str):
         if Path(classes).is_file():  # mmengine reads the names from a file, one a line

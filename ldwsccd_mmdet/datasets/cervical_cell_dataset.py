@@ -266,6 +266,12 @@ class CervicalCellDataset(CocoDataset):
     def filter_data(self) -> list[dict]:
         """Choose the images by ``filter_cfg``; check that their files are there."""
         data_list = super().filter_data()
+        if not data_list:
+            raise DatasetError(
+                f"no image of '{self.ann_file}' is left ({len(self.data_list)} in the file, "
+                f'filter_cfg={self.filter_cfg}): check the file, or keep images without boxes with '
+                'filter_cfg=dict(filter_empty_gt=False)'
+            )
         if self.check_images:
             self._check_images(data_list)
         return data_list

@@ -1,0 +1,263 @@
+"""The data set: what it reads, what it drops with a warning, what it refuses."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmdet.registry import DATASETS
+
+from ldwsccd_mmdet.datasets import CervicalCellDataset, cervical_cell_dataset
+from ldwsccd_mmdet.errors import DatasetError
+
+CLASSES = ('lsil', 'hsil', 'scc')
+CRIC = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'cric'
+
+Maker = Callable[..., Path]
+
+
+@pytest.fixture
+def warnings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    said: list[str] = []
+    monkeypatch.setattr(cervical_cell_dataset, '_warn', said.append)
+    return said
+
+
+def load(root: Path, **kwargs) -> CervicalCellDataset:
+    settings = {
+        'data_root': str(root),
+        'ann_file': 'train.json',
+        'data_prefix': {'img': 'images'},
+        'metainfo': {'classes': CLASSES},
+        'filter_cfg': {'filter_empty_gt': False},
+    }
+    return CervicalCellDataset(**{**settings, **kwargs})
+
+
+def num_boxes(dataset: CervicalCellDataset) -> int:
+    return sum(len(dataset.get_data_info(i)['instances']) for i in range(len(dataset)))
+
+
+def test_reads_boxes_and_classes(tiny_coco: Maker, warnings: list[str]) -> None:
+    root = tiny_coco(num_images=3, boxes_per_image=2)
+    dataset = load(root)
+    content = json.loads((root / 'train.json').read_text())
+    assert len(dataset) == 3 and num_boxes(dataset) == 6 and warnings == []
+    x, y, w, h = content['annotations'][0]['bbox']
+    instance = dataset.get_data_info(0)['instances'][0]
+    assert instance['bbox'] == [x, y, x + w, y + h]
+    assert instance['bbox_label'] == content['annotations'][0]['category_id'] - 1
+    assert 'image_labels' not in dataset.get_data_info(0)
+
+
+def test_metainfo_names_and_colours() -> None:
+    meta = CervicalCellDataset.METAINFO
+    assert meta['classes'] == (
+        'ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida', 'flora', 'herps',
+        'actinomyces',
+    )  # fmt: skip
+    assert len(set(meta['palette'])) == 11
+    assert set(meta['classes']) <= set(CervicalCellDataset.FULL_NAMES)
+    assert DATASETS.get('CervicalCellDataset') is CervicalCellDataset
+
+
+def test_known_classes_keep_their_colour(tiny_coco: Maker) -> None:
+    paper = CervicalCellDataset.METAINFO
+    known = dict(zip(paper['classes'], paper['palette'], strict=True))
+    classes = ('nilm', 'scc', 'polyp')
+    meta = load(tiny_coco(classes=classes), metainfo={'classes': classes}).metainfo
+    assert meta['palette'][1] == known['scc'] and len(set(meta['palette'])) == 3
+    many = tuple(f'class {i}' for i in range(20))
+    meta = load(tiny_coco('many', classes=many), ann_file='many.json', metainfo={'classes': many})
+    assert len(meta.metainfo['palette']) == 20
+
+
+@pytest.mark.parametrize(
+    ('bbox', 'kind'),
+    [
+        ([10, 10, 0, 5], 'of no area'),
+        ([10, 10, 5, 0.5], 'of no area'),
+        ([10, 10, -5, 5], 'of negative size'),
+        ([96, 10, 5, 5], 'outside'),
+        ([-20, 10, 20, 5], 'outside'),
+        ([10, 64, 5, 5], 'outside'),
+        ([math.nan, 10, 5, 5], 'finite'),
+        ([10, 10, math.inf, 5], 'finite'),
+        ([10, 10, 5], 'finite'),
+        ([10, 10, None, 5], 'finite'),
+    ],
+)
+def test_drops_a_bad_box_with_one_warning(
+    tiny_coco: Maker, warnings: list[str], bbox: list, kind: str
+) -> None:
+    def edit(content: dict) -> None:
+        for annotation in content['annotations'][:2]:
+            annotation['bbox'] = bbox
+
+    dataset = load(tiny_coco(num_images=2, boxes_per_image=2, edit=edit))
+    assert len(dataset) == 2 and num_boxes(dataset) == 2
+    assert len(warnings) == 1
+    assert 'dropped 2 boxes' in warnings[0] and kind in warnings[0] and 'ids 1, 2' in warnings[0]
+
+
+def test_warning_counts_by_kind_and_lists_the_first_ids(
+    tiny_coco: Maker, warnings: list[str]
+) -> None:
+    def edit(content: dict) -> None:
+        for annotation in content['annotations'][:12]:
+            annotation['bbox'][2] = 0
+        content['annotations'][12]['bbox'][0] = 500
+
+    load(tiny_coco(num_images=10, edit=edit))
+    assert len(warnings) == 1 and 'dropped 13 boxes' in warnings[0]
+    assert '12 of no area' in warnings[0] and '1 outside' in warnings[0]
+    assert '10, ...' in warnings[0] and '11' not in warnings[0].split('ids')[1]
+
+
+def test_keeps_a_box_partly_outside(tiny_coco: Maker, warnings: list[str]) -> None:
+    def edit(content: dict) -> None:
+        content['annotations'][0]['bbox'] = [-5, -5, 20, 20]
+
+    dataset = load(tiny_coco(edit=edit))
+    assert dataset.get_data_info(0)['instances'][0]['bbox'] == [-5, -5, 15, 15]
+    assert warnings == []
+
+
+def test_box_without_area_key(tiny_coco: Maker, warnings: list[str]) -> None:
+    def edit(content: dict) -> None:
+        for annotation in content['annotations']:
+            del annotation['area'], annotation['iscrowd']
+
+    assert num_boxes(load(tiny_coco(num_images=2, boxes_per_image=2, edit=edit))) == 4
+
+
+def test_image_without_boxes_stays(tiny_coco: Maker) -> None:
+    root = tiny_coco(num_images=3, boxes_per_image=0)
+    assert len(load(root)) == 3
+    with pytest.raises(DatasetError, match=r'no image .* 3 in the file.*filter_empty_gt'):
+        load(root, filter_cfg={'filter_empty_gt': True})
+
+
+def test_boxes_of_other_classes_are_counted(tiny_coco: Maker, warnings: list[str]) -> None:
+    def edit(content: dict) -> None:
+        for index, annotation in enumerate(content['annotations']):
+            annotation['category_id'] = (1, 2, 2, 9)[index]
+
+    dataset = load(
+        tiny_coco(num_images=2, boxes_per_image=2, edit=edit), metainfo={'classes': ('lsil', 'scc')}
+    )
+    assert num_boxes(dataset) == 1 and len(warnings) == 1
+    assert 'hsil (2)' in warnings[0] and 'category_id 9' in warnings[0]
+
+
+def test_boxes_of_no_image_are_counted(tiny_coco: Maker, warnings: list[str]) -> None:
+    def edit(content: dict) -> None:
+        content['annotations'][3]['image_id'] = 77
+
+    load(tiny_coco(edit=edit))
+    assert len(warnings) == 1 and '1 boxes belong to no image' in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ('label', 'expected'),
+    [
+        ({'image_labels': ['scc', 'lsil', 'scc']}, (0, 2)),
+        ({'image_label': 'hsil'}, (1,)),
+        ({'image_labels': []}, ()),
+        ({'image_labels': ['nilm']}, ()),
+    ],
+)
+def test_image_labels(
+    tiny_coco: Maker, warnings: list[str], label: dict, expected: tuple[int, ...]
+) -> None:
+    root = tiny_coco(edit=lambda content: content['images'][0].update(label))
+    pipeline = [
+        {'type': 'mmdet.LoadVerifiedImageFromFile'},
+        {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
+        {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels')},
+    ]
+    dataset = load(root, pipeline=pipeline)
+    assert dataset[0]['data_samples'].image_labels == expected
+    assert 'image_labels' not in dataset[1]['data_samples']
+    assert len(warnings) == ('nilm' in label.get('image_labels', ()))
+
+
+@pytest.mark.parametrize('classes', [(), None, ('lsil'), 'lsil', ('lsil', 'lsil')])
+def test_refuses_bad_classes(tiny_coco: Maker, classes: object) -> None:
+    with pytest.raises(DatasetError, match='metainfo.classes'):
+        load(tiny_coco(), metainfo={'classes': classes})
+
+
+def test_refuses_class_names_that_do_not_match(tiny_coco: Maker) -> None:
+    with pytest.raises(DatasetError) as error:
+        load(tiny_coco(), metainfo={'classes': ('LSIL', 'hsil', 'scc')})
+    asked, in_file = '(LSIL, hsil, scc)', '(lsil, hsil, scc)'
+    for part in ('classes LSIL are not', asked, in_file, 'train.json', 'set metainfo'):
+        assert part in str(error.value)
+
+
+def test_refuses_another_order(tiny_coco: Maker) -> None:
+    """mmdet numbers labels in the file's order: the names of the detections would be wrong."""
+    with pytest.raises(DatasetError, match='another order'):
+        load(tiny_coco(), metainfo={'classes': ('hsil', 'lsil', 'scc')})
+
+
+def test_refuses_missing_images(tiny_coco: Maker) -> None:
+    root = tiny_coco(num_images=12)
+    for number in range(1, 12):
+        (root / 'images' / f'train_{number}.jpg').unlink()
+    with pytest.raises(DatasetError) as error:
+        load(root)
+    message = str(error.value)
+    assert '11 of the 12 images' in message and 'train_10.jpg, ...' in message
+    assert 'train_11.jpg' not in message and 'data_prefix' in message
+    assert len(load(root, check_images=False)) == 12
+
+
+@pytest.mark.parametrize(
+    ('content', 'match'),
+    [
+        ('{"images": [', 'not JSON'),
+        ('[]', "no list 'images'"),
+        ('{"images": [], "annotations": []}', "no list 'categories'"),
+        ('{"images": [{"id": 1}], "annotations": [], "categories": []}', r'images\[0\] lacks'),
+        (
+            '{"images": [], "annotations": [], '
+            '"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
+            'occur twice in categories',
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "a", "width": 0, "height": 5}], "annotations": [], '
+            '"categories": []}',
+            'width or height',
+        ),
+    ],
+)
+def test_refuses_a_file_that_is_not_coco(tmp_path: Path, content: str, match: str) -> None:
+    (tmp_path / 'train.json').write_text(content)
+    with pytest.raises(DatasetError, match=match):
+        load(tmp_path)
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"train\.json' does not exist: check data_root"):
+        load(tmp_path)
+
+
+def test_keeps_after_pickling(tiny_coco: Maker) -> None:
+    """A worker process started by `spawn` gets the data set pickled."""
+    import pickle
+
+    dataset = pickle.loads(pickle.dumps(load(tiny_coco(num_images=2))))
+    assert len(dataset) == 2
+
+
+@pytest.mark.skipif(not CRIC.is_dir(), reason='needs ../shared/data/cric, which is not here')
+def test_reads_cric(warnings: list[str]) -> None:
+    classes = ('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc')
+    dataset = load(CRIC, metainfo={'classes': classes}, ann_file='train.json')
+    labels = [dataset.get_data_info(i)['image_labels'] for i in range(len(dataset))]
+    assert (len(dataset), num_boxes(dataset)) == (136, 3300) and warnings == []
+    assert np.unique(np.concatenate(labels)).tolist() == [0, 1, 2, 3, 4, 5]

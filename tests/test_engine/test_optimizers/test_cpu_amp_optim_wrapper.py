@@ -1,0 +1,114 @@
+"""Mixed precision on the CPU."""
+
+import copy
+
+import pytest
+import torch
+from mmdet.registry import OPTIM_WRAPPERS
+from mmengine.optim import OptimWrapper
+from torch import nn
+
+from ldwsccd_mmdet.engine import CPUAmpOptimWrapper
+from ldwsccd_mmdet.engine.optimizers import cpu_amp_optim_wrapper
+from ldwsccd_mmdet.errors import ConfigError
+
+
+def make_model() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 1))
+
+
+def make_wrapper(model: nn.Module, kind: type = CPUAmpOptimWrapper, **kwargs) -> OptimWrapper:
+    return kind(optimizer=torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9), **kwargs)
+
+
+def step(model: nn.Module, wrapper: OptimWrapper, x: torch.Tensor) -> torch.Tensor:
+    with wrapper.optim_context(model):
+        out = model(x)
+    loss = (out.float() - 1).square().mean()
+    wrapper.update_params(loss)
+    return out
+
+
+def test_trains_in_bfloat16_and_channels_last() -> None:
+    model = make_model()
+    wrapper = make_wrapper(model)
+    x = torch.randn(4, 3, 8, 8)
+    assert step(model, wrapper, x).dtype == torch.bfloat16
+    weight = model[0].weight
+    assert weight.dtype == torch.float32
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+    assert not torch.is_autocast_enabled('cpu')
+    losses = [(step(model, wrapper, x).float() - 1).square().mean().item() for _ in range(5)]
+    assert losses[-1] < losses[0]
+
+
+def test_channels_last_can_be_left_out() -> None:
+    model = make_model()
+    step(model, make_wrapper(model, channels_last=False), torch.randn(2, 3, 8, 8))
+    assert model[0].weight.is_contiguous()
+
+
+@pytest.mark.parametrize(
+    'kwargs', [{}, {'accumulative_counts': 2}, {'clip_grad': {'max_norm': 0.1}}]
+)
+def test_follows_optim_wrapper(kwargs: dict) -> None:
+    """Accumulation and clipping give the plain wrapper's weights, up to bfloat16's precision."""
+    model = make_model()
+    twin = copy.deepcopy(model)
+    wrapper = make_wrapper(model, **copy.deepcopy(kwargs))
+    plain = make_wrapper(twin, OptimWrapper, **copy.deepcopy(kwargs))
+    start = model[3].weight.detach().clone()
+    for count in range(1, 3):
+        x = torch.randn(4, 3, 8, 8)
+        step(model, wrapper, x)
+        step(twin, plain, x)
+        moved = not torch.equal(model[3].weight, start)
+        assert moved == (count % kwargs.get('accumulative_counts', 1) == 0)
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0.05, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    'kinds', [(CPUAmpOptimWrapper, OptimWrapper), (OptimWrapper, CPUAmpOptimWrapper)]
+)
+def test_state_dict_is_the_plain_wrappers(kinds: tuple[type, type]) -> None:
+    model = make_model()
+    wrapper = make_wrapper(model, kinds[0])
+    step(model, wrapper, torch.randn(2, 3, 8, 8))
+    twin = copy.deepcopy(model)
+    other = make_wrapper(twin, kinds[1])
+    other.load_state_dict(copy.deepcopy(wrapper.state_dict()))
+    x = torch.randn(2, 3, 8, 8)
+    step(model, wrapper, x)
+    step(twin, other, x)
+    for a, b in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=0.05, atol=5e-3)
+    if kinds[1] is CPUAmpOptimWrapper:
+        momentum = other.optimizer.state[twin[0].weight]['momentum_buffer']
+        assert momentum.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_loads_state_of_gpu_amp_without_changing_it() -> None:
+    model = make_model()
+    state = {**make_wrapper(model, OptimWrapper).state_dict(), 'loss_scaler': {'scale': 65536.0}}
+    make_wrapper(model).load_state_dict(state)
+    assert 'loss_scaler' in state
+
+
+def test_refuses_a_model_elsewhere() -> None:
+    model = make_model().to('meta')
+    wrapper = make_wrapper(model)
+    with pytest.raises(ConfigError, match='AmpOptimWrapper'), wrapper.optim_context(model):
+        pass
+
+
+def test_warns_without_bfloat16_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(cpu_amp_optim_wrapper, '_has_fast_bfloat16', lambda: False)
+    monkeypatch.setattr(cpu_amp_optim_wrapper, 'print_log', lambda text, **_: said.append(text))
+    make_wrapper(make_model())
+    assert len(said) == 1 and 'bfloat16' in said[0]
+
+
+def test_is_registered() -> None:
+    assert OPTIM_WRAPPERS.get('CPUAmpOptimWrapper') is CPUAmpOptimWrapper
