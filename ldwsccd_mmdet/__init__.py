@@ -1,4 +1,4 @@
-"""LD-WSCCD for MMDetection 3.x: cervical-cell detectors from noisy, incomplete or image-level labels.
+"""LD-WSCCD for MMDetection 3.x: cell detectors from noisy, incomplete or image-level labels.
 
 Importing the package registers its classes in mmdet's registries, so that a config needs only
 ``custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)``.

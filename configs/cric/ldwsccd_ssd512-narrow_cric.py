@@ -38,14 +38,10 @@ model = dict(
         fc_out_channels=256,
     ),
     train_cfg=dict(
-        proposal=dict(
-            nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=128
-        ),
+        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=128),
     ),
     test_cfg=dict(
         score_source='fused',
-        proposal=dict(
-            nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=300
-        ),
+        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=300),
     ),
 )

@@ -1,4 +1,4 @@
-"""SSD512 with VGG16 as a student: a plain SSD until a config adds teacher, distillation, mil_head."""
+"""SSD512 with VGG16 as student: a plain SSD until a config adds teacher or MIL head."""
 
 model = dict(
     type='LDWSCCD',

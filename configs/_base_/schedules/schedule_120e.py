@@ -1,6 +1,7 @@
 """The paper's schedule: 120 epochs, lr 1e-4, weight decay 5e-4, batch 10.
 
-The paper names neither optimiser nor decay steps: SGD with momentum, steps at 2/3 and 11/12, are SSD's.
+The paper names neither optimiser nor decay steps: SGD with momentum, and steps at 2/3 and 11/12,
+are SSD's.
 """
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=120, val_interval=5)

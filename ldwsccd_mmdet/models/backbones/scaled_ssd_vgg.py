@@ -1,7 +1,5 @@
 """VGG backbone of SSD whose width is a factor."""
 
-from typing import Dict, List, Optional, Tuple
-
 from mmcv.cnn import build_norm_layer
 from mmdet.registry import MODELS
 from mmdet.utils import OptConfigType, OptMultiConfig
@@ -14,10 +12,10 @@ from torch import Tensor, nn
 class ScaledSSDVGG(BaseModule):
     """VGG of SSD (Simonyan & Zisserman 2015, Liu et al. 2016) with a width factor.
 
-    The layers are those of mmdet's ``SSDVGG``: five VGG stages, a 3 x 3 max pooling of stride 1, and
-    conv6 (dilated by 6) and conv7. With ``widen_factor=1.0`` and ``norm_cfg=None`` the state dict has
-    the very keys and shapes of ``SSDVGG`` (``features.N.weight``), so ImageNet VGG16 weights made for
-    it load unchanged.
+    The layers are those of mmdet's ``SSDVGG``: five VGG stages, a 3 x 3 max pooling of stride 1,
+    and conv6 (dilated by 6) and conv7. With ``widen_factor=1.0`` and ``norm_cfg=None`` the state
+    dict has the very keys and shapes of ``SSDVGG`` (``features.N.weight``), so ImageNet VGG16
+    weights made for it load unchanged.
 
     Args:
         depth: 11, 13, 16 or 19: which VGG.
@@ -35,7 +33,7 @@ class ScaledSSDVGG(BaseModule):
     """
 
     # convolutions per stage
-    arch_settings: Dict[int, Tuple[int, ...]] = {
+    arch_settings: dict[int, tuple[int, ...]] = {
         11: (1, 1, 2, 2, 2),
         13: (2, 2, 2, 2, 2),
         16: (2, 2, 3, 3, 3),
@@ -70,7 +68,7 @@ class ScaledSSDVGG(BaseModule):
         self.norm_eval = norm_eval
         self.norm_cfg = norm_cfg
 
-        layers: List[nn.Module] = []
+        layers: list[nn.Module] = []
         channels = 3
         stage_ends = []
         num_stages = len(self.stage_channels)
@@ -107,21 +105,21 @@ class ScaledSSDVGG(BaseModule):
         kernel_size: int,
         padding: int = 0,
         dilation: int = 1,
-    ) -> List[nn.Module]:
+    ) -> list[nn.Module]:
         conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=padding, dilation=dilation)
-        norm: Optional[nn.Module] = None
+        norm: nn.Module | None = None
         if self.norm_cfg is not None:
             norm = build_norm_layer(dict(self.norm_cfg), out_channels)[1]
         relu = nn.ReLU(inplace=True)
         return [conv, relu] if norm is None else [conv, norm, relu]
 
     def _freeze_stages(self) -> None:
-        for layer in self.features[: self._num_frozen_layers]:
+        for layer in list(self.features)[: self._num_frozen_layers]:
             layer.eval()
             layer.requires_grad_(False)
 
     def train(self, mode: bool = True) -> 'ScaledSSDVGG':
-        """Set the mode; frozen stages, and with ``norm_eval`` all norm layers, stay in eval mode."""
+        """Set the mode; frozen stages, and all norm layers if ``norm_eval``, stay in eval mode."""
         super().train(mode)
         self._freeze_stages()
         if mode and self.norm_eval:
@@ -130,7 +128,7 @@ class ScaledSSDVGG(BaseModule):
                     module.eval()
         return self
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the two feature maps that SSD starts from.
 
         Args:

@@ -1,6 +1,6 @@
 """SSD head that trains a batch at once, predicts on mmdet 3.3 and proposes regions."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -60,12 +60,12 @@ class SSDStudentHead(SSDHead):
 
     def loss_by_feat(
         self,
-        cls_scores: List[Tensor],
-        bbox_preds: List[Tensor],
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
         batch_gt_instances: InstanceList,
-        batch_img_metas: List[dict],
+        batch_img_metas: list[dict],
         batch_gt_instances_ignore: OptInstanceList = None,
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Compute eq. 5-7 for a batch.
 
         Args:
@@ -122,7 +122,7 @@ class SSDStudentHead(SSDHead):
         rank = torch.arange(loss.shape[1], device=loss.device)
         return hardest.masked_fill(rank >= num_negatives, 0).sum(dim=1)
 
-    def _flatten(self, cls_scores: List[Tensor], bbox_preds: List[Tensor]) -> Tuple[Tensor, Tensor]:
+    def _flatten(self, cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of all levels as logits (N, A, C + 1) and deltas (N, A, 4), float32."""
         num_images = len(cls_scores[0])
         logits = [
@@ -133,8 +133,8 @@ class SSDStudentHead(SSDHead):
         return torch.cat(logits, dim=1).float(), torch.cat(deltas, dim=1).float()
 
     def loss_and_propose(
-        self, x: Tuple[Tensor, ...], batch_data_samples: SampleList, proposal_cfg: ConfigType
-    ) -> Tuple[Dict[str, Tensor], InstanceList]:
+        self, x: tuple[Tensor, ...], batch_data_samples: SampleList, proposal_cfg: ConfigType
+    ) -> tuple[dict[str, Tensor], InstanceList]:
         """Loss and proposals of one forward pass.
 
         Args:
@@ -146,22 +146,22 @@ class SSDStudentHead(SSDHead):
             The dict of :meth:`loss_by_feat` and the list of :meth:`propose`.
         """
         instances, instances_ignore, metas = unpack_gt_instances(batch_data_samples)
-        outs = self(x)
-        losses = self.loss_by_feat(*outs, instances, metas, instances_ignore)
-        return losses, self.propose(*outs, batch_img_metas=metas, cfg=proposal_cfg)
+        scores, deltas = self(x)
+        losses = self.loss_by_feat(scores, deltas, instances, metas, instances_ignore)
+        return losses, self.propose(scores, deltas, metas, proposal_cfg)
 
     @torch.no_grad()
     def propose(
         self,
-        cls_scores: List[Tensor],
-        bbox_preds: List[Tensor],
-        batch_img_metas: List[dict],
+        cls_scores: list[Tensor],
+        bbox_preds: list[Tensor],
+        batch_img_metas: list[dict],
         cfg: ConfigType,
     ) -> InstanceList:
         """Regions that show any class: top k after NMS by foreground score, gradient stopped.
 
-        The foreground score of a prior is 1 - its background probability. The whole batch is treated
-        at once; NMS never lets regions of two images meet.
+        The foreground score of a prior is 1 - its background probability. The whole batch is
+        treated at once; NMS never lets regions of two images meet.
 
         Args:
             cls_scores: Per level (N, A_l * (C + 1), H, W).
@@ -186,7 +186,8 @@ class SSDStudentHead(SSDHead):
         nms_pre = min(cfg['nms_pre'], len(priors))
         scores, best = (1 - probs[..., -1]).topk(nms_pre, dim=1)
         bboxes = self.bbox_coder.decode(
-            priors[best.flatten()], deltas.gather(1, best[..., None].expand(-1, -1, 4)).flatten(0, 1)
+            priors[best.flatten()],
+            deltas.gather(1, best[..., None].expand(-1, -1, 4)).flatten(0, 1),
         )
         image = torch.arange(num_images, device=logits.device).repeat_interleave(nms_pre)
         limits = bboxes.new_tensor([meta['img_shape'][1::-1] * 2 for meta in batch_img_metas])
@@ -207,5 +208,6 @@ class SSDStudentHead(SSDHead):
                 bboxes[keep].split(sizes),
                 scores.flatten()[keep].split(sizes),
                 probs[keep].split(sizes),
+                strict=True,
             )
         ]

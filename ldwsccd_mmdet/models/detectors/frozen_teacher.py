@@ -1,8 +1,9 @@
 """A detector that teaches: built from config and checkpoint, and never trained."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -21,8 +22,8 @@ MIN_LOADED_SHARE = 0.99
 class FrozenTeacher:
     """The teacher of local distillation: any mmdet detector with ``extract_feat``.
 
-    It is deliberately no ``nn.Module``: a student that holds it as an attribute has it neither in its
-    parameters and state dict, nor in EMA copies and DDP buckets. It is always in eval mode and
+    It is deliberately no ``nn.Module``: a student that holds it as an attribute has it neither in
+    its parameters and state dict, nor in EMA copies and DDP buckets. It is always in eval mode and
     without gradients. A deep copy of the student (EMA) shares it.
 
     Args:
@@ -39,32 +40,32 @@ class FrozenTeacher:
 
     def __init__(
         self,
-        config: Union[str, Path, dict],
-        checkpoint: Optional[str],
+        config: str | Path | dict,
+        checkpoint: str | None,
         student_preprocessor: nn.Module,
     ) -> None:
         model_cfg = _load_model_config(config)
         if not checkpoint:
             raise ConfigError(
                 'model.teacher.checkpoint: expected the weights of the trained teacher, found '
-                f'{checkpoint!r}; train it (tools/train.py <teacher config>) and give the path with '
-                '--cfg-options model.teacher.checkpoint=PATH'
+                f'{checkpoint!r}; train it (tools/train.py <teacher config>) and give the path '
+                'with --cfg-options model.teacher.checkpoint=PATH'
             )
-        self.model: nn.Module = MODELS.build(model_cfg)
+        self.model: Any = MODELS.build(model_cfg)
         _load_weights(self.model, str(checkpoint))
         self.model.eval()
         self.model.requires_grad_(False)
         self._affine = _renormalisation(student_preprocessor, self.model.data_preprocessor)
 
-    def __deepcopy__(self, memo: Dict[int, Any]) -> 'FrozenTeacher':
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'FrozenTeacher':
         return self
 
     def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
-        """Apply ``nn.Module._apply``'s function, so that the teacher follows ``.to`` and ``.half``."""
+        """Apply the function of ``nn.Module._apply``: the teacher follows ``.to`` and ``.half``."""
         self.model._apply(fn)
 
     @torch.no_grad()
-    def extract_feat(self, batch_inputs: Tensor) -> Tuple[Tensor, ...]:
+    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         """Compute the teacher's feature maps.
 
         Args:
@@ -80,7 +81,7 @@ class FrozenTeacher:
         return tuple(self.model.extract_feat(x))
 
 
-def _load_model_config(config: Union[str, Path, dict]) -> dict:
+def _load_model_config(config: str | Path | dict) -> dict:
     """Return a fresh ``model`` dict of a teacher's config."""
     if isinstance(config, (str, Path)):
         name = str(config)
@@ -137,16 +138,16 @@ def _load_weights(model: nn.Module, checkpoint: str) -> None:
         wrong_shape = sum(key in state for key in absent)
         raise ConfigError(
             f'model.teacher.checkpoint: {checkpoint} is not of the architecture of '
-            f'model.teacher.config ({type(model).__name__}): {len(absent)} of {len(needed)} weights '
-            f'of its backbone and neck are missing or ({wrong_shape}) of another shape, first '
-            f'{", ".join(absent[:3])}; give the config that the checkpoint was trained with'
+            f'model.teacher.config ({type(model).__name__}): {len(absent)} of {len(needed)} '
+            f'weights of its backbone and neck are missing or ({wrong_shape}) of another shape, '
+            f'first {", ".join(absent[:3])}; give the config that the checkpoint was trained with'
         )
     model.load_state_dict(fitting, strict=False)
 
 
 def _renormalisation(
     student: nn.Module, teacher: nn.Module
-) -> Tuple[Optional[Tensor], Optional[Tensor], bool]:
+) -> tuple[Tensor | None, Tensor | None, bool]:
     """Scale (3, 1, 1), shift (3, 1, 1) and channel flip from the student's input to the teacher's.
 
     With the normalisations (x - m_s) / s_s and (x - m_t) / s_t the teacher's input is
@@ -167,7 +168,7 @@ def _is_flipped(preprocessor: nn.Module) -> bool:
     return bool(getattr(preprocessor, '_channel_conversion', False))
 
 
-def _mean_std(preprocessor: nn.Module) -> Tuple[Tensor, Tensor]:
+def _mean_std(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
     mean = getattr(preprocessor, 'mean', None)
     std = getattr(preprocessor, 'std', None)
     if mean is None or std is None:

@@ -1,7 +1,5 @@
 """LD-WSCCD with a single-stage student."""
 
-from typing import Dict, Tuple
-
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.utils import filter_scores_and_topk
 from mmdet.registry import MODELS
@@ -72,14 +70,14 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         return source
 
     def student_loss(
-        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> Dict[str, Tensor]:
+        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
         """Losses of the SSD head, eq. 5-7."""
         return self.bbox_head.loss(feats, batch_data_samples)
 
     def loss_and_propose(
-        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> Tuple[Dict[str, Tensor], InstanceList]:
+        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> tuple[dict[str, Tensor], InstanceList]:
         """Losses of the SSD head, eq. 5-7, and its best boxes, of one forward pass."""
         return self.bbox_head.loss_and_propose(
             feats, batch_data_samples, self.train_cfg['proposal']
@@ -109,7 +107,7 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         )
         mil_probs = self.mil_head.predict(feats, [region.bboxes for region in regions])
         results = []
-        for region, probs, meta in zip(regions, mil_probs, metas):
+        for region, probs, meta in zip(regions, mil_probs, metas, strict=True):
             if source == 'fused':
                 probs = (region.class_probs * probs).sqrt()
             results.append(self._select(region.bboxes, probs[:, :-1], meta, rescale))

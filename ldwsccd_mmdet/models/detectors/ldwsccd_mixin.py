@@ -1,12 +1,13 @@
 """LD-WSCCD as a mixin over mmdet's detectors."""
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...errors import ConfigError
 from .frozen_teacher import FrozenTeacher
@@ -23,8 +24,8 @@ class LDWSCCDMixin:
     MIL head. The detector says how its loss and its proposals come about in
     :meth:`loss_and_propose`.
 
-    The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing and
-    inference need neither its config nor its checkpoint.
+    The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing
+    and inference need neither its config nor its checkpoint.
 
     Args:
         *args: As the detector.
@@ -35,9 +36,17 @@ class LDWSCCDMixin:
         **kwargs: As the detector.
 
     Raises:
-        ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, or if the
-            MIL head lacks its proposals or has another number of classes than the detector.
+        ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, or if
+            the MIL head lacks its proposals or has another number of classes than the detector.
     """
+
+    # what mmdet's detectors bring along
+    bbox_head: Any
+    data_preprocessor: nn.Module
+    extract_feat: Callable[[Tensor], tuple[Tensor, ...]]
+    parameters: Callable[[], Iterator[nn.Parameter]]
+    test_cfg: Any
+    train_cfg: Any
 
     def __init__(
         self,
@@ -60,9 +69,9 @@ class LDWSCCDMixin:
                 f'{sorted(teacher)}'
             )
         self._teacher_cfg = teacher
-        self._teacher: Optional[FrozenTeacher] = None
-        self.distillation = MODELS.build(distillation) if distillation is not None else None
-        self.mil_head = MODELS.build(mil_head) if mil_head is not None else None
+        self._teacher: FrozenTeacher | None = None
+        self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
+        self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
         if self.mil_head is not None:
             self._check_mil_head()
 
@@ -84,19 +93,19 @@ class LDWSCCDMixin:
         raise NotImplementedError
 
     def loss_and_propose(
-        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> Tuple[Dict[str, Tensor], InstanceList]:
+        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> tuple[dict[str, Tensor], InstanceList]:
         """Losses of the student, and its proposals (``bboxes`` in pixels of the batch tensor)."""
         raise NotImplementedError
 
     def student_loss(
-        self, feats: Tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> Dict[str, Tensor]:
+        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
         """Losses of the plain student."""
         raise NotImplementedError
 
     @property
-    def teacher(self) -> Optional[FrozenTeacher]:
+    def teacher(self) -> FrozenTeacher | None:
         """The teacher, built on first use; None when the config names none."""
         if self._teacher is None and self._teacher_cfg is not None:
             teacher = FrozenTeacher(
@@ -119,7 +128,7 @@ class LDWSCCDMixin:
             self._teacher.apply(fn)
         return super()._apply(fn, *args, **kwargs)  # type: ignore[misc]
 
-    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> Dict[str, Tensor]:
+    def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Compute all losses of a batch.
 
         Args:
@@ -139,6 +148,8 @@ class LDWSCCDMixin:
         else:
             losses, proposals = self.loss_and_propose(feats, batch_data_samples)
             losses = dict(losses)
+            # before the RoI pooling, which only says that a NaN box has no size
+            _check_finite(losses)
             losses.update(
                 self.mil_head.loss(
                     feats,
@@ -173,10 +184,10 @@ class LDWSCCDMixin:
         return classes
 
 
-def _check_finite(losses: Dict[str, Any]) -> None:
+def _check_finite(losses: dict[str, Any]) -> None:
     """Raise if a loss is NaN or infinite, with one transfer from the device for all of them."""
-    names: List[str] = []
-    values: List[Tensor] = []
+    names: list[str] = []
+    values: list[Tensor] = []
     for name, value in losses.items():
         if 'loss' not in name:
             continue
@@ -188,8 +199,11 @@ def _check_finite(losses: Dict[str, Any]) -> None:
     stacked = torch.stack(values)
     if not torch.isfinite(stacked).all():
         bad = sorted(
-            {f'{name} = {value}' for name, value in zip(names, stacked.tolist())
-             if not abs(value) < float('inf')}
+            {
+                f'{name} = {value}'
+                for name, value in zip(names, stacked.tolist(), strict=True)
+                if not abs(value) < float('inf')
+            }
         )
         raise FloatingPointError(
             f'non-finite loss: {", ".join(bad)}; look at the images and boxes of this batch, lower '

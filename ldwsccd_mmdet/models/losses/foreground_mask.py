@@ -1,14 +1,14 @@
 """Which cells of a feature map lie on an object."""
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 
 def cells_in_boxes(
-    bboxes: Tensor, feat_size: Tuple[int, int], input_size: Tuple[int, int]
-) -> Tuple[Tensor, Tensor]:
+    bboxes: Tensor, feat_size: tuple[int, int], input_size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Rows and columns of a feature map that each box claims, eq. 9.
 
     A box claims the cells whose centre lies in it, edges included. A box that holds no cell centre
@@ -25,7 +25,10 @@ def cells_in_boxes(
     dtype = torch.float64 if bboxes.dtype == torch.float64 else torch.float32
     boxes = bboxes.to(dtype)
     inside, centre = [], []
-    for cells, pixels, first in ((feat_size[0], input_size[0], 1), (feat_size[1], input_size[1], 0)):
+    for cells, pixels, first in (
+        (feat_size[0], input_size[0], 1),
+        (feat_size[1], input_size[1], 0),
+    ):
         index = torch.arange(cells, device=boxes.device)
         # multiply before dividing: exact for the power-of-two strides of SSD
         cell_centre = (index.to(dtype) + 0.5) * pixels / cells
@@ -40,7 +43,7 @@ def cells_in_boxes(
 
 
 def foreground_mask(
-    bboxes: Sequence[Tensor], feat_size: Tuple[int, int], input_size: Tuple[int, int]
+    bboxes: Sequence[Tensor], feat_size: tuple[int, int], input_size: tuple[int, int]
 ) -> Tensor:
     r"""Foreground mask :math:`M` of a batch, eq. 9.
 
@@ -48,9 +51,9 @@ def foreground_mask(
         M_{i j} = 1 \text{ if the centre of cell } (i, j) \text{ lies in a box, else } 0
 
     Edges belong to the box. Mended against the print: a box that holds no cell centre (smaller than
-    a cell, or outside the map) takes the cell that holds the box's centre, clamped to the map, so no
-    object is without foreground at any level. Boxes are scaled by the padded input size, not by the
-    image's own shape.
+    a cell, or outside the map) takes the cell that holds the box's centre, clamped to the map, so
+    no object is without foreground at any level. Boxes are scaled by the padded input size, not by
+    the image's own shape.
 
     Args:
         bboxes: Per image a tensor (n_i, 4) of x1, y1, x2, y2 in pixels of the padded batch tensor;
@@ -73,7 +76,7 @@ def foreground_mask(
     return (per_image_rows @ columns.to(dtype) > 0).to(dtype)
 
 
-def concatenate_boxes(bboxes: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+def concatenate_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Boxes of a batch as one tensor (n, 4) and the image index (n,) of each.
 
     Raises:

@@ -1,6 +1,6 @@
 """Local distillation: a frozen teacher shows the student where, and in which channels, to look."""
 
-from typing import Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmdet.registry import MODELS
@@ -28,14 +28,15 @@ class LocalDistillationLoss(BaseModule):
         \qquad \text{(eq. 13)} \\
         L_{dis} &= \alpha L_{fg} + \beta L_{bg} + \gamma L_{att} \qquad \text{(eq. 14)}
 
-    Each term is summed over levels and averaged over images. :math:`F^T` and the teacher's attention
-    are constants; the student's attention is taken after :math:`f`, with gradient. :math:`f` is a
-    1 x 1 convolution where the channel numbers differ, else the identity. Everything after
+    Each term is summed over levels and averaged over images. :math:`F^T` and the teacher's
+    attention are constants; the student's attention is taken after :math:`f`, with gradient.
+    :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. Everything
+    after
     :math:`f` is float32 whatever the autocast.
 
-    Mended against the print, which has no denominator in eq. 12 and names neither T nor the weights:
-    ``normalize='region'`` divides each region by its size, so that the loss does not grow with the
-    map. ``normalize='sum'`` is the paper to the letter (1e5 and more at 512 x 64 x 64).
+    Mended against the print, which has no denominator in eq. 12 and names neither T nor the
+    weights: ``normalize='region'`` divides each region by its size, so that the loss does not grow
+    with the map. ``normalize='sum'`` is the paper to the letter (1e5 and more at 512 x 64 x 64).
     ``normalize='fgd'`` is FGD (Yang et al., CVPR 2022): on the map a box covers the cells
     floor(x1) to ceil(x2) and floor(y1) to ceil(y2), ends included, and weighs 1 / (cells covered
     before clipping), the largest weight where boxes overlap; a background cell weighs
@@ -68,7 +69,7 @@ class LocalDistillationLoss(BaseModule):
         gamma: float = 1.0,
         temperature: float = 0.5,
         normalize: str = 'region',
-        feature_norm: Optional[str] = None,
+        feature_norm: str | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -102,7 +103,7 @@ class LocalDistillationLoss(BaseModule):
         self.feature_norm = feature_norm
         self.align = nn.ModuleList(
             nn.Identity() if student == teacher else nn.Conv2d(student, teacher, kernel_size=1)
-            for student, teacher in zip(student_channels, teacher_channels)
+            for student, teacher in zip(student_channels, teacher_channels, strict=True)
         )
 
     def forward(
@@ -110,12 +111,13 @@ class LocalDistillationLoss(BaseModule):
         student_feats: Sequence[Tensor],
         teacher_feats: Sequence[Tensor],
         bboxes: Sequence[Tensor],
-        input_size: Tuple[int, int],
-    ) -> Dict[str, Tensor]:
+        input_size: tuple[int, int],
+    ) -> dict[str, Tensor]:
         """Compute the three terms of eq. 14, weighted.
 
         Args:
-            student_feats: One map (N, C_student, H, W) a level, in the order of ``student_channels``.
+            student_feats: One map (N, C_student, H, W) a level, in the order of
+                ``student_channels``.
             teacher_feats: One map (N, C_teacher, H, W) a level, of the student's H and W.
             bboxes: Per image (n_i, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
             input_size: (H_in, W_in) of the padded batch tensor, in pixels.
@@ -130,7 +132,7 @@ class LocalDistillationLoss(BaseModule):
         """
         self._check_feats(student_feats, teacher_feats, bboxes)
         foreground = background = attention = student_feats[0].new_zeros((), dtype=torch.float32)
-        for align, student, teacher in zip(self.align, student_feats, teacher_feats):
+        for align, student, teacher in zip(self.align, student_feats, teacher_feats, strict=True):
             aligned = align(student)
             with torch.autocast(device_type=aligned.device.type, enabled=False):
                 level = self._level_loss(aligned, teacher.detach(), bboxes, input_size)
@@ -148,8 +150,8 @@ class LocalDistillationLoss(BaseModule):
         student: Tensor,
         teacher: Tensor,
         bboxes: Sequence[Tensor],
-        input_size: Tuple[int, int],
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+        input_size: tuple[int, int],
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Foreground, background and attention loss of one level, unweighted."""
         if student.dtype != torch.float64:
             student = student.float()
@@ -179,8 +181,8 @@ class LocalDistillationLoss(BaseModule):
         return loss_fg, loss_bg, loss_attention
 
     def _cell_weights(
-        self, bboxes: Sequence[Tensor], feat: Tensor, input_size: Tuple[int, int]
-    ) -> Tuple[Tensor, Tensor]:
+        self, bboxes: Sequence[Tensor], feat: Tensor, input_size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor]:
         """Weight (N, H, W) of every cell in the foreground and in the background sum of eq. 12."""
         feat_size = (feat.shape[2], feat.shape[3])
         boxes = [box.to(feat) for box in bboxes]
@@ -210,7 +212,7 @@ class LocalDistillationLoss(BaseModule):
                 f'LocalDistillationLoss: {levels} levels were declared by student_channels, got '
                 f'{len(student_feats)} maps of the student and {len(teacher_feats)} of the teacher'
             )
-        for level, (student, teacher) in enumerate(zip(student_feats, teacher_feats)):
+        for level, (student, teacher) in enumerate(zip(student_feats, teacher_feats, strict=True)):
             for name, feat, channels in (
                 ('student', student, self.student_channels[level]),
                 ('teacher', teacher, self.teacher_channels[level]),
@@ -243,8 +245,8 @@ def _standardize(feat: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def _fgd_cell_weights(
-    bboxes: Sequence[Tensor], feat_size: Tuple[int, int], input_size: Tuple[int, int]
-) -> Tuple[Tensor, Tensor]:
+    bboxes: Sequence[Tensor], feat_size: tuple[int, int], input_size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Scale masks of FGD for the foreground and the background, (N, H, W) each."""
     boxes, image = concatenate_boxes(bboxes)
     height, width = feat_size

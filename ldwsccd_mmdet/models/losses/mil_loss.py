@@ -1,7 +1,5 @@
 """Multiple-instance learning: which regions make an image show a class."""
 
-from typing import Optional, Tuple
-
 import torch
 from torch import Tensor
 
@@ -9,8 +7,8 @@ EPS = 1e-6
 
 
 def mil_scores(
-    cls_logits: Tensor, det_logits: Tensor, valid: Optional[Tensor] = None
-) -> Tuple[Tensor, Tensor]:
+    cls_logits: Tensor, det_logits: Tensor, valid: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Scores of regions and of their image, eq. 15 (the two streams of WSDDN).
 
     .. math::
@@ -50,9 +48,7 @@ def mil_scores(
         return region, region.sum(dim=-2)
 
 
-def image_level_loss(
-    image_scores: Tensor, image_labels: Tensor, reduction: str = 'mean'
-) -> Tensor:
+def image_level_loss(image_scores: Tensor, image_labels: Tensor, reduction: str = 'mean') -> Tensor:
     r"""Binary cross-entropy of the image's classes, eq. 15.
 
     .. math::

@@ -1,7 +1,5 @@
 """Online instance classifier refinement: each stage teaches the next."""
 
-from typing import Optional, Tuple
-
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
@@ -12,14 +10,14 @@ def refinement_targets(
     scores: Tensor,
     image_labels: Tensor,
     fg_iou: float = 0.5,
-    valid: Optional[Tensor] = None,
-) -> Tuple[Tensor, Tensor]:
+    valid: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Labels and weights of regions from the scores of the stage before, eq. 16.
 
     For each class present, in ascending class order, the region with the highest score is the
     class's seed; its row of scores is then set to 0, so that no later class can claim it. Every
-    region takes the class of the seed that it overlaps most if that IoU is at least ``fg_iou``, else
-    background (label C), and in both cases the seed's score as its weight (Tang et al., OICR,
+    region takes the class of the seed that it overlaps most if that IoU is at least ``fg_iou``,
+    else background (label C), and in both cases the seed's score as its weight (Tang et al., OICR,
     CVPR 2017). Without a class present all labels are background and all weights 0.
 
     Nothing here carries a gradient. Leading dimensions are images; the only loop is over classes.
@@ -89,15 +87,15 @@ def refinement_targets(
 
 
 def refinement_loss(
-    logits: Tensor, labels: Tensor, weights: Tensor, valid: Optional[Tensor] = None
+    logits: Tensor, labels: Tensor, weights: Tensor, valid: Tensor | None = None
 ) -> Tensor:
     r"""Weighted cross-entropy of one refinement stage, eq. 16.
 
     .. math::
         L_{ref} = -\frac{1}{|R|} \sum_r w_r \log \mathrm{softmax}(x_r)_{y_r}
 
-    :math:`|R|` counts all regions of the image, whatever their weight. Leading dimensions are images,
-    over which the mean is taken. float32 whatever the autocast.
+    :math:`|R|` counts all regions of the image, whatever their weight. Leading dimensions are
+    images, over which the mean is taken. float32 whatever the autocast.
 
     Args:
         logits: (..., R, C + 1); the last column is background.

@@ -1,6 +1,7 @@
 """Multiple-instance head: learns from the classes of an image which of its regions show them."""
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmdet.registry import MODELS
@@ -25,8 +26,8 @@ class MILRefinementHead(BaseModule):
     .. math::
         L = w_{mil} L_{cls} + w_{ref} \sum_{k=1}^{K} L_{ref}^{(k)}
 
-    averaged over images. A batch is treated at once, regions of different images never meet: a batch
-    of n equals the mean of its n singles.
+    averaged over images. A batch is treated at once, regions of different images never meet: a
+    batch of n equals the mean of its n singles.
 
     Args:
         num_classes: C, without background.
@@ -47,12 +48,7 @@ class MILRefinementHead(BaseModule):
     def __init__(
         self,
         num_classes: Any = None,
-        bbox_roi_extractor: ConfigType = dict(
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
-            out_channels=512,
-            featmap_strides=[8],
-        ),
+        bbox_roi_extractor: ConfigType = None,
         num_stages: int = 3,
         fg_iou: float = 0.5,
         fc_out_channels: int = 1024,
@@ -61,6 +57,13 @@ class MILRefinementHead(BaseModule):
         refine_loss_weight: float = 1.0,
         init_cfg: OptMultiConfig = None,
     ) -> None:
+        if bbox_roi_extractor is None:
+            bbox_roi_extractor = dict(
+                type='SingleRoIExtractor',
+                roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+                out_channels=512,
+                featmap_strides=[8],
+            )
         if init_cfg is None:
             init_cfg = [
                 dict(type='Xavier', layer='Linear', distribution='uniform'),
@@ -114,7 +117,7 @@ class MILRefinementHead(BaseModule):
 
     def forward(
         self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]
-    ) -> Tuple[Tensor, Tensor, List[Tensor]]:
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Compute the logits of all regions of a batch.
 
         Args:
@@ -130,7 +133,7 @@ class MILRefinementHead(BaseModule):
 
     def loss(
         self, feats: Sequence[Tensor], bboxes: Sequence[Tensor], image_labels: Tensor
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Compute eq. 15 and 16 for a batch.
 
         Args:
@@ -139,8 +142,8 @@ class MILRefinementHead(BaseModule):
             image_labels: (N, C), 1 where the class occurs in the image, else 0.
 
         Returns:
-            ``loss_mil`` and ``loss_refine_1`` to ``loss_refine_K``, float32 scalars. An image without
-            a region adds 0 to each; all are connected to the graph.
+            ``loss_mil`` and ``loss_refine_1`` to ``loss_refine_K``, float32 scalars. An image
+            without a region adds 0 to each; all are connected to the graph.
 
         Raises:
             ValueError: If ``image_labels`` is not (N, C).
@@ -170,7 +173,7 @@ class MILRefinementHead(BaseModule):
         return losses
 
     @torch.no_grad()
-    def predict(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> List[Tensor]:
+    def predict(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> list[Tensor]:
         """Class probabilities of regions: the mean over the K stages.
 
         Args:
@@ -194,7 +197,7 @@ class RegionBatch:
         device: Where the index tensors live.
     """
 
-    def __init__(self, counts: Sequence[int], device: Optional[torch.device] = None) -> None:
+    def __init__(self, counts: Sequence[int], device: torch.device | None = None) -> None:
         self.shape = (len(counts), max(counts, default=0))
         per_image = torch.tensor(list(counts), device=device)
         #: Boolean (N, max R_i), false for padding.

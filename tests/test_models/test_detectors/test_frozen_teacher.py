@@ -1,0 +1,90 @@
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
+
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.models import FrozenTeacher
+from tests.test_models.test_detectors.conftest import student_cfg, teacher_model_cfg
+
+
+@pytest.fixture
+def preprocessor():
+    return MODELS.build(student_cfg().data_preprocessor)
+
+
+def test_gets_the_image_in_its_own_normalisation(teacher, preprocessor):
+    """The maps are those of the teacher run alone on the raw image."""
+    raw = torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8)
+    data = dict(inputs=[raw], data_samples=None)
+    student_input = preprocessor(data)['inputs']
+    frozen = FrozenTeacher(**teacher, student_preprocessor=preprocessor)
+    alone = MODELS.build(teacher_model_cfg()).eval()
+    alone.load_state_dict(torch.load(teacher['checkpoint'], weights_only=True)['state_dict'])
+    with torch.no_grad():
+        expected = alone.extract_feat(alone.data_preprocessor(data)['inputs'])
+    for a, b in zip(frozen.extract_feat(student_input), expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_same_normalisation_needs_no_work(teacher):
+    same = MODELS.build(teacher_model_cfg().data_preprocessor)
+    frozen = FrozenTeacher(**teacher, student_preprocessor=same)
+    assert frozen._affine == (None, None, False)
+
+
+def test_is_frozen(teacher, preprocessor):
+    frozen = FrozenTeacher(**teacher, student_preprocessor=preprocessor)
+    assert not frozen.model.training
+    assert not any(p.requires_grad for p in frozen.model.parameters())
+    assert not any(f.requires_grad for f in frozen.extract_feat(torch.randn(1, 3, 64, 64)))
+
+
+def test_config_may_be_a_dict_or_an_mmdet_name(teacher, preprocessor):
+    model_cfg = teacher_model_cfg()
+    for config in (model_cfg, dict(model=model_cfg)):
+        FrozenTeacher(config, teacher['checkpoint'], preprocessor)
+    with pytest.raises(ConfigError, match='is not of the architecture .*RetinaNet'):
+        FrozenTeacher(
+            'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', teacher['checkpoint'], preprocessor
+        )
+
+
+def test_config_beside_the_package_is_found_from_anywhere(preprocessor, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match='model.teacher.checkpoint: expected a file'):
+        FrozenTeacher('configs/cric/teacher_mobilenetv2-fpn_cric.py', 'none.pth', preprocessor)
+
+
+def test_checkpoint_of_ddp_loads(teacher, preprocessor, tmp_path):
+    state = torch.load(teacher['checkpoint'], weights_only=True)['state_dict']
+    torch.save({f'module.{k}': v for k, v in state.items()}, tmp_path / 'ddp.pth')
+    FrozenTeacher(teacher['config'], str(tmp_path / 'ddp.pth'), preprocessor)
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (dict(config='nowhere.py'), 'model.teacher.config: expected a config file.*nowhere.py'),
+        (dict(config='mmdet::retina/none.py'), 'mmdet has no config mmdet::retina/none.py'),
+        (dict(config=dict(type_=1)), 'expected a config with a key "model"'),
+        (dict(checkpoint='nowhere.pth'), 'model.teacher.checkpoint: .*nothing at nowhere.pth'),
+        (dict(checkpoint=None), 'model.teacher.checkpoint: .*found None'),
+    ],
+)
+def test_missing_files(teacher, preprocessor, change, message):
+    with pytest.raises(ConfigError, match=message):
+        FrozenTeacher(**{**teacher, **change}, student_preprocessor=preprocessor)
+
+
+def test_checkpoint_of_another_architecture(teacher, preprocessor, tmp_path):
+    other = teacher_model_cfg()
+    other.backbone.widen_factor = 1 / 16
+    other.neck.update(in_channels=(32, 64), out_channels=(32, 64, 8))
+    other.bbox_head.update(in_channels=(32, 64, 8))
+    Config(dict(model=other)).dump(tmp_path / 'other.py')
+    with pytest.raises(
+        ConfigError, match=r'is not of the architecture.*backbone\.features'
+    ) as info:
+        FrozenTeacher(str(tmp_path / 'other.py'), teacher['checkpoint'], preprocessor)
+    assert str(tmp_path / 'teacher.pth') in str(info.value)

@@ -1,0 +1,239 @@
+import copy
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmengine.model import ExponentialMovingAverage
+
+from ldwsccd_mmdet.errors import ConfigError
+from tests.test_models.helpers import predict_cfg, sample, samples, train_cfg
+from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
+
+SSD_KEYS = {'loss_cls', 'loss_bbox'}
+LDM_KEYS = {'loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention'}
+MIL_KEYS = {'loss_mil', 'loss_refine_1', 'loss_refine_2'}
+ROWS = [(False, False), (True, False), (False, True), (True, True)]
+
+
+def images(n=3):
+    return torch.randn(n, 3, 64, 64) * 50
+
+
+@pytest.mark.parametrize(('ldm', 'mil'), ROWS)
+@pytest.mark.parametrize(
+    'batch',
+    [samples(), samples()[:1], [sample([], [])], [sample([], []), sample([], [])]],
+    ids=['mixed', 'single', 'no box', 'no box in the batch'],
+)
+def test_rows_of_table_4(build, ldm, mil, batch):
+    """Each row's loss is finite and reaches every parameter: no search for unused ones."""
+    model = build(ldm, mil)
+    model.init_weights()
+    losses = model.loss(images(len(batch)), batch)
+    assert set(losses) == SSD_KEYS | (LDM_KEYS if ldm else set()) | (MIL_KEYS if mil else set())
+    total, _ = model.parse_losses(losses)
+    assert torch.isfinite(total)
+    total.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize(('ldm', 'mil'), ROWS)
+@pytest.mark.parametrize('source', ['ssd', 'mil', 'fused'])
+def test_predict(build, ldm, mil, source):
+    model = build(ldm, mil, test_cfg=predict_cfg(score_source=source)).eval()
+    if source != 'ssd' and not mil:
+        with pytest.raises(ConfigError, match='score_source: .* needs model.mil_head'):
+            model.predict(images(), samples())
+        return
+    for result in model.predict(images(), samples()):
+        pred = result.pred_instances
+        assert len(pred.bboxes) == len(pred.scores) == len(pred.labels) <= 50
+        assert (pred.scores.diff() <= 0).all()
+        if len(pred):
+            assert 0 <= pred.bboxes.min() <= pred.bboxes.max() <= 128
+    assert model._teacher is None  # testing needs no teacher
+
+
+def test_unknown_score_source(build):
+    model = build(test_cfg=predict_cfg(score_source='teacher')).eval()
+    with pytest.raises(ConfigError, match="score_source: expected one of .* found 'teacher'"):
+        model.predict(images(), samples())
+
+
+def test_fused_score_is_the_geometric_mean(build):
+    cfg = predict_cfg(score_source='fused', nms=dict(type='nms', iou_threshold=1.0), score_thr=0.0)
+    cfg.update(max_per_img=1000, min_bbox_size=-1)
+    model = build(ldm=False, test_cfg=cfg).eval()
+    x, meta = images(1), samples()[:1]
+    feats = model.extract_feat(x)
+    region = model.bbox_head.propose(
+        *model.bbox_head(feats), batch_img_metas=[meta[0].metainfo], cfg=cfg['proposal']
+    )[0]
+    mil = model.mil_head.predict(feats, [region.bboxes])[0]
+    expected = (region.class_probs * mil).sqrt()[:, :-1].flatten().sort(descending=True).values
+    pred = model.predict(x, meta)[0].pred_instances
+    torch.testing.assert_close(pred.scores, expected)
+
+
+def test_plain_ssd_equals_mmdets_detector(build):
+    """Without parts the code path is mmdet's own."""
+    model = build(False, False)
+    plain = MODELS.build(student_cfg(type='SingleStageDetector'))
+    plain.load_state_dict(model.state_dict())
+    x = images()
+    assert model.loss(x, samples()) == plain.loss(x, samples())
+    model.eval()
+    plain.eval()
+    for a, b in zip(model.predict(x, samples()), plain.predict(x, samples()), strict=True):
+        torch.testing.assert_close(a.pred_instances.bboxes, b.pred_instances.bboxes)
+
+
+def test_plain_ssd_loads_the_checkpoint_with_nothing_missing(build):
+    model = build()
+    model.init_weights()
+    plain = MODELS.build(student_cfg(type='SingleStageDetector'))
+    result = plain.load_state_dict(model.state_dict(), strict=False)
+    assert result.missing_keys == []
+    assert {key.split('.')[0] for key in result.unexpected_keys} == {'distillation', 'mil_head'}
+
+
+def test_teacher_is_outside_state_parameters_modules_and_copies(build):
+    model = build()
+    names = set(model.state_dict())
+    model.init_weights()
+    teacher = model.teacher.model
+    assert set(model.state_dict()) == names
+    owned = {id(p) for p in teacher.parameters()}
+    assert not owned & {id(p) for p in model.parameters()}
+    assert teacher not in set(model.modules())
+    assert not any('teacher' in name for name in names)
+    ema = ExponentialMovingAverage(model)
+    assert ema.module.teacher is model.teacher  # shared, not copied
+    assert copy.deepcopy(model).teacher is model.teacher
+
+
+def test_teacher_stays_in_eval_and_without_gradient(build):
+    model = build()
+    model.init_weights()
+    model.train()
+    before = {k: v.clone() for k, v in model.teacher.model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.parse_losses(model.loss(images(), samples()))[0].backward()
+    optimizer.step()
+    assert not model.teacher.model.training
+    assert all(p.grad is None for p in model.teacher.model.parameters())
+    after = model.teacher.model.state_dict()
+    assert all(torch.equal(v, after[k]) for k, v in before.items())
+
+
+def test_teacher_follows_the_student(build):
+    model = build()
+    model.init_weights()
+    model.double()
+    assert {p.dtype for p in model.teacher.model.parameters()} == {torch.float64}
+    model.to(torch.device('meta'))
+    assert {p.device.type for p in model.teacher.model.parameters()} == {'meta'}
+
+
+def test_features_are_computed_once(build, monkeypatch):
+    model = build()
+    calls = []
+    original = model.backbone.forward
+    monkeypatch.setattr(model.backbone, 'forward', lambda x: (calls.append(len(x)), original(x))[1])
+    model.loss(images(), samples())
+    assert calls == [3]
+
+
+def test_no_gradient_from_the_mil_head_through_its_proposals(build):
+    """The MIL loss teaches the features, but moves no box of the SSD head."""
+    model = build(ldm=False)
+    losses = model.loss(images(), samples())
+    sum(losses[key] for key in MIL_KEYS).backward()
+    assert all(p.grad is None for p in model.bbox_head.parameters())
+    assert any(p.grad.abs().sum() > 0 for p in model.backbone.parameters() if p.grad is not None)
+
+
+def test_image_labels_come_from_the_boxes(build):
+    model = build(ldm=False)
+    labels = model._image_labels(samples(), torch.zeros(1))
+    assert labels.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0]]
+
+
+def test_state_dict_round_trip(build):
+    model, other = build().eval(), build().eval()
+    other.load_state_dict(model.state_dict())
+    x = images()
+    for a, b in zip(model.predict(x, samples()), other.predict(x, samples()), strict=True):
+        torch.testing.assert_close(a.pred_instances.scores, b.pred_instances.scores)
+
+
+def test_tensor_mode_and_autocast(build):
+    model = build()
+    model.init_weights()
+    assert len(model(images(), mode='tensor')) == 2
+    with torch.autocast('cpu', torch.bfloat16):
+        losses = model.loss(images(), samples())
+    assert all(torch.isfinite(v).all() and v.dtype == torch.float32 for v in losses.values())
+
+
+@pytest.mark.parametrize(('ldm', 'mil'), ROWS)
+def test_non_finite_features_name_their_losses(build, ldm, mil):
+    model = build(ldm, mil)
+    x = images()
+    x[0, 0, 0, 0] = float('nan')
+    name = 'loss_distill_fg' if ldm and not mil else 'loss_cls'
+    with pytest.raises(FloatingPointError, match=f'non-finite loss: .*{name} = nan'):
+        model.loss(x, samples())
+
+
+@pytest.mark.parametrize('value', ['nan', 'inf'])
+def test_non_finite_loss_of_one_part_is_named_alone(build, value):
+    model = build()
+    model.mil_head.refine_loss_weight = float(value)
+    with pytest.raises(FloatingPointError) as info:
+        model.loss(images(1), samples()[:1])
+    assert 'loss_refine_1' in str(info.value)
+    assert 'loss_cls' not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ('parts', 'message'),
+    [
+        (dict(teacher=dict(config='a', checkpoint='b')), 'model.distillation: expected a dict'),
+        (dict(distillation=distillation_cfg()), 'model.teacher: expected a dict'),
+        (
+            dict(teacher=dict(config='a'), distillation=distillation_cfg()),
+            r"expected dict\(config=..., checkpoint=...\), found the keys \['config'\]",
+        ),
+        (dict(mil_head=mil_cfg(num_classes=5)), 'mil_head.num_classes: expected 3 .* found 5'),
+        (
+            dict(mil_head=mil_cfg(), train_cfg={**train_cfg(), 'proposal': None}),
+            'model.train_cfg.proposal: expected',
+        ),
+    ],
+)
+def test_bad_settings(parts, message):
+    cfg = student_cfg(**parts)
+    if 'train_cfg' in parts:
+        del cfg.train_cfg['proposal']
+    with pytest.raises(ConfigError, match=message):
+        MODELS.build(cfg)
+
+
+def test_teacher_errors_come_with_init_weights(build):
+    model = build(teacher=dict(config='nowhere.py', checkpoint='x.pth'))
+    with pytest.raises(ConfigError, match='nowhere.py'):
+        model.init_weights()
+
+
+def test_maps_of_different_size(build, teacher):
+    model = build(
+        mil=False,
+        distillation=distillation_cfg(student_channels=(8, 16), teacher_channels=(16, 32)),
+    )
+    model.init_weights()
+    model.teacher.model.neck = None
+    model.teacher.model.backbone.forward = lambda x: (x.new_zeros(3, 16, 8, 8),
+                                                      x.new_zeros(3, 32, 5, 5))  # fmt: skip
+    with pytest.raises(ValueError, match=r'student has \(4, 4\) cells .* teacher \(5, 5\)'):
+        model.loss(images(), samples())
