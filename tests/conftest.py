@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -29,16 +30,17 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.fixture
-def tiny_coco(tmp_path: Path) -> Callable[..., Path]:
-    """Make a data set: ``tiny_coco(name='train', num_images=4, ...)`` returns its folder.
+@pytest.fixture(scope='session')
+def make_tiny_coco() -> Callable[..., Path]:
+    """Make a data set: ``make_tiny_coco(folder, name='train', ...)`` returns ``folder / 'tiny'``.
 
-    The folder holds ``<name>.json`` and ``images/``. Each image is a pinkish field of ``size``
+    That folder holds ``<name>.json`` and ``images/``. Each image is a pinkish field of ``size``
     (w, h) pixels with ``boxes_per_image`` dark discs: their boxes are exact, darkness is class.
     ``edit``, if given, changes the content of the json before it is written.
     """
 
     def make(
+        folder: Path,
         name: str = 'train',
         num_images: int = 4,
         size: tuple[int, int] = (96, 64),
@@ -46,7 +48,7 @@ def tiny_coco(tmp_path: Path) -> Callable[..., Path]:
         classes: Sequence[str] = TINY_CLASSES,
         edit: Callable[[dict], None] | None = None,
     ) -> Path:
-        root = tmp_path / 'tiny'
+        root = folder / 'tiny'
         (root / 'images').mkdir(parents=True, exist_ok=True)
         rng = np.random.default_rng(sum(map(ord, name)))
         content: dict = {
@@ -76,3 +78,9 @@ def tiny_coco(tmp_path: Path) -> Callable[..., Path]:
         return root
 
     return make
+
+
+@pytest.fixture
+def tiny_coco(tmp_path: Path, make_tiny_coco: Callable[..., Path]) -> Callable[..., Path]:
+    """Make a data set below ``tmp_path``: ``tiny_coco(name='train', num_images=4, ...)``."""
+    return partial(make_tiny_coco, tmp_path)
