@@ -40,7 +40,7 @@ def set_up(clone, tmp_path):
             capture_output=True,
             text=True,
             env={**base, **env},
-            timeout=60,
+            timeout=300,
         )
 
     return run
