@@ -49,6 +49,7 @@ from ldwsccd_mmdet.visualization import (  # noqa: E402
     ModelResult,
     Report,
     choose_fields,
+    class_palette,
     draw_detections,
     read_training_log,
     truth_boxes,
@@ -254,7 +255,9 @@ class Demo:
                 'tools/dataset_converters/make_synthetic_smears.py',
                 *('--out', self.data, '--num-train', args.num_train, '--num-val', args.num_val),
                 *('--seed', args.seed, '--missing', args.missing),
-                *('--wrong-class', args.wrong_class, '--workers', min(2, os.cpu_count() or 1)),
+                *('--wrong-class', args.wrong_class),
+                # a second process takes seconds to start
+                *('--workers', min(2, os.cpu_count() or 1) if total > 200 else 1),
             ),
             self.out / 'data.log',
             progress,
@@ -634,13 +637,13 @@ def write_picture(report: Report, model: ModelResult, path: Path) -> None:
         model: Whose detections.
         path: The PNG to write.
     """
+    classes = model.precision.classes
     columns = []
     for image_id in choose_fields(report.truth, 3):
         with Image.open(report.image_dir / report.truth.imgs[image_id]['file_name']) as opened:
             image = np.asarray(opened.convert('RGB'))
         _, bboxes, labels = truth_boxes(report.truth, image_id)
         kept = model.predictions[image_id].above(report.score_thr)
-        classes = model.precision.classes
         drawn = [
             caption(draw_detections(image, *boxes, classes, scale=2), text)
             for boxes, text in (
@@ -649,14 +652,22 @@ def write_picture(report: Report, model: ModelResult, path: Path) -> None:
             )
         ]
         columns.append(np.vstack(drawn))
-    gap = np.full((columns[0].shape[0], 8, 3), 255, np.uint8)
-    picture = Image.fromarray(np.hstack([columns[0], gap, columns[1], gap, columns[2]]))
+    height = max(column.shape[0] for column in columns)
+    padded = [
+        np.pad(column, ((0, height - len(column)), (0, 8), (0, 0)), constant_values=255)
+        for column in columns
+    ]
+    picture = Image.fromarray(np.hstack(padded)[:, :-8])
     path.parent.mkdir(parents=True, exist_ok=True)
-    # the README's pictures stay below 300 kB
+    # the class colours are kept as they are, the rest shares what is left of 256 colours
+    fixed = [0, 0, 0, 255, 255, 255, *class_palette(len(classes)).ravel().tolist()]
     for side in (1200, 1100, 1000, 900, 800):
         small = picture.copy()
         small.thumbnail((side, side))
-        small.quantize(128, dither=Image.Dither.NONE).save(path, 'PNG', optimize=True)
+        rest = small.quantize(128 - len(fixed) // 3).getpalette() or []
+        palette = Image.new('P', (1, 1))
+        palette.putpalette(fixed + rest)
+        small.quantize(palette=palette, dither=Image.Dither.NONE).save(path, 'PNG', optimize=True)
         if path.stat().st_size < 300_000:
             break
 
@@ -793,8 +804,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for heading in ('model', 'AP50', 'gain over SSD'):
         table.add_column(heading, justify='left' if heading == 'model' else 'right')
     for model in models:
-        gain = '' if model.name == SSD.name else f'{100 * (model.precision.mean - base):+.1f}'
-        table.add_row(model.name, f'{100 * model.precision.mean:.1f}', gain)
+        gain = round(100 * (model.precision.mean - base), 1) + 0.0
+        mean = f'{100 * model.precision.mean:.1f}'
+        table.add_row(model.name, mean, '' if model.name == SSD.name else f'{gain:+.1f}')
     console.print(table)
     console.print(f'Page: {page}', soft_wrap=True, highlight=False)
     return 0
@@ -802,7 +814,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def main() -> int:
     args = parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # leave a state to go on from
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # leave a state to go on from, and no program
+        signal.signal(sign, signal.default_int_handler)
     try:
         return run(args, Console())
     except InputError as error:

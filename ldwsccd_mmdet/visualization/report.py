@@ -25,6 +25,7 @@ __all__ = ['ModelResult', 'Report', 'choose_fields', 'truth_boxes', 'write_repor
 
 _MAX_SIDE = 640  # longest side of an embedded image, px: keeps the page small
 _JPEG_QUALITY = 88
+_MAX_DRAWN = 60  # detections drawn in one panel: an untrained model has hundreds
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,8 @@ def _class_rows(report: Report) -> list[dict[str, Any]]:
     rows = []
     for index, name in enumerate(first.classes):
         aps = np.array([model.precision.ap[index] for model in report.models])
-        best = np.nanmax(aps) if not np.isnan(aps).all() else math.nan
+        # nothing is best where all are equal, 0 or unknown
+        best = np.nanmax(aps) if np.unique(aps[~np.isnan(aps)]).size > 1 else math.nan
         rows.append(
             {
                 'name': name,
@@ -241,14 +243,15 @@ def _field(report: Report, image_id: int) -> dict[str, Any]:
         every = model.predictions[image_id]
         kept = every.above(report.score_thr)
         correct = model.precision.matched[image_id][every.scores >= report.score_thr]
-        order = np.argsort(-kept.scores, kind='stable')
+        order = np.argsort(-kept.scores, kind='stable')[:_MAX_DRAWN]
         found = np.array(
             [model.precision.found.get(i, -1.0) >= report.score_thr for i in ann_ids], bool
         )
         panels.append(
             {
                 'title': model.name,
-                'note': f'found {found.sum()} of {len(found)}, {(~correct).sum()} not right',
+                'note': f'found {found.sum()} of {len(found)}, {(~correct).sum()} not right'
+                + (f'; the best {_MAX_DRAWN} drawn' if len(kept) > _MAX_DRAWN else ''),
                 'boxes': _boxes(
                     kept.bboxes[order],
                     kept.labels[order],
@@ -327,7 +330,8 @@ def _percent(value: float, sign: bool = False) -> str:
     """Write a fraction in percent, a dash where there is none."""
     if math.isnan(value):
         return '\N{EN DASH}'
-    return f'{100 * value:+.1f}' if sign else f'{100 * value:.1f}'
+    value = round(100 * value, 1) + 0.0  # + 0.0 makes -0.0 a plain 0.0
+    return f'{value:+.1f}' if sign else f'{value:.1f}'
 
 
 def _duration(seconds: float | None) -> str:

@@ -70,8 +70,14 @@ def plot_training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
             ):
                 points = [(entry['step'], entry[term]) for entry in log if term in entry]
                 if points:
+                    marker = '' if len(points) > 1 else 'o'  # a line of one point is invisible
                     axis.plot(
-                        *zip(*points, strict=True), color=color, ls=style, lw=1.3, label=name
+                        *zip(*points, strict=True),
+                        color=color,
+                        ls=style,
+                        lw=1.3,
+                        marker=marker,
+                        label=name,
                     )
             axis.set_title(term, fontsize=10)
             axis.set_xlabel('iteration')

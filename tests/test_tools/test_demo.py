@@ -1,0 +1,256 @@
+import importlib.util
+import io
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope='module')
+def demo():
+    spec = importlib.util.spec_from_file_location('demo', ROOT / 'tools' / 'demo.py')
+    module = importlib.util.module_from_spec(spec)
+    sys.modules['demo'] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules['demo']
+
+
+class Programs:
+    """Stands for the programs that the demo starts: draws smears, pretends to train and test."""
+
+    def __init__(self):
+        self.calls = []
+        self.interrupt_at = None
+
+    def __call__(self, command, log, progress, show):
+        tool, arguments = Path(command[1]).name, command[2:]
+        name = log.parent.name if tool != 'make_synthetic_smears.py' else 'data'
+        self.calls.append(name + ('+resume' if '--resume' in arguments else ''))
+        if tool == 'make_synthetic_smears.py':
+            self.draw(arguments)
+        elif tool == 'train.py':
+            self.train(Path(arguments[0]), log.parent, name)
+        else:
+            self.test(Path(arguments[arguments.index('--out') + 1]))
+        show(*progress())
+
+    def draw(self, arguments):
+        from ldwsccd_mmdet.datasets.synthetic import LabelFaults, write_synthetic_dataset
+
+        value = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        faults = LabelFaults(float(value['--missing']), float(value['--wrong-class']))
+        write_synthetic_dataset(
+            value['--out'], int(value['--num-train']), int(value['--num-val']),
+            int(value['--seed']), 64, faults=faults,
+        )  # fmt: skip
+        self.truth = Path(value['--out']) / 'val.json'
+
+    def train(self, config, folder, name):
+        epochs = int(re.search(r"train_cfg = {'max_epochs': (\d+)}", config.read_text())[1])
+        log = folder / '20250101_000000' / 'vis_data' / 'scalars.json'
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(json.dumps({'loss': 2.5, 'epoch': 1, 'step': 1}))
+        (folder / 'train.log').write_text(
+            'Epoch(train)  [1][2/2]  lr: 1e-3  eta: 0:00:00  time: 0.1  loss: 2.5000\n'
+        )
+        (folder / config.name).write_text(config.read_text())
+        (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+        if name == self.interrupt_at:
+            self.interrupt_at = None
+            raise KeyboardInterrupt
+        (folder / f'epoch_{epochs}.pth').touch()
+
+    def test(self, out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        images = json.loads(self.truth.read_text())['images']
+        instances = dict(
+            bboxes=torch.tensor([[1.0, 1, 9, 9]]), scores=torch.ones(1), labels=torch.tensor([0])
+        )
+        samples = [dict(img_id=image['id'], pred_instances=instances) for image in images]
+        out.write_bytes(pickle.dumps(samples))
+
+
+@pytest.fixture
+def programs(demo, monkeypatch):
+    fake = Programs()
+    monkeypatch.setattr(demo, 'run_program', fake)
+    return fake
+
+
+def run(demo, out, *arguments):
+    stream = io.StringIO()
+    args = demo.parse_args(
+        ['--quick', '--num-train', '4', '--num-val', '2', '--out', str(out), *arguments]
+    )
+    code = demo.run(args, Console(file=stream, width=120))
+    return code, stream.getvalue()
+
+
+ALL = ['data', 'teacher', 'ld-wsccd', 'ssd', 'test-teacher', 'test-ld-wsccd', 'test-ssd']
+
+
+def test_all_stages_and_again(demo, programs, tmp_path):
+    code, output = run(demo, tmp_path, '--picture', str(tmp_path / 'picture.png'))
+    assert code == 0
+    assert programs.calls == ALL
+    page = (tmp_path / 'index.html').read_text(encoding='utf-8')
+    assert all(word in page for word in ('Teacher', 'LD-WSCCD', 'actinomyces', 'loss'))
+    assert str(tmp_path / 'index.html') in output
+    assert re.search(r'SSD\s.*\d\.\d', output)
+    assert (tmp_path / 'picture.png').stat().st_size < 300_000
+    with Image.open(tmp_path / 'picture.png') as picture:
+        assert picture.width > 0
+
+    programs.calls.clear()
+    code, output = run(demo, tmp_path)
+    assert code == 0
+    assert programs.calls == []
+    assert output.count('done before') == len(ALL)
+
+
+@pytest.mark.parametrize(
+    ('change', 'repeated'),
+    [
+        (['--epochs', '2'], ['ld-wsccd', 'ssd', 'test-ld-wsccd', 'test-ssd']),
+        (
+            ['--teacher-epochs', '2'],
+            ['teacher', 'ld-wsccd', 'test-teacher', 'test-ld-wsccd'],
+        ),
+        (['--missing', '0.5'], ALL),
+        (['--score-thr', '0.1'], []),
+    ],
+)
+def test_changed_settings_repeat_what_depends_on_them(demo, programs, tmp_path, change, repeated):
+    run(demo, tmp_path)
+    programs.calls.clear()
+    code, _ = run(demo, tmp_path, *change)
+    assert code == 0
+    assert programs.calls == repeated
+
+
+def test_a_lost_result_is_made_again(demo, programs, tmp_path):
+    run(demo, tmp_path)
+    programs.calls.clear()
+    (tmp_path / 'test-ssd' / 'predictions.pkl').unlink()
+    run(demo, tmp_path)
+    assert programs.calls == ['test-ssd']
+
+
+def test_interrupted_training_is_resumed(demo, programs, tmp_path):
+    programs.interrupt_at = 'ld-wsccd'
+    code, output = run(demo, tmp_path)
+    assert code == 130
+    assert 'goes on from there' in output
+    programs.calls.clear()
+    assert run(demo, tmp_path)[0] == 0
+    assert programs.calls == ['ld-wsccd+resume', *ALL[3:]]
+
+
+def test_interrupted_training_starts_anew_with_other_settings(demo, programs, tmp_path):
+    programs.interrupt_at = 'ld-wsccd'
+    run(demo, tmp_path)
+    programs.calls.clear()
+    run(demo, tmp_path, '--epochs', '3')
+    assert programs.calls == ALL[2:]
+
+
+def test_folder_with_other_things_is_left_alone(demo, programs, tmp_path):
+    precious = tmp_path / 'data' / 'precious.txt'
+    precious.parent.mkdir()
+    precious.touch()
+    with pytest.raises(demo.ConfigError, match='with other things in it; name another folder'):
+        run(demo, tmp_path)
+    assert precious.is_file()
+    assert programs.calls == []
+
+
+def test_folder_of_a_running_demo(demo, programs, tmp_path):
+    with demo.claim(tmp_path), pytest.raises(demo.ConfigError, match='another demo is running'):
+        run(demo, tmp_path)
+
+
+def test_failed_program_is_quoted(demo, tmp_path):
+    command = [sys.executable, '-c', 'print("the cause"); raise SystemExit(3)']
+    with pytest.raises(demo.StageFailed, match='exit code 3(.|\n)*the cause(.|\n)*x.log'):
+        demo.run_program(command, tmp_path / 'x.log', lambda: (0, 1, ''), lambda *_: None)
+
+
+def test_failed_stage_is_said_and_tried_again(demo, programs, tmp_path, monkeypatch):
+    def fail(*_):
+        raise demo.StageFailed('exit code 1 of: train')
+
+    monkeypatch.setattr(programs, 'train', fail)
+    code, output = run(demo, tmp_path)
+    assert code == 1
+    assert 'exit code 1 of: train' in output
+    monkeypatch.undo()
+    monkeypatch.setattr(demo, 'run_program', programs)
+    programs.calls.clear()
+    assert run(demo, tmp_path)[0] == 0
+    assert programs.calls == ALL[1:]
+
+
+def test_interrupt_ends_the_program(demo, tmp_path):
+    pid = tmp_path / 'pid'
+    code = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(60)'
+
+    def show(*_):
+        if pid.exists() and pid.read_text():
+            raise KeyboardInterrupt
+
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        demo.run_program([sys.executable, '-c', code], tmp_path / 'log', lambda: (0, 1, ''), show)
+    assert time.monotonic() - start < 30
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+def test_progress_is_read_from_the_log(demo, tmp_path):
+    log = tmp_path / 'train.log'
+    assert demo.last_log_line(log, 'train') is None
+    log.write_text(
+        '11/22 22:59:14 - mmengine - INFO - Epoch(train)  [1][ 5/38]  base_lr: 1.7e-04  '
+        'eta: 1 day, 0:00:22  time: 4.4  loss: 23.2654  loss_cls: 19.6003\n'
+        '11/22 22:59:20 - mmengine - INFO - Epoch(train) [12][10/38]  lr: 1.7e-04  '
+        'eta: 0:10:22  time: 4.4  loss: nan  loss_cls: 19.6003\nEpoch(train) [12][15/38]  lr: 1'
+    )
+    line = demo.last_log_line(log, 'train')
+    assert (line['epoch'], line['done'], line['total']) == ('12', '10', '38')
+    assert (line['eta'], line['loss']) == ('0:10:22', 'nan')
+    log.write_text('Epoch(test) [ 3/10]    eta: 0:00:02  time: 0.3  data_time: 0.1  \n')
+    line = demo.last_log_line(log, 'test')
+    assert (line['done'], line['total'], line['eta']) == ('3', '10', '0:00:02')
+
+
+@pytest.mark.parametrize('arguments', [['--missing', '1.5'], ['--epochs', '0'], ['--seed', '-1']])
+def test_numbers_out_of_range(demo, arguments, capsys):
+    with pytest.raises(SystemExit):
+        demo.parse_args(arguments)
+    assert f'argument {arguments[0]}: expected a' in capsys.readouterr().err
+
+
+def test_quick_keeps_off_the_full_demo(demo):
+    assert demo.parse_args(['--quick']).out != demo.parse_args([]).out
+
+
+@pytest.mark.slow
+def test_quick_demo(tmp_path):
+    out = tmp_path / 'demo, with space'
+    command = [sys.executable, str(ROOT / 'tools' / 'demo.py'), '--quick', '--out', str(out)]
+    subprocess.run(command, check=True, cwd=tmp_path, timeout=600)
+    assert (out / 'index.html').stat().st_size < 3_000_000
+    again = subprocess.run(command, check=True, cwd=tmp_path, capture_output=True, text=True)
+    assert again.stdout.count('done before') == len(ALL)
