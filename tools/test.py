@@ -37,7 +37,7 @@ def main(args: argparse.Namespace) -> None:
     if args.out is not None and not args.out.endswith('.pkl'):
         raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
     config = apis.load_config(args.config, args.cfg_options)
-    config.launcher = args.launcher
+    apis.set_launcher(config, args.launcher)
     apis.set_work_dir(config, args.config, args.work_dir)
     apis.check_classes(config, ['test'])
     config.load_from = apis.find_checkpoint(args.checkpoint)

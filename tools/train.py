@@ -35,7 +35,7 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
 
 def main(args: argparse.Namespace) -> None:
     config = apis.load_config(args.config, args.cfg_options)
-    config.launcher = args.launcher
+    apis.set_launcher(config, args.launcher)
     apis.set_work_dir(config, args.config, args.work_dir)
     apis.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])
     if args.amp:

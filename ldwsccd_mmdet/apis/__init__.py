@@ -7,6 +7,7 @@ from .config import (
     enable_tta,
     enable_visualization,
     load_config,
+    set_launcher,
     set_work_dir,
 )
 from .tool import add_common_arguments, build_runner, find_checkpoint, find_resume, run_tool
@@ -23,5 +24,6 @@ __all__ = [
     'find_resume',
     'load_config',
     'run_tool',
+    'set_launcher',
     'set_work_dir',
 ]

@@ -22,6 +22,7 @@ __all__ = [
     'enable_tta',
     'enable_visualization',
     'load_config',
+    'set_launcher',
     'set_work_dir',
 ]
 
@@ -53,6 +54,23 @@ def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None
         config.work_dir = work_dir
     elif config.get('work_dir') is None:
         config.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+
+
+def set_launcher(config: Config, launcher: str) -> None:
+    """Set how processes are started; without an accelerator, let them talk through gloo.
+
+    mmengine asks for nccl and gives DistributedDataParallel a GPU's index: on a CPU both fail.
+
+    Args:
+        config: The config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+    """
+    config.launcher = launcher
+    if launcher == 'none' or get_device() != 'cpu':
+        return
+    config.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    if config.get('model_wrapper_cfg') is None:
+        config.model_wrapper_cfg = ConfigDict(type='MMDistributedDataParallel')
 
 
 def enable_amp(config: Config) -> None:

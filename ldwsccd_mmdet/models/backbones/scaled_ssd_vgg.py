@@ -7,6 +7,8 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
+from ...errors import ConfigError
+
 
 @MODELS.register_module()
 class ScaledSSDVGG(BaseModule):
@@ -28,7 +30,7 @@ class ScaledSSDVGG(BaseModule):
         init_cfg: Initialisation; by default Kaiming for convolutions, 1 for norm layers.
 
     Raises:
-        ValueError: If ``depth`` is not one of the four, ``widen_factor`` is not positive or
+        ConfigError: If ``depth`` is not one of the four, ``widen_factor`` is not positive or
             ``frozen_stages`` is not in [0, 5].
     """
 
@@ -58,13 +60,13 @@ class ScaledSSDVGG(BaseModule):
             ]
         super().__init__(init_cfg=init_cfg)
         if depth not in self.arch_settings:
-            raise ValueError(
+            raise ConfigError(
                 f'ScaledSSDVGG: depth must be one of {sorted(self.arch_settings)}, got {depth}'
             )
         if widen_factor <= 0:
-            raise ValueError(f'ScaledSSDVGG: widen_factor must be > 0, got {widen_factor}')
+            raise ConfigError(f'ScaledSSDVGG: widen_factor must be > 0, got {widen_factor}')
         if not 0 <= frozen_stages <= len(self.stage_channels):
-            raise ValueError(f'ScaledSSDVGG: frozen_stages must be in [0, 5], got {frozen_stages}')
+            raise ConfigError(f'ScaledSSDVGG: frozen_stages must be in [0, 5], got {frozen_stages}')
         self.norm_eval = norm_eval
         self.norm_cfg = norm_cfg
 

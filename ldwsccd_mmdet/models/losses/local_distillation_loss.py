@@ -8,6 +8,7 @@ from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from ...errors import ConfigError
 from .attention import channel_attention, spatial_attention
 from .foreground_mask import concatenate_boxes, foreground_mask
 
@@ -57,7 +58,7 @@ class LocalDistillationLoss(BaseModule):
         init_cfg: Initialisation of :math:`f`.
 
     Raises:
-        ValueError: If an argument is outside its range or the channel lists differ in length.
+        ConfigError: If an argument is outside its range or the channel lists differ in length.
     """
 
     def __init__(
@@ -74,22 +75,22 @@ class LocalDistillationLoss(BaseModule):
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         if len(student_channels) != len(teacher_channels) or len(student_channels) == 0:
-            raise ValueError(
+            raise ConfigError(
                 'LocalDistillationLoss: student_channels and teacher_channels must name the same '
                 f'levels (at least one), got {list(student_channels)} and {list(teacher_channels)}'
             )
         if not temperature > 0:
-            raise ValueError(f'LocalDistillationLoss: temperature must be > 0, got {temperature}')
+            raise ConfigError(f'LocalDistillationLoss: temperature must be > 0, got {temperature}')
         for name, value in (('alpha', alpha), ('beta', beta), ('gamma', gamma)):
             if not value >= 0:
-                raise ValueError(f'LocalDistillationLoss: {name} must be >= 0, got {value}')
+                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {value}')
         if normalize not in ('region', 'sum', 'fgd'):
-            raise ValueError(
+            raise ConfigError(
                 "LocalDistillationLoss: normalize must be 'region', 'sum' or 'fgd', "
                 f'got {normalize!r}'
             )
         if feature_norm not in (None, 'standardize'):
-            raise ValueError(
+            raise ConfigError(
                 f"LocalDistillationLoss: feature_norm must be None or 'standardize', "
                 f'got {feature_norm!r}'
             )
@@ -127,7 +128,7 @@ class LocalDistillationLoss(BaseModule):
             float32 (float64 for float64 maps).
 
         Raises:
-            ValueError: If the number of levels, the channels, the sizes or the batch differ from
+            ConfigError: If the number of levels, the channels, the sizes or the batch differ from
                 what was declared or from each other.
         """
         self._check_feats(student_feats, teacher_feats, bboxes)
@@ -208,7 +209,7 @@ class LocalDistillationLoss(BaseModule):
     ) -> None:
         levels = len(self.student_channels)
         if len(student_feats) != levels or len(teacher_feats) != levels:
-            raise ValueError(
+            raise ConfigError(
                 f'LocalDistillationLoss: {levels} levels were declared by student_channels, got '
                 f'{len(student_feats)} maps of the student and {len(teacher_feats)} of the teacher'
             )
@@ -218,20 +219,20 @@ class LocalDistillationLoss(BaseModule):
                 ('teacher', teacher, self.teacher_channels[level]),
             ):
                 if feat.shape[1] != channels:
-                    raise ValueError(
+                    raise ConfigError(
                         f'LocalDistillationLoss: {name}_channels[{level}] is {channels}, but the '
                         f'{name} gives {feat.shape[1]} channels there; set {name}_channels to the '
                         f'channels that the {name} really has'
                     )
             if student.shape[2:] != teacher.shape[2:]:
-                raise ValueError(
+                raise ConfigError(
                     f'LocalDistillationLoss: at level {level} the student has '
                     f'{tuple(student.shape[2:])} cells (H, W) and the teacher '
                     f'{tuple(teacher.shape[2:])}; pair levels of equal stride: choose a teacher, '
                     'or its start_level / strides, so that the sizes agree'
                 )
             if not len(student) == len(teacher) == len(bboxes):
-                raise ValueError(
+                raise ConfigError(
                     f'LocalDistillationLoss: got {len(student)} images of the student, '
                     f'{len(teacher)} of the teacher and boxes of {len(bboxes)} at level {level}'
                 )

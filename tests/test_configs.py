@@ -1,0 +1,130 @@
+"""Every shipped config is built and takes one training step and one prediction on the CPU."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+
+import ldwsccd_mmdet  # noqa: F401
+from tests.test_models.helpers import sample
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / 'configs').rglob('*.py')
+    if '_base_' not in path.parts
+)
+SIZE = 272  # the least that leaves SSD512 its seven levels
+
+register_all_modules(init_default_scope=True)
+
+
+def load(path: str | Path) -> Config:
+    cfg = Config.fromfile(ROOT / path)
+    for part in ('backbone', 'neck', 'bbox_head'):
+        if cfg.model.get(part):
+            init_cfg = cfg.model[part].get('init_cfg')
+            if init_cfg and init_cfg.get('type') == 'Pretrained':
+                cfg.model[part].init_cfg = None  # no network in a test
+    return cfg
+
+
+@pytest.fixture(scope='module')
+def teacher_checkpoint(tmp_path_factory: pytest.TempPathFactory):
+    """Random weights for the teacher that a config names."""
+    made: dict[str, str] = {}
+
+    def make(config: str) -> str:
+        if config not in made:
+            model = MODELS.build(load(config).model)
+            file = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
+            torch.save(dict(state_dict=model.state_dict()), file)
+            made[config] = str(file)
+        return made[config]
+
+    return make
+
+
+def test_the_issue_s_configs_are_there():
+    assert {
+        'configs/ldwsccd_ssd512.py',
+        'configs/teachers/retinanet_r50-fpn_ccd.py',
+        'configs/ablation/ssd512.py',
+        'configs/ablation/ssd512_ldm.py',
+        'configs/ablation/ssd512_mil.py',
+        'configs/cric/teacher_mobilenetv2-fpn_cric.py',
+        'configs/cric/ldwsccd_ssd512-narrow_cric.py',
+        'configs/cric/ssd512-narrow_cric.py',
+        'configs/cric/ssd512-narrow_ldm_cric.py',
+        'configs/cric/ssd512-narrow_mil_cric.py',
+    } <= set(CONFIGS)
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cfg = load(path)
+    # the config must say how many classes its data has
+    classes = cfg.train_dataloader.dataset.get('metainfo', {}).get('classes')
+    num_classes = cfg.model.bbox_head.num_classes
+    assert num_classes == (11 if classes is None else len(classes))
+    if cfg.model.get('teacher'):
+        cfg.model.teacher.checkpoint = teacher_checkpoint(cfg.model.teacher.config)
+    model = MODELS.build(copy.deepcopy(cfg.model))
+    for part in (model.backbone, model.neck, model.bbox_head):
+        part.init_weights()
+    model.train()
+    batch = [
+        sample([[30, 30, 60, 70], [100, 90, 220, 200]], [0, num_classes - 1], (SIZE, SIZE)),
+        sample([], [], (SIZE, SIZE)),
+    ]
+    x = torch.randn(2, 3, SIZE, SIZE)
+    losses = model.loss(x, batch)
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert torch.isfinite(total)
+    if cfg.model.type == 'LDWSCCD':
+        assert ('loss_distill_fg' in losses) == bool(cfg.model.get('teacher'))
+        assert ('loss_mil' in losses) == bool(cfg.model.get('mil_head'))
+    model.eval()
+    with torch.no_grad():
+        result = model.predict(x[:1], batch[:1])[0].pred_instances
+    assert torch.isfinite(result.bboxes).all()
+
+
+def test_table_4_differs_only_in_its_parts():
+    """Same student, data and schedule in all four rows: else the gains mean nothing."""
+    for folder, full, rows in (
+        ('configs', 'ldwsccd_ssd512', ('ablation/ssd512', 'ablation/ssd512_ldm',
+                                       'ablation/ssd512_mil')),
+        ('configs/cric', 'ldwsccd_ssd512-narrow_cric', ('ssd512-narrow_cric',
+                                                        'ssd512-narrow_ldm_cric',
+                                                        'ssd512-narrow_mil_cric')),
+    ):  # fmt: skip
+        whole = Config.fromfile(ROOT / folder / f'{full}.py')
+        for row in rows:
+            other = Config.fromfile(ROOT / folder / f'{row}.py')
+            for key in ('train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler',
+                        'train_cfg', 'randomness'):  # fmt: skip
+                assert other[key] == whole[key], (row, key)
+            for key in ('backbone', 'neck', 'bbox_head', 'data_preprocessor'):
+                assert other.model[key] == whole.model[key], (row, key)
+
+
+def test_paper_priors_are_eq_4():
+    cfg = load('configs/ablation/ldwsccd_ssd512_paper-priors.py')
+    generator = cfg.model.bbox_head.anchor_generator
+    sizes = [512 * (0.2 + 0.7 * k / 6) for k in range(8)]
+    assert list(generator.min_sizes) == pytest.approx(sizes[:7], abs=0.1)
+    assert list(generator.max_sizes) == pytest.approx(sizes[1:], abs=0.1)
+    # s'_k = sqrt(s_k s_{k+1}) is the second prior of ratio 1
+    priors = MODELS.build(cfg.model.bbox_head).prior_generator.base_anchors[0]
+    sides = sorted((priors[:, 2] - priors[:, 0]).tolist())
+    for side in (sizes[0], (sizes[0] * sizes[1]) ** 0.5):
+        assert min(abs(side - s) for s in sides) < 0.1

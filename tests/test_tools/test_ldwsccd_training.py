@@ -1,0 +1,242 @@
+"""LD-WSCCD as a user runs it: teacher, student, test, resume, inference, two processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+
+from tests.test_models.test_detectors.conftest import (
+    distillation_cfg,
+    mil_cfg,
+    student_cfg,
+    teacher_model_cfg,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+
+
+def run_config(model: dict, root: Path) -> Config:
+    """A config that trains ``model`` on the tiny set at ``root`` for one epoch of two steps."""
+    load = dict(type='LoadVerifiedImageFromFile')
+    boxes = dict(type='LoadAnnotations', with_bbox=True)
+    resize = dict(type='Resize', scale=(64, 64), keep_ratio=False)
+    data = dict(
+        type='CervicalCellDataset',
+        data_root=str(root),
+        data_prefix=dict(img='images'),
+        metainfo=dict(classes=('lsil', 'hsil', 'scc')),
+    )
+    val = dict(
+        batch_size=2,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dict(
+            data,
+            ann_file='val.json',
+            test_mode=True,
+            pipeline=[load, resize, boxes, dict(type='PackDetInputs', meta_keys=KEYS)],
+        ),
+    )
+    metric = dict(type='CocoMetric', ann_file=str(root / 'val.json'), metric='bbox')
+    return Config(
+        dict(
+            default_scope='mmdet',
+            custom_imports=dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False),
+            model=model,
+            train_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dict(
+                    data,
+                    ann_file='train.json',
+                    filter_cfg=dict(filter_empty_gt=False),
+                    pipeline=[load, boxes, resize, dict(type='PackDetInputs')],
+                ),
+            ),
+            val_dataloader=val,
+            test_dataloader=val,
+            val_evaluator=metric,
+            test_evaluator=metric,
+            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1),
+            val_cfg=dict(type='ValLoop'),
+            test_cfg=dict(type='TestLoop'),
+            optim_wrapper=dict(
+                type='OptimWrapper',
+                optimizer=dict(type='SGD', lr=1e-4, momentum=0.9),
+                clip_grad=dict(max_norm=10),
+            ),
+            param_scheduler=[dict(type='MultiStepLR', milestones=[9], by_epoch=True)],
+            default_hooks=dict(
+                logger=dict(type='LoggerHook', interval=1),
+                checkpoint=dict(type='CheckpointHook', interval=1, save_best='coco/bbox_mAP'),
+            ),
+            randomness=dict(seed=0),
+        )
+    )
+
+
+def tool(folder: Path, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [str(argument) for argument in arguments],
+        cwd=folder,
+        env={
+            **os.environ,
+            'CUDA_VISIBLE_DEVICES': '',
+            'OMP_NUM_THREADS': '1',
+            'PYTHON': sys.executable,
+        },
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+def scalars(work_dir: Path) -> list[dict]:
+    """Training log of the newest run in a work dir, one dict a step."""
+    newest = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
+    lines = [json.loads(line) for line in newest.read_text().splitlines()]
+    return [line for line in lines if 'loss' in line]
+
+
+@pytest.fixture(scope='module')
+def workplace(tmp_path_factory: pytest.TempPathFactory, make_tiny_coco: Callable) -> Path:
+    """Configs of teacher, LD-WSCCD and plain SSD, after teacher and LD-WSCCD were trained."""
+    folder = tmp_path_factory.mktemp('ldwsccd')
+    root = make_tiny_coco(folder, 'train')
+    make_tiny_coco(folder, 'val', num_images=2)
+    parts = dict(
+        teacher=dict(config='teacher.py', checkpoint='work_dirs/teacher/epoch_1.pth'),
+        distillation=distillation_cfg(feature_norm='standardize'),
+        mil_head=mil_cfg(),
+    )
+    run_config(teacher_model_cfg(), root).dump(folder / 'teacher.py')
+    run_config(student_cfg(**parts), root).dump(folder / 'ldwsccd.py')
+    run_config(student_cfg(type='SingleStageDetector'), root).dump(folder / 'ssd.py')
+    tool(folder, sys.executable, ROOT / 'tools/train.py', 'teacher.py')
+    tool(folder, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--amp')
+    return folder
+
+
+def test_training_logs_every_part(workplace: Path) -> None:
+    steps = scalars(workplace / 'work_dirs/ldwsccd')
+    assert len(steps) == 2
+    for key in ('loss_cls', 'loss_distill_fg', 'loss_distill_attention', 'loss_mil',
+                'loss_refine_2'):  # fmt: skip
+        assert all(np.isfinite(step[key]) for step in steps)
+
+
+def test_checkpoint_holds_no_teacher(workplace: Path) -> None:
+    state = torch.load(
+        workplace / 'work_dirs/ldwsccd/epoch_1.pth', map_location='cpu', weights_only=True
+    )['state_dict']
+    parts = {key.split('.')[0] for key in state}
+    assert parts == {'backbone', 'neck', 'bbox_head', 'distillation', 'mil_head'}
+
+
+def test_test_tool_needs_no_teacher(workplace: Path, tmp_path: Path) -> None:
+    out = tool(
+        workplace, sys.executable, ROOT / 'tools/test.py', 'ldwsccd.py',
+        'work_dirs/ldwsccd/epoch_1.pth', '--out', tmp_path / 'out.pkl', '--cfg-options',
+        'model.teacher.checkpoint=gone.pth', 'model.teacher.config=gone.py',
+    )  # fmt: skip
+    assert 'coco/bbox_mAP_50' in out.stdout
+    assert (tmp_path / 'out.pkl').stat().st_size > 0
+
+
+def test_plain_ssd_loads_the_checkpoint(workplace: Path) -> None:
+    out = tool(
+        workplace, sys.executable, ROOT / 'tools/test.py', 'ssd.py', 'work_dirs/ldwsccd/epoch_1.pth'
+    )
+    text = out.stdout + out.stderr
+    assert 'coco/bbox_mAP_50' in text
+    assert 'missing keys' not in text
+    assert 'unexpected key' in text  # the MIL head and the 1 x 1 convolutions, which it lacks
+
+
+def test_resume_goes_on(workplace: Path) -> None:
+    tool(
+        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--amp', '--resume',
+        '--cfg-options', 'train_cfg.max_epochs=2',
+    )  # fmt: skip
+    steps = scalars(workplace / 'work_dirs/ldwsccd')
+    assert [step['epoch'] for step in steps] == [2, 2]
+    assert [step['step'] for step in steps] == [3, 4]
+
+
+def test_inference(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mmdet.apis import inference_detector, init_detector
+
+    monkeypatch.chdir(workplace)
+    checkpoint = sorted((workplace / 'work_dirs/ldwsccd').glob('epoch_*.pth'))[0]
+    model = init_detector('ldwsccd.py', str(checkpoint), device='cpu')
+    result = inference_detector(model, np.full((96, 64, 3), 200, np.uint8))
+    assert result.pred_instances.bboxes.shape[1] == 4
+
+
+def test_two_processes_give_the_loss_of_one(workplace: Path) -> None:
+    """DDP over gloo, without find_unused_parameters, and with no teacher in its buckets.
+
+    Two processes with one image each see the images of one process with two: the mean of the two
+    losses is its loss, and stays so over the steps only if the gradients agree too.
+    """
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    options = ['model.mil_head.dropout=0', 'train_dataloader.sampler.shuffle=False',
+               'default_hooks.checkpoint.save_best=None', 'val_cfg=None', 'val_dataloader=None',
+               'val_evaluator=None']  # fmt: skip
+    os.environ['PORT'] = str(port)
+    try:
+        done = tool(
+            workplace, 'bash', ROOT / 'tools/dist_train.sh', 'ldwsccd.py', 2, '--work-dir', 'two',
+            '--cfg-options', 'train_dataloader.batch_size=1', *options,
+        )  # fmt: skip
+    finally:
+        del os.environ['PORT']
+    assert 'find_unused_parameters' not in done.stdout + done.stderr
+    tool(
+        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--work-dir', 'one',
+        '--cfg-options', *options,
+    )  # fmt: skip
+    one, two = scalars(workplace / 'one'), scalars(workplace / 'two')
+    assert len(one) == len(two) == 2
+    for name in ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention', 'loss_mil'):
+        for a, b in zip(one, two, strict=True):
+            assert b[name] == pytest.approx(a[name], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['model.teacher.checkpoint=gone.pth'], 'model.teacher.checkpoint: expected a file'),
+        (['model.teacher.config=gone.py'], 'model.teacher.config: expected a config file'),
+        (
+            ['model.distillation.teacher_channels=(16,32,9)'],
+            r'teacher_channels[2] is 9, but the teacher gives 8 channels',
+        ),
+    ],
+)
+def test_bad_teacher_is_one_line(workplace: Path, options: list[str], message: str) -> None:
+    done = tool(
+        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--work-dir', 'bad',
+        '--cfg-options', *options, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith('error:')]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert 'Traceback' not in done.stderr
