@@ -356,8 +356,13 @@ def build(hook: str, sources: Path, target: Path) -> Path:
     return made
 
 
-def test_wheel_contents(sources, tmp_path):
-    with zipfile.ZipFile(build("build_wheel", sources, tmp_path / "dist")) as archive:
+@pytest.fixture(scope="module")
+def wheel(sources, tmp_path_factory):
+    return build("build_wheel", sources, tmp_path_factory.mktemp("dist"))
+
+
+def test_wheel_contents(sources, wheel):
+    with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         metadata = archive.read(next(n for n in names if n.endswith("METADATA"))).decode()
         record = archive.read(next(n for n in names if n.endswith("RECORD"))).decode()
@@ -375,9 +380,9 @@ def test_wheel_contents(sources, tmp_path):
     assert "License-File: LICENSE" in metadata
 
 
-def test_data_files_of_the_package_are_in_the_wheel(sources, tmp_path):
+def test_data_files_of_the_package_are_in_the_wheel(sources, wheel):
     """A template that is forgotten in setup.py works from a clone only."""
-    with zipfile.ZipFile(build("build_wheel", sources, tmp_path / "dist")) as archive:
+    with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     package = [path for path in (sources / "ldwsccd_mmdet").rglob("*") if path.is_file()]
     here = {path.relative_to(sources).as_posix() for path in package if ".mim" not in path.parts}
