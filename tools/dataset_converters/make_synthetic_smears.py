@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
                         help='fraction of clumps of cells with one box around them')
     parser.add_argument('--image-labels-only', type=float, nargs='?', const=1.0, default=0.0,
                         metavar='FRACTION',
-                        help='fraction of training pictures without boxes, all if no number is given')
+                        help='fraction of training pictures without boxes; alone: all of them')
     parser.add_argument('--workers', type=int, default=1, help='processes that draw')
     args = parser.parse_args()
     if len(args.size) > 2:

@@ -6,8 +6,8 @@ of overlapping cells add up, and light passes through them by Beer-Lambert's law
 microscope. Lengths are given in micrometres and turned into pixels by the brush.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import cv2
 import numpy as np
@@ -71,12 +71,15 @@ class Brush:
         self.ppu = pixels_per_um
 
     def uniform(self, low: float, high: float) -> float:
+        """A number between ``low`` and ``high``."""
         return float(self.rng.uniform(low, high))
 
     def chance(self, probability: float) -> bool:
+        """True with this probability."""
         return bool(self.rng.random() < probability)
 
     def angle(self) -> float:
+        """A direction in radians."""
         return self.uniform(0.0, 2 * np.pi)
 
     def noise(self, kind: str, height: int, width: int) -> np.ndarray:
@@ -182,7 +185,8 @@ class Patch:
         taper = np.where(span < 0.75, np.sqrt(np.clip(1 - (1 - t)**2, 0, 1)), t**sharpness)
         half = np.float32(width / 2) * taper
         sdf = (half - np.abs(v)) * np.float32(ppu)
-        sdf = np.where(np.abs(s) < 1, sdf, -9.0)
+        wobble = self.brush.noise('coarse', *sdf.shape) * np.float32(0.035 * width * ppu)
+        sdf = np.where(np.abs(s) < 1, sdf + wobble * (half > 0.1 * width), -9.0)
         return Region(rows, cols, sdf.astype(np.float32))
 
     def add(self, region: Region, dye: np.ndarray, value: np.ndarray | float) -> None:
@@ -197,15 +201,31 @@ class Patch:
         np.maximum(view, region.cover, out=view)
 
     def cytoplasm(self, region: Region, dye: np.ndarray, *, texture: float = 0.12,
-                  edge: float = 0.15, thin: float = 0.0) -> None:
-        """Fills a region: grainy, a little denser at the edge, thinner in the middle if asked."""
+                  edge: float = 0.15, thin: float = 0.0, crowded: bool = False) -> None:
+        """Fills a region: grainy, a little denser at the edge, thinner in the middle if asked.
+
+        Args:
+            region: Its outline.
+            dye: Amounts of the dyes at full thickness.
+            texture: Contrast of the grain.
+            edge: Extra share along the border.
+            thin: Share taken away in the middle.
+            crowded: Cells of one group share their room instead of lying upon each other.
+        """
         brush, sdf = self.brush, region.sdf
         shape = sdf.shape
-        body = 1 + texture * (0.7 * brush.noise('coarse', *shape) + 0.5 * brush.noise('mid', *shape))
+        grain = 0.7 * brush.noise('coarse', *shape) + 0.5 * brush.noise('mid', *shape)
+        body = 1 + texture * grain
         if thin > 0:
             body -= thin * np.clip(sdf / max(float(sdf.max()), 1.0), 0, 1)
         rim = np.exp(-(sdf / np.float32(max(1.0, 0.9 * brush.ppu)))**2)
-        self.add(region, dye, region.cover * np.clip(body + edge * rim, 0.05, None))
+        value = region.cover * np.clip(body + edge * rim, 0.05, None)
+        if crowded:
+            view = self.amount[region.rows, region.cols]
+            new = value[..., None] * dye
+            view[...] = np.maximum(view, new) + 0.2 * np.minimum(view, new)
+        else:
+            self.add(region, dye, value)
         self.silhouette(region)
 
     def nucleus(self, region: Region, *, darkness: float, coarse: float = 0.15,
@@ -279,7 +299,8 @@ class Patch:
         The silhouette is taken before the blur: the box bounds the thing, not its blur.
         """
         mask = self.cover >= 0.5
-        amount, margin = self.amount, 2
+        amount: np.ndarray = self.amount
+        margin = 2
         sigma = defocus_um * self.brush.ppu
         if sigma > 0.2:
             margin += int(np.ceil(2.5 * sigma))
@@ -305,6 +326,7 @@ def noise_bank(pixels_per_um: float) -> dict[str, np.ndarray]:
         sigma = max(0.45, size_um * pixels_per_um)
         white = rng.standard_normal((_NOISE_SIZE, _NOISE_SIZE)).astype(np.float32)
         pad = min(_NOISE_SIZE, int(3 * sigma) + 2)
-        smooth = cv2.GaussianBlur(np.pad(white, pad, mode='wrap'), (0, 0), sigma)[pad:-pad, pad:-pad]
+        smooth = cv2.GaussianBlur(np.pad(white, pad, mode='wrap'), (0, 0), sigma)
+        smooth = smooth[pad:-pad, pad:-pad]
         bank[kind] = np.ascontiguousarray((smooth - smooth.mean()) / smooth.std())
     return bank

@@ -4,7 +4,8 @@
 Sizes follow the Bethesda System (Nayar and Wilbur, 3rd edition): an intermediate nucleus measures
 about 35 square um (7 um across); ASC-US nuclei have 2.5 to 3 times that area, LSIL nuclei more than
 3 times, with a koilocytic halo; ASC-H cells are small metaplastic cells of raised nuclear to
-cytoplasmic ratio; HSIL cells have still less cytoplasm, dark coarse chromatin and a folded membrane.
+cytoplasmic ratio; HSIL cells have still less cytoplasm, dark coarse chromatin and a folded
+membrane.
 """
 
 import numpy as np
@@ -45,7 +46,8 @@ def _folds(patch: Patch, region: Region, dye: np.ndarray, count: int) -> None:
         across = (cols - width / 2) * cos + (rows - height / 2) * sin - np.float32(at * width)
         along = (rows - height / 2) * cos - (cols - width / 2) * sin
         bow = across - along * along * np.float32(rng.uniform(-0.004, 0.004) / ppu)
-        crease = np.exp(-np.abs(bow) / np.float32(max(0.8, 0.8 * ppu))) * (along > rng.uniform(-20, 0) * ppu)
+        crease = np.exp(-np.abs(bow) / np.float32(max(0.8, 0.8 * ppu)))
+        crease *= along > rng.uniform(-20, 0) * ppu
         patch.add(region, dye, region.cover * crease * 0.55)
 
 
@@ -57,6 +59,8 @@ def _squamous_body(brush: Brush, size_um: float, dye: np.ndarray,
     region = patch.blob(0, 0, size_um / 2, aspect=brush.uniform(1.0, 1.45), angle=brush.angle(),
                         outline=outline)
     patch.cytoplasm(region, dye, texture=0.10, edge=0.30, thin=thin)
+    wrinkles = np.exp(-(brush.noise('coarse', *region.sdf.shape) / 0.14)**2)
+    patch.add(region, dye, region.cover * wrinkles * brush.uniform(0.05, 0.25))
     _folds(patch, region, dye, int(brush.rng.integers(0, 3)))
     return patch, region
 
@@ -88,8 +92,9 @@ def parabasal(brush: Brush) -> Specimen:
     body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1, 1.3), angle=brush.angle(),
                       outline=brush.wavy(0.03))
     patch.cytoplasm(body, _dense_tone(brush) * 0.75, edge=0.15)
-    nucleus = patch.blob(*brush.rng.uniform(-1.5, 1.5, 2), brush.uniform(3.4, 4.1),
-                         aspect=brush.uniform(1, 1.2), angle=brush.angle())
+    x, y = brush.uniform(-1.5, 1.5), brush.uniform(-1.5, 1.5)
+    nucleus = patch.blob(x, y, brush.uniform(3.4, 4.1), aspect=brush.uniform(1, 1.2),
+                         angle=brush.angle())
     patch.nucleus(nucleus, darkness=0.7, coarse=0.12, membrane=0.2, pale=0.15)
     return patch.finish()
 
@@ -121,14 +126,18 @@ def lsil(brush: Brush) -> Specimen:
     two = brush.chance(0.4)
     if brush.chance(0.92):
         # The cavity: emptied cytoplasm with a sharp rim, and a condensed band around it.
-        cavity = patch.blob(x, y, radius * (2.15 if two else 1.85) * brush.uniform(0.95, 1.15),
-                            aspect=brush.uniform(1, 1.35), angle=brush.angle(),
-                            outline=brush.wavy(0.07))
+        shift_x, shift_y = brush.rng.uniform(-2.2, 2.2, 2)
+        cavity = patch.blob(x + shift_x, y + shift_y,
+                            radius * (1.95 if two else 1.7) * brush.uniform(0.9, 1.2),
+                            aspect=brush.uniform(1, 1.45), angle=brush.angle(),
+                            outline=brush.wavy(0.12, lobes=(2, 3, 4, 5, 7)))
         view = patch.amount[cavity.rows, cavity.cols]
-        view *= 1 - 0.86 * cavity.cover[..., None]
-        band = np.exp(-((cavity.sdf + 1.6 * brush.ppu) / np.float32(1.8 * brush.ppu))**2)
+        cleared = brush.uniform(0.6, 0.88) + 0.07 * brush.noise('mid', *cavity.sdf.shape)
+        view *= 1 - np.clip(cleared, 0, 1)[..., None] * cavity.cover[..., None]
+        width = brush.uniform(1.4, 3.2)
+        band = np.exp(-((cavity.sdf + 0.8 * width * brush.ppu) / np.float32(width * brush.ppu))**2)
         inside = patch.cover[cavity.rows, cavity.cols] * (1 - cavity.cover)
-        patch.add(cavity, dye, band * inside * 0.85)
+        patch.add(cavity, dye, band * inside * brush.uniform(0.35, 0.85))
     centres = [np.array([x, y]) + brush.rng.uniform(-1.5, 1.5, 2)]
     if two:
         radius *= 0.82
@@ -158,7 +167,7 @@ def asch(brush: Brush) -> Specimen:
                           outline=brush.wavy(0.05))
         patch.cytoplasm(body, dye, texture=0.12, edge=0.35)
         ratio = brush.uniform(0.52, 0.66)
-        nucleus = patch.blob(*(np.array([x, y]) + brush.rng.uniform(-1.2, 1.2, 2)),
+        nucleus = patch.blob(x + brush.uniform(-1.2, 1.2), y + brush.uniform(-1.2, 1.2),
                              size / 2 * ratio, aspect=brush.uniform(1.1, 1.4), angle=brush.angle(),
                              outline=brush.wavy(0.05))
         patch.nucleus(nucleus, darkness=brush.uniform(0.95, 1.2), coarse=0.25, membrane=0.3)
@@ -182,8 +191,8 @@ def _hsil_nucleus(brush: Brush, patch: Patch, x: float, y: float, radius: float,
                   heading: float) -> None:
     nucleus = patch.blob(x, y, radius, aspect=brush.uniform(1.1, 1.7),
                          angle=heading + brush.uniform(-0.5, 0.5),
-                         outline=brush.wavy(0.09, notch=0.28 if brush.chance(0.5) else 0.0))
-    patch.nucleus(nucleus, darkness=brush.uniform(1.35, 1.8), coarse=0.45, membrane=0.35)
+                         outline=brush.wavy(0.07, notch=0.28 if brush.chance(0.5) else 0.0))
+    patch.nucleus(nucleus, darkness=brush.uniform(0.95, 1.3), coarse=0.36, membrane=0.45, pale=0.1)
     patch.silhouette(nucleus)
 
 
@@ -244,11 +253,11 @@ def scc(brush: Brush) -> Specimen:
     radius = min(width * 0.40, brush.uniform(4.5, 7.0))
     stretch = brush.uniform(1.6, 2.6) if form == 'spindle' else brush.uniform(1.1, 1.8)
     nucleus = patch.blob(x, y, radius, aspect=stretch, angle=angle,
-                         outline=brush.wavy(0.14, lobes=(2, 3, 4, 5, 7)))
-    patch.nucleus(nucleus, darkness=brush.uniform(2.2, 2.9), coarse=0.12, membrane=0.0)
+                         outline=brush.wavy(0.09, lobes=(2, 3, 4, 5)))
+    patch.nucleus(nucleus, darkness=brush.uniform(1.9, 2.6), coarse=0.12, membrane=0.0)
     # Concentric lines of keratin along the body.
-    lines = np.cos(body.sdf * np.float32(2 * np.pi / (2.2 * brush.ppu)))
-    patch.add(body, dye, body.cover * lines * 0.10)
+    rings = body.sdf / brush.ppu + 0.8 * brush.noise('coarse', *body.sdf.shape)
+    patch.add(body, dye, body.cover * np.cos(rings * np.float32(2 * np.pi / 2.4)) * 0.06)
     return patch.finish()
 
 
@@ -257,9 +266,9 @@ def _glandular_nucleus(brush: Brush, patch: Patch, x: float, y: float, heading: 
     radius = brush.uniform(4.0, 5.0)
     nucleus = patch.blob(x, y, radius, aspect=brush.uniform(0.9, 1.15) * aspect,
                          angle=heading + brush.uniform(-0.2, 0.2), outline=brush.wavy(0.03))
-    patch.nucleus(nucleus, darkness=brush.uniform(0.82, 1.05), coarse=0.25, membrane=0.45, pale=0.3)
+    patch.nucleus(nucleus, darkness=brush.uniform(0.62, 0.85), coarse=0.28, membrane=0.5, pale=0.3)
     nucleolus = patch.blob(x + brush.uniform(-1, 1), y + brush.uniform(-1, 1), 0.95)
-    patch.add(nucleolus, stains(0.55, 0, 0.55, 0), nucleolus.cover)
+    patch.add(nucleolus, stains(0.7, 0, 0.6, 0), nucleolus.cover)
     patch.silhouette(nucleus)
 
 
@@ -270,12 +279,12 @@ def agc(brush: Brush) -> Specimen:
     patch = Patch(brush, 120)
     if form == 'sheet':
         count = int(brush.rng.integers(8, 15))
-        pitch = 11.5
+        pitch = 10.5
         heading, turn = 0.0, brush.angle()
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         grid = np.array([(i + 0.5 * (j % 2), j * 0.87) for i in range(-4, 5) for j in range(-4, 5)])
         reach = np.hypot(grid[:, 0] * brush.uniform(0.75, 1.0), grid[:, 1])
-        xy = (grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 0.9, (count, 2)))
+        xy = (grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 1.3, (count, 2)))
         xy = xy @ rotation.T
         # Honeycomb: walls of the cells stand where two centres are equally far.
         rows, cols, dx, dy = patch.coordinates(0, 0)
@@ -284,9 +293,10 @@ def agc(brush: Brush) -> Specimen:
                            (dy[..., None] / ppu - xy[:, 1].astype(np.float32))**2)
         nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
         wall = np.exp(-((nearest[..., 1] - nearest[..., 0]) / 1.6)**2)
-        whole = Region(rows, cols, (pitch * 0.62 - nearest[..., 0]) * ppu)
+        ragged = 0.8 * brush.noise('coarse', patch.height, patch.width)
+        whole = Region(rows, cols, (pitch * 0.70 - nearest[..., 0] + ragged) * ppu)
         patch.cytoplasm(whole, dye, texture=0.12, edge=0.5)
-        patch.add(whole, dye, whole.cover * wall * 0.9)
+        patch.add(whole, dye, whole.cover * wall * 0.7)
         for x, y in xy:
             _glandular_nucleus(brush, patch, x, y, brush.angle(), 1.2)
         return patch.finish()
@@ -303,15 +313,19 @@ def agc(brush: Brush) -> Specimen:
         count = int(brush.rng.integers(8, 12))
         theta = np.arange(count) * 2 * np.pi / count + brush.angle()
         outward = -np.stack([np.cos(theta), np.sin(theta)], 1)
-        base = -outward * 6.0 * count / (2 * np.pi) * 1.25
-    base = base + outward * brush.rng.normal(0, 1.6, (count, 1))
-    for (x, y), (ox, oy) in zip(base, outward):
+        ring = 6.0 * count / (2 * np.pi) * brush.rng.uniform(1.1, 1.5, (count, 1))
+        squeeze = np.array([brush.uniform(0.7, 1.0), 1.0])
+        base = -outward * ring * squeeze
+    base = base + outward * brush.rng.normal(0, 2.0, (count, 1))
+    for (x, y), (ox, oy) in zip(base, outward, strict=True):
         heading = float(np.arctan2(oy, ox))
-        reach = brush.uniform(7.5, 9.5)
-        body = patch.blob(x + ox * 5, y + oy * 5, reach, aspect=2.3, angle=heading,
+        reach, lift = brush.uniform(7.5, 9.5), 5.0
+        if form == 'rosette':  # the cells' tops meet in the middle
+            reach, lift = 0.85 * reach, 4.5
+        body = patch.blob(x + ox * lift, y + oy * lift, reach, aspect=2.3, angle=heading,
                           outline=brush.wavy(0.07))
-        patch.cytoplasm(body, dye * 0.8, texture=0.18, edge=0.5, thin=0.35)
-    for (x, y), (ox, oy) in zip(base, outward):
+        patch.cytoplasm(body, dye * 0.9, texture=0.18, edge=0.5, thin=0.35, crowded=True)
+    for (x, y), (ox, oy) in zip(base, outward, strict=True):
         _glandular_nucleus(brush, patch, x, y, float(np.arctan2(oy, ox)), 1.6)
     return patch.finish()
 
@@ -325,30 +339,31 @@ def herps(brush: Brush) -> Specimen:
     rows, cols, dx, dy = patch.coordinates(0, 0)
     ppu = np.float32(brush.ppu)
     dx, dy = dx / ppu, dy / ppu
+    # Nuclei of unequal size: distances are divided by each one's relative size.
+    sizes = brush.rng.uniform(0.75, 1.25, count).astype(np.float32)
+    centres += brush.rng.normal(0, 0.12 * radius, centres.shape)
     distance = np.sqrt((dx[..., None] - centres[:, 0].astype(np.float32))**2 +
-                       (dy[..., None] - centres[:, 1].astype(np.float32))**2)
+                       (dy[..., None] - centres[:, 1].astype(np.float32))**2) / sizes
     wobble = 1.0 * brush.noise('coarse', patch.height, patch.width)
     nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
-    body = Region(rows, cols, (radius * 1.7 - nearest[..., 0] + 1.6 * wobble) * ppu)
+    body = Region(rows, cols, (radius * 1.5 - nearest[..., 0] + 1.5 * wobble) * ppu)
     dye = _dense_tone(brush) * 0.9 + stains(0.06)
     patch.cytoplasm(body, dye, texture=0.12, edge=0.3)
     # Moulding: a nucleus ends where its neighbour's begins.
-    gap = 0.35
-    sdf = np.minimum(radius - nearest[..., 0] + 0.4 * wobble,
+    gap = 0.15
+    sdf: np.ndarray = np.minimum(radius - nearest[..., 0] + 0.7 * wobble,
                      (nearest[..., 1] - nearest[..., 0]) / 2 - gap) * ppu
-    view = patch.amount
-    inside = np.clip(sdf + 0.5, 0, 1)[..., None]
-    view *= 1 - 0.55 * inside
     nuclei = Region(rows, cols, sdf)
-    patch.nucleus(nuclei, darkness=0.52, coarse=0.04, membrane=0.0)
-    line = np.float32(max(0.9, 0.6 * ppu))
-    patch.add(nuclei, stains(1.0), np.exp(-((sdf - line) / line)**2) * nuclei.cover * 0.85)
+    patch.amount *= 1 - 0.55 * nuclei.cover[..., None]
+    patch.nucleus(nuclei, darkness=0.42, coarse=0.05, membrane=0.0)
+    line = np.float32(max(0.9, 0.55 * brush.ppu))
+    patch.add(nuclei, stains(1.0), np.exp(-((sdf - line) / line)**2) * nuclei.cover * 0.7)
     if brush.chance(0.4):
         # Cowdry A: an eosinophilic inclusion inside a clear halo.
         for x, y in centres[:max(1, count // 2)]:
-            halo = patch.blob(x, y, radius * 0.55)
+            halo = patch.blob(x, y, radius * 0.52, outline=brush.wavy(0.06))
             view = patch.amount[halo.rows, halo.cols, HEMATOXYLIN]
             view *= 1 - 0.7 * halo.cover
-            core = patch.blob(x, y, radius * 0.33)
+            core = patch.blob(x, y, radius * 0.33, outline=brush.wavy(0.08))
             patch.add(core, stains(0.15, 0, 0.8, 0), core.cover)
     return patch.finish()

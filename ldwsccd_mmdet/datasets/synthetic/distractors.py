@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What lies between the cells and carries no box: neutrophils, blood, bare nuclei, debris, mucus."""
+"""What lies between the cells without a box: neutrophils, blood, bare nuclei, debris, mucus."""
 
 import numpy as np
 
@@ -69,12 +69,14 @@ def mucus(brush: Brush) -> Specimen:
     patch = Patch(brush, length * 1.25)
     heading = brush.angle()
     lines = []
-    for _ in range(int(brush.rng.integers(3, 8))):
+    for _ in range(int(brush.rng.integers(6, 16))):
         n = 24
         s = np.linspace(-0.5, 0.5, n) * length * brush.uniform(0.5, 1.0)
-        offset = brush.uniform(-5, 5) + np.cumsum(brush.rng.normal(0, 0.5, n))
+        drift = brush.rng.normal(0, 0.2)
+        offset = brush.rng.normal(0, 4) + np.cumsum(brush.rng.normal(drift, 0.8, n))
         lines.append(np.stack([s * np.cos(heading) - offset * np.sin(heading),
                                s * np.sin(heading) + offset * np.cos(heading)], 1))
     dye = stains(0.06, brush.uniform(0.05, 0.3), brush.uniform(0.02, 0.12), 0)
-    patch.strokes(lines, brush.uniform(0.8, 2.2), dye, 0.7)
+    for line in lines:
+        patch.strokes([line], brush.uniform(0.3, 1.0), dye, brush.uniform(0.3, 0.9))
     return patch.finish(defocus_um=brush.uniform(0.4, 1.4))

@@ -19,7 +19,8 @@ CocoDict = dict[str, Any]
 
 
 def _check_fraction(name: str, value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:
         raise ConfigError(f'{name}: expected a fraction from 0 to 1, found {value!r}')
 
 
@@ -35,7 +36,8 @@ def drop_boxes(coco: Mapping[str, Any], fraction: float, seed: int = 0) -> CocoD
     """Leaves out a fraction of all boxes: cells that nobody annotated."""
     _check_fraction('fraction', fraction)
     gone = _chosen(len(coco['annotations']), fraction, seed, 1)
-    return {**coco, 'annotations': [a for a, out in zip(coco['annotations'], gone) if not out]}
+    kept = [a for a, out in zip(coco['annotations'], gone, strict=True) if not out]
+    return {**coco, 'annotations': kept}
 
 
 def swap_classes(coco: Mapping[str, Any], fraction: float, seed: int = 0) -> CocoDict:
@@ -52,7 +54,7 @@ def swap_classes(coco: Mapping[str, Any], fraction: float, seed: int = 0) -> Coc
     shift = np.random.default_rng([seed, 3]).integers(1, max(2, len(ids)), len(wrong)).tolist()
     position = {category_id: index for index, category_id in enumerate(ids)}
     annotations = []
-    for annotation, swap, step in zip(coco['annotations'], wrong, shift):
+    for annotation, swap, step in zip(coco['annotations'], wrong, shift, strict=True):
         if swap:
             true = annotation['category_id']
             annotation = {**annotation, 'category_id': ids[(position[true] + step) % len(ids)],
@@ -65,9 +67,9 @@ def merge_clumps(coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0,
                  gap: float = 0.0) -> CocoDict:
     """Replaces clumps of cells by one box around each clump.
 
-    A clump is a set of two or more boxes of one image, linked by overlap or by a distance of at most
-    ``gap`` pixels along both axes. Its box gets the class that covers the largest area in it, and
-    lists the annotations it took in as ``merged_ids``.
+    A clump is a set of two or more boxes of one image, linked by overlap or by a distance of at
+    most ``gap`` pixels along both axes. Its box gets the class that covers the largest area in it,
+    and lists the annotations it took in as ``merged_ids``.
 
     Args:
         coco: Annotations in COCO form.
@@ -129,8 +131,8 @@ def image_labels_only(coco: Mapping[str, Any], fraction: float = 1.0, seed: int 
     _check_fraction('fraction', fraction)
     bare = _chosen(len(coco['images']), fraction, seed, 5)
     images = [{**record, 'supervision': 'image' if out else 'box'}
-              for record, out in zip(coco['images'], bare)]
-    hidden = {record['id'] for record, out in zip(coco['images'], bare) if out}
+              for record, out in zip(coco['images'], bare, strict=True)]
+    hidden = {record['id'] for record, out in zip(coco['images'], bare, strict=True) if out}
     return {**coco, 'images': images,
             'annotations': [a for a in coco['annotations'] if a['image_id'] not in hidden]}
 

@@ -13,10 +13,10 @@ def trichomonas(brush: Brush) -> Specimen:
     patch = Patch(brush, size * 2)
     angle = brush.angle()
     theta = np.arange(256) * (2 * np.pi / 256)
-    pear = 1 + 0.22 * np.cos(theta) * (np.cos(theta) > 0) - 0.10 * np.cos(2 * theta + np.pi)
+    pear = 1 + 0.30 * np.clip(np.cos(theta), 0, 1)**6 - 0.10 * np.cos(theta)
     outline = (pear * brush.wavy(0.05)).astype(np.float32)
     body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1.2, 1.55), angle=angle, outline=outline)
-    dye = stains(0.17, 0.34, 0.15, 0.13) * brush.uniform(0.8, 1.2)
+    dye = stains(0.13, 0.33, 0.10, 0.15) * brush.uniform(0.8, 1.2)
     patch.cytoplasm(body, dye, texture=0.22, edge=0.1)
     shift = -size * brush.uniform(0.12, 0.2)
     x, y = shift * np.cos(angle + 0.5), shift * np.sin(angle + 0.5)
@@ -39,8 +39,8 @@ def candida(brush: Brush) -> Specimen:
     """Pseudohyphae with constrictions that branch at sharp angles, and budding yeasts."""
     patch = Patch(brush, 150)
     shade = brush.uniform(0, 1)
-    dye = stains(0.30, 0.55 * (1 - shade), 0.75 * shade + 0.08, 0.15 * shade)
-    width = brush.uniform(2.3, 3.2)
+    dye = stains(0.24, 0.50 * (1 - shade), 0.62 * shade + 0.08, 0.12 * shade)
+    width = brush.uniform(1.9, 2.7)
     length = brush.uniform(38, 72)
     heading = brush.angle()
     lead = _hypha(brush, -0.5 * length * np.array([np.cos(heading), np.sin(heading)]), heading,
@@ -86,21 +86,24 @@ def flora(brush: Brush) -> Specimen:
     dye = _tone(brush, 0.5) * 0.9 + stains(0.06)
     patch.cytoplasm(body, dye, texture=0.12, edge=0.2)
     _folds(patch, body, dye, 1)
-    nucleus = patch.blob(*brush.rng.uniform(-3, 3, 2), brush.uniform(3.2, 3.9),
+    nucleus = patch.blob(brush.uniform(-3, 3), brush.uniform(-3, 3), brush.uniform(3.2, 3.9),
                          aspect=brush.uniform(1, 1.3), angle=brush.angle())
     patch.nucleus(nucleus, darkness=0.9, coarse=0.15, membrane=0.2)
     # The carpet: thousands of 1 um rods, densest in patches and along the border.
     density = 1.0 + 0.55 * brush.noise('coarse', *body.sdf.shape)
     density += 0.9 * np.exp(-(body.sdf / np.float32(3.0 * brush.ppu))**2)
     carpet = np.clip(body.sdf / np.float32(brush.ppu) + 1.3, 0, 1) * np.clip(density, 0, 3)
-    grain = np.clip(brush.noise('chromatin', *body.sdf.shape) + 0.15, 0, None)
+    grain = np.clip(brush.noise('fine', *body.sdf.shape) + 0.3, 0, None)
     film = brush.uniform(0.30, 0.45)
     patch.add(body, stains(1.0, 0.10, 0.32, 0.0), carpet * (0.35 + 0.75 * grain) * film)
-    theta = brush.rng.uniform(0, 2 * np.pi, 150)
-    reach = outline[(theta / (2 * np.pi) * 256).astype(int)] * size / 2 + brush.rng.normal(0.3, 1.3, 150)
+    count = 420
+    theta = brush.rng.uniform(0, 2 * np.pi, count)
+    reach = outline[(theta / (2 * np.pi) * 256).astype(int)] * size / 2
+    reach = reach + brush.rng.normal(0.2, 1.1, count)
     u, v = reach * np.cos(theta) * np.sqrt(aspect), reach * np.sin(theta) / np.sqrt(aspect)
-    rods = np.stack([u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], 1)
-    patch.dots(rods, 0.45, stains(0.9, 0.1, 0.3), 1.0, aspect=1.8)
+    rods = np.stack([u * np.cos(angle) - v * np.sin(angle),
+                     u * np.sin(angle) + v * np.cos(angle)], 1)
+    patch.dots(rods, 0.26, stains(0.9, 0.1, 0.3), 0.9, aspect=2.0)
     fringe = patch.blob(0, 0, size / 2 + 0.8, aspect=aspect, angle=angle, outline=outline)
     patch.silhouette(fringe)
     return patch.finish()
@@ -117,22 +120,23 @@ def actinomyces(brush: Brush) -> Specimen:
     core = patch.blob(0, 0, size / 2, aspect=aspect, angle=angle, outline=outline)
     shape = core.sdf.shape
     depth = np.clip(core.sdf / np.float32(size * 0.30 * brush.ppu), -1, 1)
-    fuzz = depth + 0.30 * brush.noise('mid', *shape) + 0.22 * brush.noise('coarse', *shape)
-    body = np.clip(fuzz + 0.15, 0, 1)
-    body *= 1.15 + 0.25 * brush.noise('chromatin', *shape) + 0.20 * brush.noise('mid', *shape)
-    patch.add(core, dye, np.clip(body, 0, None) * brush.uniform(1.5, 2.0))
-    count = int(90 * size / 45)
+    fuzz = depth + 0.10 * brush.noise('mid', *shape) + 0.22 * brush.noise('coarse', *shape)
+    body = np.clip(fuzz + 0.10, 0, 1)**1.3
+    body *= 1.0 + 0.16 * brush.noise('chromatin', *shape) + 0.12 * brush.noise('mid', *shape)
+    patch.add(core, dye, np.clip(body, 0, None) * brush.uniform(1.6, 2.2))
+    count = int(230 * size / 45)
     theta = brush.rng.uniform(0, 2 * np.pi, count)
     edge = outline[(theta / (2 * np.pi) * 256).astype(int)] * size / 2
     hairs = []
-    for t, r in zip(theta, edge):
+    for t, r in zip(theta, edge, strict=True):
         n = 9
-        tip = r * brush.uniform(0.95, 1.22)
-        radial = np.linspace(r * 0.62, tip, n)
-        bend = t + np.cumsum(brush.rng.normal(0, 0.05, n))
+        tip = r * brush.uniform(0.85, 1.2)
+        radial = np.linspace(r * brush.uniform(0.4, 0.75), tip, n)
+        bend = t + np.cumsum(brush.rng.normal(0, 0.035, n))
         u, v = radial * np.cos(bend) * np.sqrt(aspect), radial * np.sin(bend) / np.sqrt(aspect)
         hairs.append(np.stack([u * np.cos(angle) - v * np.sin(angle),
                                u * np.sin(angle) + v * np.cos(angle)], 1))
-    patch.strokes(hairs, 0.7, dye, 0.8)
+    for part in range(3):  # crossing filaments are darker than one
+        patch.strokes(hairs[part::3], 0.45, dye, 0.55)
     patch.silhouette(Region(core.rows, core.cols, core.sdf - np.float32(1.5 * brush.ppu)))
     return patch.finish()

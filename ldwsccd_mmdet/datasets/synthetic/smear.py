@@ -1,34 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whole fields of a synthetic Papanicolaou smear."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ...errors import ConfigError
 from . import cells, distractors, organisms
-from .brush import NUM_STAINS, Brush, Specimen, noise_bank, stains
+from .brush import HEMATOXYLIN, NUM_STAINS, Brush, Specimen, noise_bank, stains
 from .optics import Optics
 
-CLASSES = ('ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida', 'flora', 'herps',
-           'actinomyces')
+CLASSES = ('ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida', 'flora',
+           'herps', 'actinomyces')
 """The paper's 11 classes, in its order and spelling."""
 
 PAINTERS: dict[str, Callable[[Brush], Specimen]] = {
-    **{name: getattr(cells, name) for name in ('ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'herps')},
-    **{name: getattr(organisms, name) for name in ('trichomonas', 'candida', 'flora', 'actinomyces')},
+    'ascus': cells.ascus,
+    'asch': cells.asch,
+    'lsil': cells.lsil,
+    'hsil': cells.hsil,
+    'scc': cells.scc,
+    'agc': cells.agc,
+    'trichomonas': organisms.trichomonas,
+    'candida': organisms.candida,
+    'flora': organisms.flora,
+    'herps': cells.herps,
+    'actinomyces': organisms.actinomyces,
 }
 """What paints one specimen of each class."""
 
+DISTRACTORS: dict[str, Callable[[Brush], Specimen]] = {
+    'superficial': partial(cells.squamous, mature=1.0),
+    'intermediate': partial(cells.squamous, mature=0.0),
+    'parabasal': cells.parabasal,
+    'neutrophil': distractors.neutrophil,
+    'lymphocyte': distractors.lymphocyte,
+    'bare_nucleus': distractors.bare_nucleus,
+    'red_cell': distractors.red_cell,
+    'granular_debris': distractors.granular_debris,
+    'mucus': distractors.mucus,
+}
+"""What paints the things without a box."""
+
 # How many specimens one find of a class brings, and how close together they lie (1: touching).
-_COLONY = dict(ascus=(1, 2), asch=(1, 3), lsil=(1, 3), hsil=(1, 4), scc=(1, 3), agc=(1, 1),
-               trichomonas=(3, 6), candida=(1, 1), flora=(1, 2), herps=(1, 2), actinomyces=(1, 1))
+_COLONY = dict(ascus=(1, 2), asch=(1, 3), lsil=(1, 2), hsil=(1, 3), scc=(1, 3), agc=(1, 1),
+               trichomonas=(2, 5), candida=(1, 1), flora=(1, 2), herps=(1, 2), actinomyces=(1, 1))
 
 MIN_SIZE = 48
 _REFERENCE_AREA_UM2 = 183.0**2  # a 256 x 256 field at the default magnification
-_MIN_BOX = 4
+_MIN_BOX = 4  # pixels
+_FULL = 0.25  # share of the field under labelled things at which no further find is made
+_CORE = 0.35  # amount of hematoxylin from which a pixel counts as nucleus
 
 
 @dataclass
@@ -56,47 +82,62 @@ class _Field:
 
     def __init__(self, height: int, width: int, min_visible: float) -> None:
         self.amount = np.zeros((height, width, NUM_STAINS), np.float32)
+        # Which labelled thing lies on top, and whose nucleus (or other dark part) shows.
         self.owner = np.full((height, width), -1, np.int32)
+        self.core_owner = np.full((height, width), -1, np.int32)
         self.min_visible = min_visible
-        self.things: list[tuple[int, slice, slice, np.ndarray]] = []  # label, rows, cols, silhouette
-        self.area: list[float] = []
-        self.seen: list[float] = []
+        self.things: list[tuple[int, slice, slice, np.ndarray]] = []  # label, window, silhouette
+        # Rows: silhouette, core. Columns: one for each labelled thing.
+        self.area = np.zeros((2, 0))
+        self.seen = np.zeros((2, 0))
 
-    def _cut(self, specimen: Specimen, x: float, y: float) -> tuple[slice, slice, slice, slice]:
+    def cut(self, specimen: Specimen, x: float, y: float) -> tuple[slice, slice, slice, slice]:
+        """The window of the field, and the window of the specimen that falls into it."""
         height, width = self.owner.shape
         h, w = specimen.mask.shape
         top, left = int(round(y - h / 2)), int(round(x - w / 2))
         rows = slice(max(0, top), max(0, min(height, top + h)))
         cols = slice(max(0, left), max(0, min(width, left + w)))
-        return rows, cols, slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
+        inner_rows = slice(rows.start - top, rows.stop - top)
+        return rows, cols, inner_rows, slice(cols.start - left, cols.stop - left)
 
-    def put(self, specimen: Specimen, x: float, y: float) -> bool:
-        """Lays a specimen on the field, unless it or one under it would be mostly hidden."""
-        rows, cols, inner_rows, inner_cols = self._cut(specimen, x, y)
+    def put(self, specimen: Specimen, x: float, y: float, min_visible: float | None = None) -> bool:
+        """Lays a specimen on the field, unless it or one under it would be mostly hidden.
+
+        What makes a cell recognisable is its nucleus: of the dark part (the core), too, at least
+        ``min_visible`` must show.
+        """
+        least = self.min_visible if min_visible is None else min_visible
+        rows, cols, inner_rows, inner_cols = self.cut(specimen, x, y)
         if rows.stop <= rows.start or cols.stop <= cols.start:
             return False
         mask = specimen.mask[inner_rows, inner_cols]
+        amount = specimen.amount[inner_rows, inner_cols]
+        dense = amount[..., HEMATOXYLIN] > _CORE
         if specimen.label >= 0:
-            area, seen = float(specimen.mask.sum()), float(mask.sum())
-            spread_y, spread_x = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            if area == 0 or seen < self.min_visible * area or len(spread_y) < _MIN_BOX or len(
-                    spread_x) < _MIN_BOX:
+            core = specimen.amount[..., HEMATOXYLIN] > _CORE
+            area = np.array([specimen.mask.sum(), core.sum()])
+            seen = np.array([mask.sum(), dense.sum()])
+            if seen[0] == 0 or (seen < least * area).any():
                 return False
-        if self.area:
-            hidden = self.owner[rows, cols][mask]
-            lost = np.bincount(hidden[hidden >= 0], minlength=len(self.area))
-            left = np.asarray(self.seen) - lost
-            if np.any((lost > 0) & (left < self.min_visible * np.asarray(self.area))):
+            if min(np.ptp(np.flatnonzero(mask.any(axis))) for axis in (0, 1)) < _MIN_BOX:
                 return False
-            self.seen = left.tolist()
-        self.amount[rows, cols] += specimen.amount[inner_rows, inner_cols]
+        hidden, core_hidden = self.owner[rows, cols][mask], self.core_owner[rows, cols][dense]
+        count = len(self.things)
+        lost = np.stack([np.bincount(hidden[hidden >= 0], minlength=count),
+                         np.bincount(core_hidden[core_hidden >= 0], minlength=count)])
+        left = self.seen - lost
+        if ((lost > 0) & (left < least * self.area)).any():
+            return False
+        self.seen = left
+        self.amount[rows, cols] += amount
+        top = count if specimen.label >= 0 else -1
+        self.owner[rows, cols][mask] = top
+        self.core_owner[rows, cols][dense] = top
         if specimen.label >= 0:
-            self.owner[rows, cols][mask] = len(self.area)
-            self.area.append(area)
-            self.seen.append(seen)
+            self.area = np.column_stack([self.area, area])
+            self.seen = np.column_stack([self.seen, seen])
             self.things.append((specimen.label, rows, cols, mask))
-        else:
-            self.owner[rows, cols][mask] = -1
         return True
 
 
@@ -116,8 +157,8 @@ class SyntheticSmear:
         crowding: Factor on the number of labelled finds in a field.
         negative_fraction: Chance of a field with no labelled thing at all, 0 to 1.
         variation: Spread of stain, light and focus between slides; 0 none, 1 usual.
-        min_visible: Least share of a silhouette that stays inside the field and uncovered, 0 to 1.
-            What would be hidden more is placed elsewhere.
+        min_visible: Least share of a silhouette, and of its nuclei, that stays inside the field
+            and uncovered, 0 to 0.8. What would be hidden more is placed elsewhere.
 
     Raises:
         ConfigError: An argument is out of its range, or a class is unknown.
@@ -142,15 +183,16 @@ class SyntheticSmear:
         unknown = [name for name in classes if name not in CLASSES]
         if unknown or len(set(classes)) != len(classes):
             found = f'unknown {unknown}' if unknown else f'a name twice in {list(classes)}'
-            raise ConfigError(f'classes: {found}; choose each at most once from {", ".join(CLASSES)}')
+            raise ConfigError(f'classes: {found}; choose each at most once from '
+                              f'{", ".join(CLASSES)}')
         if not 4 <= magnification <= 80:
             raise ConfigError(f'magnification: expected 4 to 80 (40 is 0.25 um per pixel), found '
                              f'{magnification!r}')
-        for name, value, high in (('crowding', crowding, 20.0), ('variation', variation, 3.0),
+        for name, share, high in (('crowding', crowding, 20.0), ('variation', variation, 3.0),
                                   ('negative_fraction', negative_fraction, 1.0),
-                                  ('min_visible', min_visible, 1.0)):
-            if not 0 <= value <= high:
-                raise ConfigError(f'{name}: expected 0 to {high:g}, found {value!r}')
+                                  ('min_visible', min_visible, 0.8)):
+            if not 0 <= share <= high:
+                raise ConfigError(f'{name}: expected 0 to {high:g}, found {share!r}')
         self.height, self.width = int(height), int(width)
         self.classes = tuple(classes)
         self.magnification = float(magnification)
@@ -160,6 +202,14 @@ class SyntheticSmear:
         self.variation = float(variation)
         self.min_visible = float(min_visible)
         self._noise = noise_bank(self.pixels_per_um)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments this smear was made with, defaults included."""
+        return dict(height=self.height, width=self.width, classes=list(self.classes),
+                    magnification=self.magnification, crowding=self.crowding,
+                    negative_fraction=self.negative_fraction, variation=self.variation,
+                    min_visible=self.min_visible)
 
     def draw(self, seed: int | np.random.SeedSequence,
              first_class: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -191,9 +241,10 @@ class SyntheticSmear:
         self._film(brush, field, names)
         self._scatter(brush, field, distractors.mucus, rng.poisson(0.5 * share))
         self._squamous_cells(brush, field, share)
-        for painter, mean in ((distractors.granular_debris, 4 if 'scc' in names else 1.2),
+        dirty = 'scc' in names
+        for painter, mean in ((distractors.granular_debris, 4 if dirty else 1.2),
                               (distractors.bare_nucleus, 1.0), (distractors.lymphocyte, 0.5),
-                              (distractors.red_cell, 4 if 'scc' in names and brush.chance(.5) else 0.8)):
+                              (distractors.red_cell, 4 if dirty and brush.chance(0.5) else 0.8)):
             self._scatter(brush, field, painter, rng.poisson(mean * share))
         inflamed = 8.0 if names & {'trichomonas', 'scc', 'herps', 'candida'} else 3.5
         neutrophils = rng.poisson(rng.gamma(1.2, inflamed / 1.2) * share)
@@ -205,19 +256,35 @@ class SyntheticSmear:
         return self._collect(image, field)
 
     def draw_specimen(self, name: str, seed: int | np.random.SeedSequence,
-                      margin_um: float = 6.0) -> tuple[np.ndarray, np.ndarray]:
-        """Draws one specimen alone on an empty slide.
+                      size_um: float = 90.0) -> tuple[np.ndarray, np.ndarray]:
+        """Draws one specimen in the middle of an empty slide.
+
+        Args:
+            name: One of :data:`CLASSES` or of :data:`DISTRACTORS`.
+            seed: Anything numpy's ``default_rng`` takes.
+            size_um: Side of the square picture, micrometres; what is larger is cut.
 
         Returns:
-            image uint8 (h, w, 3) BGR and its silhouette, bool (h, w).
+            image uint8 (s, s, 3) BGR and the specimen's silhouette, bool (s, s).
+
+        Raises:
+            ConfigError: The name is unknown.
         """
+        painter = PAINTERS.get(name) or DISTRACTORS.get(name)
+        if painter is None:
+            raise ConfigError(f'name: unknown specimen {name!r}; choose from '
+                              f'{", ".join([*PAINTERS, *DISTRACTORS])}')
         rng = np.random.default_rng(seed)
         brush = Brush(rng, self._noise, self.pixels_per_um)
         optics = Optics.sample(rng, self.pixels_per_um, self.variation)
-        specimen = PAINTERS[name](brush)
-        margin = int(margin_um * self.pixels_per_um)
-        amount = np.pad(specimen.amount, ((margin, margin), (margin, margin), (0, 0)))
-        return optics.photograph(amount, rng), np.pad(specimen.mask, margin)
+        side = max(_MIN_BOX, round(size_um * self.pixels_per_um))
+        field = _Field(side, side, 0.0)
+        specimen = painter(brush)
+        field.put(specimen, side / 2, side / 2)
+        rows, cols, inner_rows, inner_cols = field.cut(specimen, side / 2, side / 2)
+        mask = np.zeros((side, side), bool)
+        mask[rows, cols] = specimen.mask[inner_rows, inner_cols]
+        return optics.photograph(field.amount, rng), mask
 
     def _present(self, rng: np.random.Generator, first_class: int | None) -> list[int]:
         """The classes of this slide: one to three, none on a negative slide."""
@@ -229,11 +296,13 @@ class SyntheticSmear:
             order.insert(0, first_class)
         return [] if negative else order[:count]
 
-    def _anywhere(self, rng: np.random.Generator) -> tuple[float, float]:
-        return float(rng.uniform(0, self.width)), float(rng.uniform(0, self.height))
+    def _anywhere(self, rng: np.random.Generator, inset: float = 0.0) -> tuple[float, float]:
+        left, top = min(inset, 0.5 * self.width), min(inset, 0.5 * self.height)
+        return (float(rng.uniform(left, self.width - left)),
+                float(rng.uniform(top, self.height - top)))
 
     def _film(self, brush: Brush, field: _Field, names: set[str]) -> None:
-        """Thin uneven film of protein, bacteria where the flora has shifted, broken cells by scc."""
+        """Thin uneven protein; bacteria where the flora has shifted; broken cells beside scc."""
         shape = (self.height, self.width)
         base = np.clip(0.5 + 0.5 * brush.noise('broad', *shape), 0, None)[..., None]
         dye = stains(*brush.rng.uniform(0, (0.035, 0.05, 0.035, 0.01)))
@@ -243,8 +312,9 @@ class SyntheticSmear:
             rods *= np.clip(0.4 + 0.6 * brush.noise('coarse', *shape), 0, None)
             field.amount += rods[..., None] * stains(0.22, 0.02, 0.08)
         if 'scc' in names:
-            grain = np.clip(brush.noise('mid', *shape), 0, None) * base[..., 0]
-            field.amount += grain[..., None] * stains(0.06, 0.03, 0.08, 0.03)
+            grain = np.clip(0.3 + brush.noise('chromatin', *shape), 0, None)
+            grain *= np.clip(brush.noise('broad', *shape), 0, None)
+            field.amount += grain[..., None] * stains(0.06, 0.03, 0.09, 0.03)
 
     def _scatter(self, brush: Brush, field: _Field, painter: Callable[[Brush], Specimen],
                  count: int) -> None:
@@ -280,7 +350,8 @@ class SyntheticSmear:
         if factor < 1:
             size = max(4, round(w * factor)), max(4, round(h * factor))
             specimen.amount = cv2.resize(specimen.amount, size, interpolation=cv2.INTER_AREA)
-            coverage = cv2.resize(specimen.mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+            coverage: np.ndarray = specimen.mask.astype(np.float32)
+            coverage = cv2.resize(coverage, size, interpolation=cv2.INTER_AREA)
             specimen.mask = coverage >= 0.5
         return specimen
 
@@ -291,15 +362,17 @@ class SyntheticSmear:
             return
         finds = max(len(present), int(rng.poisson(rng.uniform(1.5, 3.5) * share * self.crowding)))
         extra = rng.choice(present, finds - len(present)).tolist()
-        for label in present + extra:
+        for number, label in enumerate(present + extra):
+            if number >= len(present) and (field.owner >= 0).mean() > _FULL:
+                break
             low, high = _COLONY[self.classes[label]]
             spot: tuple[float, float] | None = None
             for _ in range(int(rng.integers(low, high + 1))):
                 specimen = self._paint(brush, label)
                 reach = 0.5 * min(specimen.mask.shape)
-                for _ in range(12):
+                for attempt in range(14):
                     if spot is None or rng.random() < 0.2:
-                        at = self._anywhere(rng)
+                        at = self._anywhere(rng, 0.8 * reach)
                     else:
                         turn = rng.uniform(0, 2 * np.pi)
                         step = reach * rng.uniform(1.5, 2.6)
@@ -308,21 +381,26 @@ class SyntheticSmear:
                         # Hyphae spear sheets of normal cells.
                         for dx, dy in rng.normal(0, 9 * self.pixels_per_um, (2, 2)):
                             field.put(cells.squamous(brush, 0.3), at[0] + dx, at[1] + dy)
-                    if field.put(specimen, *at):
+                    # A find of its own lies free if there is room; its neighbours may touch it.
+                    free = 0.85 if spot is None and attempt < 8 else None
+                    if field.put(specimen, *at, free):
                         spot = at
                         break
 
     def _specks(self, brush: Brush, field: _Field, share: float) -> None:
         """Grains of precipitated stain: too small for a silhouette."""
         rng = brush.rng
-        count = int(rng.poisson(rng.gamma(1.0, 10.0) * share))
+        count = int(rng.poisson(rng.gamma(1.0, 5.0) * share))
         if not count:
             return
         ink = np.zeros((self.height, self.width), np.uint8)
         for x, y, r in zip(rng.uniform(0, self.width, count), rng.uniform(0, self.height, count),
-                           rng.uniform(0.25, 0.9, count) * self.pixels_per_um):
-            cv2.circle(ink, (int(x * 16), int(y * 16)), max(1, int(r * 16)), 255, -1, cv2.LINE_AA, 4)
-        field.amount[..., 0] += ink.astype(np.float32) * np.float32(rng.uniform(0.3, 1.3) / 255)
+                           rng.uniform(0.2, 0.7, count) * self.pixels_per_um, strict=True):
+            shade = int(rng.integers(60, 256))
+            cv2.circle(ink, (int(x * 16), int(y * 16)), max(1, int(r * 16)), shade, -1,
+                       cv2.LINE_AA, 4)
+        soft = cv2.GaussianBlur(ink.astype(np.float32), (0, 0), 0.7)
+        field.amount[..., 0] += soft * np.float32(rng.uniform(0.4, 1.3) / 255)
 
     def _collect(self, image: np.ndarray, field: _Field) -> Smear:
         count = len(field.things)
@@ -334,5 +412,5 @@ class SyntheticSmear:
             boxes[index] = (cols.start + xs[0], rows.start + ys[0], cols.start + xs[-1] + 1,
                             rows.start + ys[-1] + 1)
         labels = np.array([thing[0] for thing in field.things], np.int64)
-        visible = np.asarray(field.seen) / np.maximum(np.asarray(field.area), 1)
+        visible = field.seen[0] / np.maximum(field.area[0], 1)
         return Smear(image, boxes, labels, masks, visible.astype(np.float32))

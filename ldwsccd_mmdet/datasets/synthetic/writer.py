@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -20,7 +21,7 @@ from ...errors import ConfigError
 from .label_faults import LabelFaults
 from .smear import CLASSES, SyntheticSmear
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Counts changes of the drawing: a set drawn by another version is not taken for the same."""
 
 _SPLITS = {'train': 0, 'val': 1}
@@ -38,11 +39,11 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
                             **smear_settings: float) -> dict[str, Path]:
     """Draws and writes a training and a validation set.
 
-    ``out_dir`` gets ``images/``, ``train.json`` (with the faults asked for), ``train_clean.json`` and
-    ``val.json`` (the truth) and ``settings.json``. It appears only when all of it is there. A folder
-    that holds a set with the same settings is taken as it is. Picture i is the same however many
-    pictures are asked for; its first class is class i modulo the number of classes, so that small
-    sets hold every class.
+    ``out_dir`` gets ``images/``, ``train.json`` (with the faults asked for), ``train_clean.json``
+    and ``val.json`` (the truth) and ``settings.json``. It appears only when all of it is there. A
+    folder that holds a set with the same settings is taken as it is. Picture i is the same however
+    many pictures are asked for; its first class is class i modulo the number of classes, so that
+    small sets hold every class.
 
     Args:
         out_dir: Folder to make.
@@ -63,24 +64,29 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
         ConfigError: An argument is out of its range, or the folder holds something else or a set
             with other settings.
     """
-    for name, value, least in (('num_train', num_train, 1), ('num_val', num_val, 0), ('seed', seed, 0),
-                               ('workers', workers, 1)):
+    for name, value, least in (('num_train', num_train, 1), ('num_val', num_val, 0),
+                               ('seed', seed, 0), ('workers', workers, 1)):
         if isinstance(value, bool) or int(value) != value or value < least:
-            raise ConfigError(f'{name}: expected a whole number of at least {least}, found {value!r}')
+            raise ConfigError(f'{name}: expected a whole number of at least {least}, '
+                              f'found {value!r}')
     if isinstance(faults, Mapping):
         known = set(LabelFaults.__dataclass_fields__)
         if unknown := sorted(set(faults) - known):
             raise ConfigError(f'faults: unknown key {unknown}; expected some of {sorted(known)}')
         faults = LabelFaults(**faults)
     faults = faults or LabelFaults()
-    height, width = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    smear_arguments = dict(height=height, width=width, classes=tuple(classes), **smear_settings)
-    SyntheticSmear(**smear_arguments)  # names a bad argument before anything is written
+    sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    if len(sides) != 2:
+        raise ConfigError(f'size: expected a side or (height, width) in pixels, found {size!r}')
+    smear_arguments: dict[str, Any] = dict(height=sides[0], width=sides[1], classes=classes,
+                                           **smear_settings)
+    # Names a bad argument before anything is written.
+    smear_arguments = SyntheticSmear(**smear_arguments).settings
 
     root = Path(out_dir)
-    settings = json.loads(json.dumps(dict(
-        generator_version=GENERATOR_VERSION, num_train=int(num_train), num_val=int(num_val),
-        seed=int(seed), smear=smear_arguments, faults=asdict(faults)), default=float))
+    settings = dict(generator_version=GENERATOR_VERSION, num_train=int(num_train),
+                    num_val=int(num_val), seed=int(seed), smear=smear_arguments,
+                    faults=asdict(faults))
     paths = dict(root=root, images=root / 'images', train=root / 'train.json',
                  train_clean=root / 'train_clean.json', val=root / 'val.json',
                  settings=root / 'settings.json')
@@ -115,8 +121,8 @@ def _finished(settings_file: Path, settings: dict[str, Any]) -> bool:
         return False
     remedy = f'choose another folder, or delete {root} to draw the set anew'
     if not settings_file.is_file():
-        raise ConfigError(f'out_dir: expected a new or empty folder or a finished synthetic set, '
-                              f'found {root} without settings.json; {remedy}')
+        raise ConfigError('out_dir: expected a new or empty folder or a finished synthetic set, '
+                          f'found {root} without settings.json; {remedy}')
     try:
         found = json.loads(settings_file.read_text())
     except ValueError:
@@ -165,9 +171,14 @@ def _mapper(workers: int, smear_arguments: dict[str, Any]) -> Iterator[Callable]
         finally:
             _SMEAR = None
         return
+    # Unlike multiprocessing.Pool, the executor stops with an error where a worker cannot start.
     context = multiprocessing.get_context('spawn')
-    with context.Pool(workers, _start_worker, (smear_arguments, )) as pool:
-        yield partial(pool.imap, chunksize=4)
+    with ProcessPoolExecutor(workers, context, _start_worker, (smear_arguments, )) as pool:
+        try:
+            yield partial(pool.map, chunksize=4)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _draw_one(image_dir: str, seed: int, task: tuple[str, int]) -> tuple[str, dict, list]:
@@ -184,7 +195,7 @@ def _draw_one(image_dir: str, seed: int, task: tuple[str, int]) -> tuple[str, di
                   image_labels=[_SMEAR.classes[label] for label in np.unique(labels)],
                   supervision='box')
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
-    return split, record, list(zip(labels.tolist(), corners.tolist()))
+    return split, record, list(zip(labels.tolist(), corners.tolist(), strict=True))
 
 
 def _coco(drawn: list[tuple[dict, list]], classes: Sequence[str], split: str) -> dict[str, Any]:
@@ -193,7 +204,8 @@ def _coco(drawn: list[tuple[dict, list]], classes: Sequence[str], split: str) ->
     for record, boxes in drawn:
         for label, (x, y, w, h) in boxes:
             annotations.append(dict(id=len(annotations) + 1, image_id=record['id'],
-                                    category_id=label + 1, bbox=[x, y, w, h], area=w * h, iscrowd=0))
+                                    category_id=label + 1, bbox=[x, y, w, h], area=w * h,
+                                    iscrowd=0))
     return dict(
         info=dict(description=f'Synthetic Papanicolaou smears, {split}, drawn by ldwsccd_mmdet'),
         licenses=[],
