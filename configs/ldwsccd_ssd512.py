@@ -3,8 +3,8 @@
 Data: the Comparison Detector set as COCO json in data/ccd/. First train the teacher, then this:
     tools/train.py configs/teachers/retinanet_r50-fpn_ccd.py
     tools/train.py configs/ldwsccd_ssd512.py
-Table 4's other rows are in ablation/. The paper prints neither the loss weights, T, K nor the teacher:
-what stands here is our choice, measured on CRIC at small width only (docs/results.md).
+Table 4's other rows are in ablation/. The paper prints neither the loss weights, T, K nor the
+teacher: what stands here is our choice, measured on CRIC at small width only (docs/results.md).
 """
 
 _base_ = [

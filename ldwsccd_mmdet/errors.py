@@ -1,6 +1,13 @@
 """Errors that a user can mend: tools print them as one line, without a traceback."""
 
-__all__ = ['CheckpointError', 'ConfigError', 'DatasetError', 'ImageFileError', 'InputError']
+__all__ = [
+    'CheckpointError',
+    'ConfigError',
+    'DatasetError',
+    'ImageFileError',
+    'InputError',
+    'NonFiniteLossError',
+]
 
 
 class InputError(ValueError):
@@ -21,3 +28,7 @@ class DatasetError(InputError):
 
 class ImageFileError(DatasetError):
     """One image file is missing, cut short or not an image."""
+
+
+class NonFiniteLossError(InputError, FloatingPointError):
+    """A loss is NaN or infinite: the message names which; the last checkpoint is untouched."""

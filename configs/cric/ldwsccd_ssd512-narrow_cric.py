@@ -23,7 +23,7 @@ model = dict(
         type='LocalDistillationLoss',
         student_channels=(128, 256, 128, 64, 64),
         teacher_channels=(96, 96, 96, 96, 96),
-        # raw maps saturate eq. 11 here (attention of one channel up to 54 of 96), see docs/results.md
+        # raw maps saturate eq. 11 here: one channel gets up to 54 of 96 (docs/results.md)
         feature_norm='standardize',
         # at the start the three terms then make about 5, as much as the SSD loss after four epochs
         alpha=0.2,

@@ -224,6 +224,7 @@ def test_two_processes_give_the_loss_of_one(workplace: Path) -> None:
     [
         (['model.teacher.checkpoint=gone.pth'], 'model.teacher.checkpoint: expected a file'),
         (['model.teacher.config=gone.py'], 'model.teacher.config: expected a config file'),
+        (['model.mil_head.refine_loss_weight=nan'], 'non-finite loss: loss_refine_1 = nan'),
         (
             ['model.distillation.teacher_channels=(16,32,9)'],
             r'teacher_channels[2] is 9, but the teacher gives 8 channels',

@@ -9,7 +9,7 @@ from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, NonFiniteLossError
 from .frozen_teacher import FrozenTeacher
 
 
@@ -140,7 +140,7 @@ class LDWSCCDMixin:
             ``loss_mil``, ``loss_refine_*``.
 
         Raises:
-            FloatingPointError: If a loss is not finite; it names each such loss.
+            NonFiniteLossError: If a loss is not finite; it names each such loss.
         """
         feats = self.extract_feat(batch_inputs)
         if self.mil_head is None:
@@ -205,7 +205,7 @@ def _check_finite(losses: dict[str, Any]) -> None:
                 if not abs(value) < float('inf')
             }
         )
-        raise FloatingPointError(
+        raise NonFiniteLossError(
             f'non-finite loss: {", ".join(bad)}; look at the images and boxes of this batch, lower '
             'optim_wrapper.optimizer.lr, or set optim_wrapper.clip_grad'
         )
