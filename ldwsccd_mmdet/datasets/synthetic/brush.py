@@ -183,7 +183,8 @@ class Patch:
         span = np.where(s > head, 1 - head, 1 + head).astype(np.float32)
         t = np.clip(1 - np.abs(s - head) / np.maximum(span, 0.08), 0, 1)
         taper = np.where(span < 0.75, np.sqrt(np.clip(1 - (1 - t)**2, 0, 1)), t**sharpness)
-        half = np.float32(width / 2) * taper
+        # A tail stays one pixel wide to its tip, so that the silhouette holds all of it.
+        half = np.maximum(np.float32(width / 2) * taper, np.float32(0.55 / ppu))
         sdf = (half - np.abs(v)) * np.float32(ppu)
         wobble = self.brush.noise('coarse', *sdf.shape) * np.float32(0.035 * width * ppu)
         sdf = np.where(np.abs(s) < 1, sdf + wobble * (half > 0.1 * width), -9.0)

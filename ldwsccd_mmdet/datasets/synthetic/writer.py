@@ -21,7 +21,7 @@ from ...errors import ConfigError
 from .label_faults import LabelFaults
 from .smear import CLASSES, SyntheticSmear
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 """Counts changes of the drawing: a set drawn by another version is not taken for the same."""
 
 _SPLITS = {'train': 0, 'val': 1}
