@@ -609,7 +609,8 @@ def environment() -> dict[str, str]:
     facts['Device'] = (
         torch.cuda.get_device_name() if torch.cuda.is_available() else f'CPU: {cpu_name()}'
     )
-    facts['CPU cores'] = str(len(os.sched_getaffinity(0)))
+    affinity = getattr(os, 'sched_getaffinity', None)  # Linux alone has it
+    facts['CPU cores'] = str(len(affinity(0)) if affinity else os.cpu_count())
     return facts
 
 
@@ -645,7 +646,8 @@ def write_picture(report: Report, model: ModelResult, path: Path) -> None:
         _, bboxes, labels = truth_boxes(report.truth, image_id)
         kept = model.predictions[image_id].above(report.score_thr)
         drawn = [
-            caption(draw_detections(image, *boxes, classes, scale=2), text)
+            # names large enough to stay readable when the picture is made smaller below
+            caption(draw_detections(image, *boxes, classes, scale=2, font_size=18), text)
             for boxes, text in (
                 ((bboxes, labels, None), 'truth'),
                 ((kept.bboxes, kept.labels, kept.scores), model.name),
