@@ -4,16 +4,16 @@ Every box is a square of fixed size around a nucleus point: report AP50, and tra
 jitter (the edge of such a box cannot be seen in the image).
 """
 
-dataset_type = 'CervicalCellDataset'
+_base_ = './ccd_detection.py'
+
 data_root = '../shared/data/cric/'
 metainfo = dict(classes=('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'))
-input_size = 512
-backend_args = None
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
+    dict(type='LoadVerifiedImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
+    dict(type='Resize', scale=(512, 512), keep_ratio=False),
+    # a smear has no up and no left
     dict(
         type='RandomFlip',
         prob=[0.25, 0.25, 0.25],
@@ -28,58 +28,19 @@ train_pipeline = [
     ),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
 
+# decoding is light beside training on 2 cores: one worker, so that processes don't fight
 train_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=None,
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='train.json',
-        data_prefix=dict(img='images/'),
-        filter_cfg=dict(filter_empty_gt=False),
-        pipeline=train_pipeline,
-        backend_args=backend_args,
-    ),
+    dataset=dict(data_root=data_root, metainfo=metainfo, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=8,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        metainfo=metainfo,
-        ann_file='val.json',
-        data_prefix=dict(img='images/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-        backend_args=backend_args,
-    ),
+    dataset=dict(data_root=data_root, metainfo=metainfo, ann_file='val.json'),
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'val.json',
-    metric='bbox',
-    classwise=True,
-    format_only=False,
-    backend_args=backend_args,
-)
+val_evaluator = dict(ann_file=data_root + 'val.json', classwise=True)
 test_evaluator = val_evaluator

@@ -3,13 +3,13 @@
 Training labels may have faults (train.json); the labels of val.json are the truth.
 """
 
-dataset_type = 'CervicalCellDataset'
+_base_ = './ccd_detection.py'
+
 data_root = 'data/synthetic/'
 input_size = 256
-backend_args = None
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
+    dict(type='LoadVerifiedImageFromFile', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     # a smear has no up and no left
@@ -28,7 +28,7 @@ train_pipeline = [
     dict(type='PackDetInputs'),
 ]
 test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
+    dict(type='LoadVerifiedImageFromFile', backend_args=None),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
@@ -40,42 +40,14 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=None,
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='train.json',
-        data_prefix=dict(img='images/'),
-        filter_cfg=dict(filter_empty_gt=False),
-        pipeline=train_pipeline,
-        backend_args=backend_args,
-    ),
+    dataset=dict(data_root=data_root, pipeline=train_pipeline),
 )
 val_dataloader = dict(
     batch_size=16,
     num_workers=1,
-    persistent_workers=True,
-    drop_last=False,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        ann_file='val.json',
-        data_prefix=dict(img='images/'),
-        test_mode=True,
-        pipeline=test_pipeline,
-        backend_args=backend_args,
-    ),
+    dataset=dict(data_root=data_root, ann_file='val.json', pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'val.json',
-    metric='bbox',
-    format_only=False,
-    backend_args=backend_args,
-)
+val_evaluator = dict(ann_file=data_root + 'val.json')
 test_evaluator = val_evaluator
