@@ -35,7 +35,8 @@ model = dict(
         num_classes=num_classes,
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+            # a bin of a nucleus is smaller than a cell of the map: one sample will do
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
             out_channels=128,
             featmap_strides=[8],
         ),

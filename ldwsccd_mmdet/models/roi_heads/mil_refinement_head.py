@@ -109,10 +109,10 @@ class MILRefinementHead(BaseModule):
         """Features (sum of R_i, D) of the regions of a batch."""
         used = feats[: self.bbox_roi_extractor.num_inputs]
         with torch.autocast(device_type=used[0].device.type, enabled=False):
-            # pooled in float32: bf16 would round the boxes' corners to whole pixels and more
-            pooled = self.bbox_roi_extractor(
-                tuple(feat.float() for feat in used), bbox2roi(list(bboxes))
-            )
+            # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous:
+            # mmcv's RoIAlign on the CPU silently misreads a channels_last map
+            maps = tuple(feat.float().contiguous() for feat in used)
+            pooled = self.bbox_roi_extractor(maps, bbox2roi(list(bboxes)))
         return self.shared_fcs(pooled)
 
     def forward(

@@ -120,6 +120,23 @@ def test_autocast():
     assert all(v.dtype == torch.float32 and torch.isfinite(v) for v in losses.values())
 
 
+def test_channels_last_maps_give_the_same():
+    """As training with --amp on a CPU has them; mmcv's RoIAlign would misread them."""
+    head = build()
+    regions, y = [boxes(5), boxes(3)], torch.ones(2, NUM_CLASSES)
+    x = [f.requires_grad_() for f in feats(2)]
+    last = [
+        f.detach().to(memory_format=torch.channels_last).clone().requires_grad_() for f in x
+    ]
+    assert not last[0].is_contiguous()
+    losses, losses_last = head.loss(x, regions, y), head.loss(last, regions, y)
+    for key, value in losses.items():
+        torch.testing.assert_close(value, losses_last[key])
+    total(losses).backward()
+    total(losses_last).backward()
+    torch.testing.assert_close(x[0].grad, last[0].grad.contiguous())
+
+
 @pytest.mark.parametrize('levels', [1, 2])
 def test_one_by_one_map_and_several_levels(levels):
     head = build(
