@@ -25,6 +25,17 @@ def _has_fast_bfloat16() -> bool:
         return True
 
 
+def _plain_inputs(module: nn.Module, args: tuple) -> tuple:
+    """Give an operator of mmcv its floating tensors in float32 and contiguous."""
+
+    def plain(arg: object) -> object:
+        if isinstance(arg, torch.Tensor) and arg.is_floating_point():
+            return arg.float().contiguous()
+        return arg
+
+    return tuple(plain(arg) for arg in args)
+
+
 @OPTIM_WRAPPERS.register_module()
 class CPUAmpOptimWrapper(OptimWrapper):
     """Train on the CPU in bfloat16, with the channels innermost in memory.
@@ -34,6 +45,9 @@ class CPUAmpOptimWrapper(OptimWrapper):
     those of :class:`mmengine.optim.OptimWrapper`. Before the first step the model's images and
     kernels (tensors of four dimensions) are laid out as ``channels_last``, the order in which
     the CPU's convolutions are fastest.
+
+    mmcv's compiled operators (RoIAlign and its like) know neither: on the CPU they refuse bfloat16,
+    and silently misread channels_last maps. Those in the model get float32 and contiguous inputs.
 
     Its state dict is the optimizer's own: what was trained with it can be resumed with
     ``OptimWrapper`` or ``AmpOptimWrapper``, and the other way round.
@@ -93,4 +107,8 @@ class CPUAmpOptimWrapper(OptimWrapper):
                 for key, value in state.items():
                     if isinstance(value, torch.Tensor) and value.dim() == 4:
                         state[key] = value.contiguous(memory_format=torch.channels_last)
+        for module in model.modules():
+            known = _plain_inputs in module._forward_pre_hooks.values()
+            if type(module).__module__.startswith('mmcv.ops.') and not known:
+                module.register_forward_pre_hook(_plain_inputs)
         self._prepared = True

@@ -42,6 +42,35 @@ def test_trains_in_bfloat16_and_channels_last() -> None:
     assert losses[-1] < losses[0]
 
 
+def test_mmcv_operators_get_plain_inputs() -> None:
+    """mmcv's RoIAlign on the CPU refuses bfloat16, and misreads channels_last maps."""
+    from mmcv.ops import RoIAlign
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3, padding=1)
+            self.roi_align = RoIAlign(3, 1.0, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.roi_align(self.conv(x), torch.tensor([[0.0, 1.0, 1.0, 6.0, 7.0]]))
+
+    model = Model()
+    wrapper = make_wrapper(model)
+    x = torch.randn(2, 3, 8, 8)
+    expected = model(x)
+    with wrapper.optim_context(model):
+        feat = model.conv(x)
+        out = model(x)
+    assert feat.dtype == torch.bfloat16
+    assert not feat.is_contiguous()
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, expected, rtol=0.05, atol=0.05)
+    wrapper.load_state_dict(wrapper.state_dict())  # a resume prepares again, hooks once
+    with wrapper.optim_context(model):
+        assert len(model.roi_align._forward_pre_hooks) == 1
+
+
 def test_channels_last_can_be_left_out() -> None:
     model = make_model()
     step(model, make_wrapper(model, channels_last=False), torch.randn(2, 3, 8, 8))
