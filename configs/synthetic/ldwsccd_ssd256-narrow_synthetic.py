@@ -45,13 +45,16 @@ model = dict(
         student_channels=(128, 256, 128, 64),
         teacher_channels=(256, 512, 256, 128),
         feature_norm='standardize',
+        alpha=0.2,
+        beta=0.1,
+        gamma=0.1,
     ),
     mil_head=dict(
         type='MILRefinementHead',
         num_classes=11,
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=5, sampling_ratio=2),
+            roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
             out_channels=128,
             featmap_strides=[8],
         ),
