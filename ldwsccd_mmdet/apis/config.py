@@ -8,6 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.config.utils import ConfigParsingError
@@ -57,20 +58,32 @@ def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None
 
 
 def set_launcher(config: Config, launcher: str) -> None:
-    """Set how processes are started; without an accelerator, let them talk through gloo.
+    """Set how processes are started; without an accelerator, connect them through gloo.
 
-    mmengine asks for nccl and gives DistributedDataParallel a GPU's index: on a CPU both fail.
+    mmengine would choose a GPU for each process, and give DistributedDataParallel its index: on a
+    CPU both fail. It leaves a process group alone that is there already.
 
     Args:
         config: The config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        ConfigError: The launcher needs accelerators, and there is none.
     """
     config.launcher = launcher
     if launcher == 'none' or get_device() != 'cpu':
         return
-    config.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
+    if launcher != 'pytorch':
+        raise ConfigError(
+            f'--launcher {launcher} needs an accelerator, found none: on CPUs start the processes '
+            'with tools/dist_train.sh or tools/dist_test.sh'
+        )
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')  # addresses come from torchrun
     if config.get('model_wrapper_cfg') is None:
-        config.model_wrapper_cfg = ConfigDict(type='MMDistributedDataParallel')
+        config.model_wrapper_cfg = ConfigDict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
 
 
 def enable_amp(config: Config) -> None:

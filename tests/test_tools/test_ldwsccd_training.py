@@ -87,7 +87,9 @@ def run_config(model: dict, root: Path) -> Config:
     )
 
 
-def tool(folder: Path, *arguments: object, check: bool = True) -> subprocess.CompletedProcess:
+def tool(
+    folder: Path, *arguments: object, check: bool = True, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess:
     done = subprocess.run(
         [str(argument) for argument in arguments],
         cwd=folder,
@@ -96,6 +98,7 @@ def tool(folder: Path, *arguments: object, check: bool = True) -> subprocess.Com
             'CUDA_VISIBLE_DEVICES': '',
             'OMP_NUM_THREADS': '1',
             'PYTHON': sys.executable,
+            **(env or {}),
         },
         capture_output=True,
         text=True,
@@ -187,36 +190,44 @@ def test_inference(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.pred_instances.bboxes.shape[1] == 4
 
 
-def test_two_processes_give_the_loss_of_one(workplace: Path) -> None:
+def test_two_processes_give_the_gradients_of_one(workplace: Path) -> None:
     """DDP over gloo, without find_unused_parameters, and with no teacher in its buckets.
 
-    Two processes with one image each see the images of one process with two: the mean of the two
-    losses is its loss, and stays so over the steps only if the gradients agree too.
+    Two processes with one image each and one process with both take the same step in distillation
+    and MIL head, whose losses are means over images. (mmdet's SSD loss is not: it divides by the
+    matched priors of each process.)
     """
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    options = ['model.mil_head.dropout=0', 'train_dataloader.sampler.shuffle=False',
-               'default_hooks.checkpoint.save_best=None', 'val_cfg=None', 'val_dataloader=None',
-               'val_evaluator=None']  # fmt: skip
-    os.environ['PORT'] = str(port)
-    try:
-        done = tool(
-            workplace, 'bash', ROOT / 'tools/dist_train.sh', 'ldwsccd.py', 2, '--work-dir', 'two',
-            '--cfg-options', 'train_dataloader.batch_size=1', *options,
-        )  # fmt: skip
-    finally:
-        del os.environ['PORT']
-    assert 'find_unused_parameters' not in done.stdout + done.stderr
+    options = [
+        'model.mil_head.dropout=0', 'train_dataloader.dataset.indices=2', 'val_cfg=None',
+        'val_dataloader=None', 'val_evaluator=None', 'default_hooks.checkpoint.save_best=None',
+        'optim_wrapper.clip_grad=None', 'optim_wrapper.optimizer.lr=0.1',
+        # every prior is a region: which of two with one score goes first must not matter
+        'model.train_cfg.proposal.nms_pre=1000', 'model.train_cfg.proposal.max_per_img=1000',
+        'model.train_cfg.proposal.nms.iou_threshold=1.0',
+    ]  # fmt: skip
+    done = tool(
+        workplace, 'bash', ROOT / 'tools/dist_train.sh', 'ldwsccd.py', 2, '--work-dir', 'two',
+        '--cfg-options', 'train_dataloader.batch_size=1', *options, env=dict(PORT=str(port)),
+    )  # fmt: skip
+    assert 'Distributed training: True' in done.stdout + done.stderr
     tool(
         workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--work-dir', 'one',
         '--cfg-options', *options,
     )  # fmt: skip
-    one, two = scalars(workplace / 'one'), scalars(workplace / 'two')
-    assert len(one) == len(two) == 2
-    for name in ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention', 'loss_mil'):
-        for a, b in zip(one, two, strict=True):
-            assert b[name] == pytest.approx(a[name], rel=1e-3)
+    one, two = (
+        torch.load(workplace / name / 'epoch_1.pth', weights_only=True)['state_dict']
+        for name in ('one', 'two')
+    )
+    assert set(one) == set(two)
+    compared = 0
+    for key, value in one.items():
+        if key.startswith(('distillation', 'mil_head')):
+            torch.testing.assert_close(value, two[key], rtol=1e-4, atol=1e-5)
+            compared += value.numel()
+    assert compared > 1000
 
 
 @pytest.mark.parametrize(
