@@ -2,4 +2,4 @@
 
 _base_ = '../ldwsccd_ssd512.py'
 
-model = dict(teacher=None, distillation=None, mil_head=None, test_cfg=dict(score_source='ssd'))
+model = dict(teacher=None, distillation=None, mil_head=None)

@@ -2,4 +2,4 @@
 
 _base_ = '../ldwsccd_ssd512.py'
 
-model = dict(mil_head=None, test_cfg=dict(score_source='ssd'))
+model = dict(mil_head=None)

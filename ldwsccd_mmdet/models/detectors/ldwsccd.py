@@ -27,7 +27,8 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     ``test_cfg.score_source`` says whose scores the student's boxes get:
 
-    - 'ssd': those of the SSD head, by mmdet's own prediction; the MIL head is not run.
+    - 'ssd' (default, the best of the three on CRIC val): those of the SSD head, by mmdet's own
+      prediction; the MIL head is not run.
     - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes.
     - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
 
@@ -56,8 +57,7 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
     @property
     def score_source(self) -> str:
         """Whose scores the boxes get: 'ssd', 'mil' or 'fused'."""
-        default = 'ssd' if self.mil_head is None else 'fused'
-        source = (self.test_cfg or {}).get('score_source', default)
+        source = (self.test_cfg or {}).get('score_source', 'ssd')
         if source not in SCORE_SOURCES:
             raise ConfigError(
                 f'model.test_cfg.score_source: expected one of {SCORE_SOURCES}, found {source!r}'
