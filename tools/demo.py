@@ -89,7 +89,7 @@ class Model:
 
 
 TEACHER = Model(
-    'teacher', 'Teacher', 'SSD of twice the width', 'configs/synthetic/teacher_ssd256_synthetic.py'
+    'teacher', 'Teacher', 'SSD of 1.5 times the width', 'configs/synthetic/teacher_ssd256_synthetic.py'
 )
 LDWSCCD = Model(
     'ld-wsccd',
@@ -739,7 +739,7 @@ def seed(text: str) -> int:
     return value
 
 
-FULL = dict(out='work_dirs/demo', num_train=1000, num_val=110, epochs=10, teacher_epochs=10)
+FULL = dict(out='work_dirs/demo', num_train=400, num_val=110, epochs=8, teacher_epochs=8)
 QUICK = dict(out='work_dirs/demo_quick', num_train=22, num_val=11, epochs=1, teacher_epochs=1)
 
 

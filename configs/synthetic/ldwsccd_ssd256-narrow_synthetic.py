@@ -43,7 +43,7 @@ model = dict(
     distillation=dict(
         type='LocalDistillationLoss',
         student_channels=(128, 256, 128, 64),
-        teacher_channels=(256, 512, 256, 128),
+        teacher_channels=(192, 384, 192, 96),
         feature_norm='standardize',
         alpha=0.2,
         beta=0.1,
@@ -83,4 +83,4 @@ param_scheduler = [
         convert_to_iter_based=True,
     ),
 ]
-auto_scale_lr = dict(base_batch_size=16)
+auto_scale_lr = dict(base_batch_size=8)

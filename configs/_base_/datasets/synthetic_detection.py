@@ -38,7 +38,7 @@ test_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=16,
+    batch_size=8,
     num_workers=1,
     dataset=dict(data_root=data_root, pipeline=train_pipeline),
 )
