@@ -89,7 +89,10 @@ class Model:
 
 
 TEACHER = Model(
-    'teacher', 'Teacher', 'SSD of 1.5 times the width', 'configs/synthetic/teacher_ssd256_synthetic.py'
+    'teacher',
+    'Teacher',
+    'SSD of 1.5 times the width',
+    'configs/synthetic/teacher_ssd256_synthetic.py',
 )
 LDWSCCD = Model(
     'ld-wsccd',
