@@ -10,6 +10,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 import ldwsccd_mmdet  # noqa: F401
 from tests.test_models.helpers import sample
@@ -22,7 +23,13 @@ CONFIGS = sorted(
 )
 SIZE = 272  # the least that leaves SSD512 its seven levels
 
-register_all_modules(init_default_scope=True)
+register_all_modules(init_default_scope=False)
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope() -> None:
+    """Other tests' runners leave scopes of their own behind."""
+    init_default_scope('mmdet')
 
 
 def load(path: str | Path) -> Config:

@@ -10,6 +10,7 @@ from mmdet.registry import DATASETS, MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
+from mmengine.registry import init_default_scope
 
 import ldwsccd_mmdet  # noqa: F401
 
@@ -24,7 +25,8 @@ CRIC = SHARED / 'data' / 'cric'
 @pytest.mark.skipif(not CRIC.is_dir(), reason='needs ../shared/data/cric')
 def test_full_size_on_cric(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-    register_all_modules(init_default_scope=True)
+    register_all_modules(init_default_scope=False)
+    init_default_scope('mmdet')
     torch.set_num_threads(2)
     cfg = Config.fromfile(ROOT / 'configs/ldwsccd_ssd512.py')
     teacher_cfg = Config.fromfile(ROOT / cfg.model.teacher.config).model
