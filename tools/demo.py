@@ -58,8 +58,8 @@ from ldwsccd_mmdet.visualization import (  # noqa: E402
 from ldwsccd_mmdet.visualization.label_layout import label_font  # noqa: E402
 
 MARKER = 'demo.json'
-# glibc gives each large tensor back to the system and asks for it again: a quarter of the CPU's
-# time in training here. These keep the memory; other C libraries don't look at them.
+# glibc gives each large tensor back to the system and asks for it again, at a cost in system time.
+# These keep the memory; other C libraries don't look at them.
 KEEP_MEMORY = {
     'MALLOC_MMAP_MAX_': '0',
     'MALLOC_TRIM_THRESHOLD_': str(1 << 34),

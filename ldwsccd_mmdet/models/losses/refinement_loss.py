@@ -78,8 +78,8 @@ def refinement_targets(
             iou = iou.masked_fill(~present[:, None, :], -1)
             best_iou, labels = iou.max(dim=-1)
             weights = seed_score.gather(1, labels).masked_fill(best_iou < 0, 0)
-            # a fg_iou of 0 must not label regions of an image that shows no class
-            labels = labels.masked_fill(best_iou < max(fg_iou, 0), num_classes)
+            # without a class present the IoU is -1, below even a fg_iou of 0
+            labels = labels.masked_fill(best_iou < fg_iou, num_classes)
             if valid is not None:
                 labels = labels.masked_fill(~valid, num_classes)
                 weights = weights.masked_fill(~valid, 0)
