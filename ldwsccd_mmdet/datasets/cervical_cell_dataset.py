@@ -162,6 +162,10 @@ class CervicalCellDataset(CocoDataset):
     ``PackDetInputs(meta_keys=(..., 'image_labels'))`` hands to the model. Names that are not among
     the classes are left out; a record without either key has none of it.
 
+    A record's ``supervision`` says what may teach: ``'box'`` its boxes, ``'image'`` only its
+    ``image_labels``. It is handed on in the same way. ``filter_empty_gt`` keeps an image of
+    ``supervision='image'``: it has no boxes by design.
+
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
         check_images: Whether to look, once, if every image file is there. Only files on a local
@@ -238,7 +242,24 @@ class CervicalCellDataset(CocoDataset):
         labels = self._image_labels(image)
         if labels is not None:
             data_info['image_labels'] = labels
+        if 'supervision' in image:
+            data_info['supervision'] = self._supervision(image)
         return data_info
+
+    def _supervision(self, image: Mapping) -> str:
+        """Read what may teach in an image: ``'box'`` or ``'image'``."""
+        supervision = image['supervision']
+        if supervision not in ('box', 'image'):
+            raise DatasetError(
+                f"'{self.ann_file}': image '{image['file_name']}' has supervision "
+                f"{supervision!r}: expected 'box' or 'image'; mend the record, or leave the key out"
+            )
+        if supervision == 'image' and not {'image_labels', 'image_label'} & set(image):
+            raise DatasetError(
+                f"'{self.ann_file}': image '{image['file_name']}' has supervision 'image' but no "
+                'image_labels: add the list of its classes ([] if none occurs)'
+            )
+        return supervision
 
     def _image_labels(self, image: Mapping) -> tuple[int, ...] | None:
         """Read an image's own labels as class indices; None if it has none."""
@@ -265,6 +286,10 @@ class CervicalCellDataset(CocoDataset):
 
     def filter_data(self) -> list[dict]:
         """Choose the images by ``filter_cfg``; check that their files are there."""
+        for data_info in self.data_list:
+            if data_info.get('supervision') == 'image' and self.cat_ids:
+                # CocoDataset keeps what this index names, boxes or not
+                self.cat_img_map[self.cat_ids[0]].append(data_info['img_id'])
         data_list = super().filter_data()
         if not data_list:
             raise DatasetError(

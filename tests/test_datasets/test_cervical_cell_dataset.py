@@ -184,6 +184,44 @@ def test_image_labels(
     assert len(warnings) == ('nilm' in label.get('image_labels', ()))
 
 
+def test_supervision_reaches_the_model(tiny_coco: Maker) -> None:
+    def edit(content: dict) -> None:
+        content['images'][0].update(supervision='image', image_labels=['scc'])
+        content['images'][1].update(supervision='box')
+
+    pipeline = [
+        {'type': 'mmdet.LoadVerifiedImageFromFile'},
+        {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
+        {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels', 'supervision')},
+    ]
+    samples = [item['data_samples'] for item in load(tiny_coco(edit=edit), pipeline=pipeline)]
+    assert [sample.get('supervision') for sample in samples] == ['image', 'box', None, None]
+    assert samples[0].image_labels == (2,)
+
+
+def test_filter_empty_gt_keeps_images_of_image_labels(tiny_coco: Maker) -> None:
+    def edit(content: dict) -> None:
+        content['images'][0].update(supervision='image', image_labels=['scc'])
+        content['images'][1].update(supervision='image', image_labels=[])
+        content['images'][2].update(supervision='box')
+        content['annotations'] = [a for a in content['annotations'] if a['image_id'] == 4]
+
+    dataset = load(tiny_coco(edit=edit), filter_cfg={'filter_empty_gt': True})
+    assert [dataset.get_data_info(i)['img_id'] for i in range(len(dataset))] == [1, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ('record', 'match'),
+    [
+        ({'supervision': 'boxes', 'image_labels': []}, "'boxes': expected 'box' or 'image'"),
+        ({'supervision': 'image'}, 'no image_labels'),
+    ],
+)
+def test_refuses_bad_supervision(tiny_coco: Maker, record: dict, match: str) -> None:
+    with pytest.raises(DatasetError, match=match):
+        load(tiny_coco(edit=lambda content: content['images'][0].update(record)))
+
+
 @pytest.mark.parametrize('classes', [(), None, ('lsil'), 'lsil', ('lsil', 'lsil')])
 def test_refuses_bad_classes(tiny_coco: Maker, classes: object) -> None:
     with pytest.raises(DatasetError, match='metainfo.classes'):
