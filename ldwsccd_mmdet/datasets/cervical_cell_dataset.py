@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -19,6 +17,9 @@ from mmengine.logging import print_log
 
 from ..errors import DatasetError
 from ..visualization.palette import class_palette
+from .checks.boxes import box_fault, first_items
+from .checks.coco_file import load_coco
+from .checks.files import require_images
 
 __all__ = ['FULL_NAMES', 'CervicalCellDataset']
 
@@ -43,8 +44,6 @@ _COLORS = [tuple(int(c) for c in color) for color in class_palette(len(_CLASSES)
 # 'nilm', normal cells: the one colour that none of the eleven classes has
 _COLOR_OF = {**dict(zip(_CLASSES, _COLORS, strict=True)), 'nilm': (187, 187, 187)}
 
-_LISTED = 10  # how many ids or file names a message lists
-
 
 class _CheckedCOCO(COCO):
     """pycocotools' index of an annotation file, which says what is wrong with the file.
@@ -56,63 +55,15 @@ class _CheckedCOCO(COCO):
 
     def __init__(self, annotation_file: str, source: str) -> None:
         self.source = source
-        try:
-            content = json.loads(Path(annotation_file).read_bytes())
-        except OSError as error:
-            raise DatasetError(
-                f"annotation file '{source}' cannot be read ({error.strerror or error}): check "
-                'data_root and ann_file in the config'
-            ) from error
-        except ValueError as error:  # JSONDecodeError, UnicodeDecodeError
-            raise DatasetError(
-                f"annotation file '{source}' is not JSON ({error}): it must be a COCO file; copy "
-                'it again, or convert it'
-            ) from error
-        self._check_records(content, source)
+        content = load_coco(annotation_file, source)
         super().__init__()
         self.dataset = content
         self.createIndex()
         lost = [str(a['id']) for a in content['annotations'] if a['image_id'] not in self.imgs]
         if lost:
-            _warn(f"'{source}': {len(lost)} boxes belong to no image of the file ({_first(lost)})")
+            listed = first_items(lost)
+            _warn(f"'{source}': {len(lost)} boxes belong to no image of the file ({listed})")
         self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-
-    @staticmethod
-    def _check_records(content: Any, source: str) -> None:
-        """Check that each record has the keys that COCO's format asks for."""
-        required = {
-            'images': ('id', 'file_name', 'width', 'height'),
-            'annotations': ('id', 'image_id', 'category_id', 'bbox'),
-            'categories': ('id', 'name'),
-        }
-        for section, keys in required.items():
-            records = content.get(section) if isinstance(content, dict) else None
-            if not isinstance(records, list):
-                raise DatasetError(
-                    f"annotation file '{source}' has no list '{section}': a COCO file has "
-                    f'{", ".join(required)}'
-                )
-            for index, record in enumerate(records):
-                missing = [key for key in keys if key not in record]
-                if missing:
-                    raise DatasetError(
-                        f"annotation file '{source}': {section}[{index}] lacks "
-                        f'{", ".join(missing)}; each record needs {", ".join(keys)}'
-                    )
-            sizes = [record.get('width', 1) for record in records]
-            sizes += [record.get('height', 1) for record in records]
-            if not all(isinstance(size, (int, float)) and size > 0 for size in sizes):
-                raise DatasetError(
-                    f"annotation file '{source}': {section} has a width or height that is not a "
-                    'number above 0; give each image its size in pixels'
-                )
-            counts = Counter(record['id'] for record in records)
-            twice = [str(key) for key, count in counts.items() if count > 1]
-            if twice:
-                raise DatasetError(
-                    f"annotation file '{source}': {len(twice)} ids occur twice in {section} "
-                    f'({_first(twice)}): give each record its own id'
-                )
 
     def get_cat_ids(
         self, cat_names: Sequence[str] = (), sup_names: Sequence = (), cat_ids: Sequence = ()
@@ -224,7 +175,9 @@ class CervicalCellDataset(CocoDataset):
         image = raw_data_info['raw_img_info']
         annotations = []
         for annotation in raw_data_info['raw_ann_info']:
-            fault = _box_fault(annotation, image['width'], image['height'])
+            fault = box_fault(
+                annotation['bbox'], image['width'], image['height'], annotation.get('area')
+            )
             if fault is not None:
                 self._dropped[fault].append(str(annotation['id']))
             elif annotation['category_id'] not in self.cat2label:
@@ -274,7 +227,7 @@ class CervicalCellDataset(CocoDataset):
         """Say once, with counts, what of the file is not used."""
         if self._dropped:
             kinds = '; '.join(
-                f'{len(ids)} {fault} (annotation ids {_first(ids)})'
+                f'{len(ids)} {fault} (annotation ids {first_items(ids)})'
                 for fault, ids in sorted(self._dropped.items())
             )
             total = sum(map(len, self._dropped.values()))
@@ -302,52 +255,16 @@ class CervicalCellDataset(CocoDataset):
         return data_list
 
     def _check_images(self, data_list: list[dict]) -> None:
-        """Raise one error if image files are missing."""
+        """Raise one error that lists the image files that are missing."""
         paths = [data_info['img_path'] for data_info in data_list]
-        if not paths or not self._is_local(paths[0]):
-            return
-        missing = [path for path in paths if not Path(path).is_file()]
-        if missing:
-            raise DatasetError(
-                f"{len(missing)} of the {len(paths)} images of '{self.ann_file}' are not there: "
-                f'{_first(missing)}; put them there, or mend data_root and data_prefix.img in '
-                'the config'
-            )
+        if paths and self._is_local(paths[0]):
+            remedy = 'put them there, or mend data_root and data_prefix.img in the config'
+            require_images(paths, self.ann_file, remedy)
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""
         backend = get_file_backend(path, backend_args=self.backend_args)
         return isinstance(backend, LocalBackend)
-
-
-def _box_fault(annotation: Mapping, width: float, height: float) -> str | None:
-    """Name what makes a box useless, by mmdet's own rules; None if nothing does.
-
-    Args:
-        annotation: A COCO annotation; ``bbox`` is x, y, w, h in pixels of the image.
-        width: Width of the image, pixels.
-        height: Height of the image, pixels.
-    """
-    box = annotation['bbox']
-    if (
-        not isinstance(box, (list, tuple))
-        or len(box) != 4
-        or not all(isinstance(v, (int, float)) and math.isfinite(v) for v in box)
-    ):
-        return 'without four finite numbers'
-    x, y, w, h = box
-    if w < 0 or h < 0:
-        return 'of negative size'
-    if w < 1 or h < 1 or annotation.get('area', 1) <= 0:
-        return 'of no area (or under 1 px wide or high)'
-    if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-        return 'outside their image'
-    return None
-
-
-def _first(items: Sequence[str]) -> str:
-    """List the first few of many."""
-    return ', '.join(items[:_LISTED]) + (', ...' if len(items) > _LISTED else '')
 
 
 def _warn(message: str) -> None:

@@ -242,6 +242,26 @@ def test_refuses_another_order(tiny_coco: Maker) -> None:
         load(tiny_coco(), metainfo={'classes': ('hsil', 'lsil', 'scc')})
 
 
+def test_ids_of_classes_may_have_gaps(tiny_coco: Maker, warnings: list[str]) -> None:
+    labels: list[int] = []
+
+    def edit(content: dict) -> None:
+        labels.extend(a['category_id'] - 1 for a in content['annotations'])
+        for record in (*content['categories'], *content['annotations']):
+            key = 'category_id' if 'category_id' in record else 'id'
+            record[key] = (3, 17, 90)[record[key] - 1]
+
+    dataset = load(tiny_coco(edit=edit))
+    infos = [dataset.get_data_info(i)['instances'] for i in range(len(dataset))]
+    assert [i['bbox_label'] for info in infos for i in info] == labels and warnings == []
+
+
+def test_names_the_folder_if_every_image_is_missing(tiny_coco: Maker) -> None:
+    root = tiny_coco(num_images=12)
+    with pytest.raises(DatasetError, match='12 of the 12 images.*train_3.jpg, ...; put them'):
+        load(root, data_prefix={'img': 'pictures'})
+
+
 def test_refuses_missing_images(tiny_coco: Maker) -> None:
     root = tiny_coco(num_images=12)
     for number in range(1, 12):
@@ -249,8 +269,9 @@ def test_refuses_missing_images(tiny_coco: Maker) -> None:
     with pytest.raises(DatasetError) as error:
         load(root)
     message = str(error.value)
-    assert '11 of the 12 images' in message and 'train_10.jpg, ...' in message
-    assert 'train_11.jpg' not in message and 'data_prefix' in message
+    assert '11 of the 12 images' in message and 'data_prefix' in message
+    for number in range(1, 12):
+        assert f'train_{number}.jpg' in message
     assert len(load(root, check_images=False)) == 12
 
 
@@ -264,8 +285,14 @@ def test_refuses_missing_images(tiny_coco: Maker) -> None:
         (
             '{"images": [], "annotations": [], '
             '"categories": [{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
-            'occur twice in categories',
+            '1 ids occur twice in categories',
         ),
+        (
+            '{"images": [], "annotations": [], '
+            '"categories": [{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]}',
+            '1 names occur twice in categories',
+        ),
+        ('{"images": [7], "annotations": [], "categories": []}', r'images\[0\] lacks'),
         (
             '{"images": [{"id": 1, "file_name": "a", "width": 0, "height": 5}], "annotations": [], '
             '"categories": []}',
