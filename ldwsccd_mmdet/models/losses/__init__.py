@@ -4,9 +4,11 @@
 equation function or class               file
 ======== =============================== ==============================
 9        ``foreground_mask``             ``foreground_mask.py``
+9        ``fgd_scale_masks`` (FGD's)     ``foreground_mask.py``
 10       ``spatial_attention``           ``attention.py``
 11       ``channel_attention``           ``attention.py``
 12-14    ``LocalDistillationLoss``       ``local_distillation_loss.py``
+10-13    ``LevelDistillation`` (a level) ``level_distillation.py``
 15       ``mil_scores``                  ``mil_loss.py``
 15       ``image_level_loss``            ``mil_loss.py``
 16       ``refinement_targets``          ``refinement_loss.py``
@@ -15,14 +17,18 @@ equation function or class               file
 """
 
 from .attention import channel_attention, spatial_attention
-from .foreground_mask import foreground_mask
-from .local_distillation_loss import LocalDistillationLoss
+from .foreground_mask import fgd_scale_masks, foreground_mask
+from .level_distillation import LevelDistillation
+from .local_distillation_loss import DistillationMaps, LocalDistillationLoss
 from .mil_loss import image_level_loss, mil_scores
 from .refinement_loss import refinement_loss, refinement_targets
 
 __all__ = [
+    'DistillationMaps',
+    'LevelDistillation',
     'LocalDistillationLoss',
     'channel_attention',
+    'fgd_scale_masks',
     'foreground_mask',
     'image_level_loss',
     'mil_scores',

@@ -14,6 +14,19 @@ def _check(feat: Tensor, temperature: float, name: str) -> None:
         raise ValueError(f'{name}: temperature must be > 0, got {temperature}')
 
 
+def attention_of_energy(energy: Tensor, temperature: float) -> Tensor:
+    r"""Attention :math:`A = K \cdot \mathrm{softmax}(G / T)` over K places, mean 1.
+
+    Args:
+        energy: :math:`G`, shape (N, K), float32 or float64.
+        temperature: :math:`T` > 0; the smaller, the sharper.
+
+    Returns:
+        Attention of shape (N, K), in [0, K].
+    """
+    return (energy / temperature).softmax(dim=1) * energy.shape[1]
+
+
 def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
     r"""Spatial attention :math:`A^S`, eq. 10.
 
@@ -34,11 +47,10 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
         ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
     """
     _check(feat, temperature, 'spatial_attention')
-    height, width = feat.shape[-2:]
     with torch.autocast(device_type=feat.device.type, enabled=False):
         energy = _at_least_float32(feat).abs().mean(dim=1).flatten(1)
-        attention = (energy / temperature).softmax(dim=1) * (height * width)
-    return attention.view(-1, height, width)
+        attention = attention_of_energy(energy, temperature)
+    return attention.view(-1, *feat.shape[-2:])
 
 
 def channel_attention(feat: Tensor, temperature: float) -> Tensor:
@@ -63,7 +75,7 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
     _check(feat, temperature, 'channel_attention')
     with torch.autocast(device_type=feat.device.type, enabled=False):
         energy = _at_least_float32(feat).abs().mean(dim=(2, 3))
-        return (energy / temperature).softmax(dim=1) * feat.shape[1]
+        return attention_of_energy(energy, temperature)
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

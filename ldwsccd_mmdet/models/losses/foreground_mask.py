@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 def cells_in_boxes(
@@ -15,12 +16,12 @@ def cells_in_boxes(
     claims the cell that holds the box's own centre, clamped to the map.
 
     Args:
-        bboxes: (n, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
+        bboxes: (..., 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
         feat_size: (H, W) of the map, in cells.
         input_size: (H_in, W_in) of the padded batch tensor, in pixels.
 
     Returns:
-        Two boolean tensors, rows (n, H) and columns (n, W). A box claims their outer product.
+        Two boolean tensors, rows (..., H) and columns (..., W). A box claims their outer product.
     """
     dtype = torch.float64 if bboxes.dtype == torch.float64 else torch.float32
     boxes = bboxes.to(dtype)
@@ -32,11 +33,11 @@ def cells_in_boxes(
         index = torch.arange(cells, device=boxes.device)
         # multiply before dividing: exact for the power-of-two strides of SSD
         cell_centre = (index.to(dtype) + 0.5) * pixels / cells
-        low, high = boxes[:, first, None], boxes[:, first + 2, None]
+        low, high = boxes[..., first, None], boxes[..., first + 2, None]
         inside.append((cell_centre >= low) & (cell_centre <= high))
         middle = ((low + high) * 0.5 * cells / pixels).floor().clamp(0, cells - 1)
         centre.append(index == middle)
-    holds_none = ~(inside[0].any(1) & inside[1].any(1))[:, None]
+    holds_none = ~(inside[0].any(-1) & inside[1].any(-1))[..., None]
     rows = torch.where(holds_none, centre[0], inside[0])
     columns = torch.where(holds_none, centre[1], inside[1])
     return rows, columns
@@ -67,17 +68,56 @@ def foreground_mask(
     Raises:
         ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
     """
-    boxes, image = concatenate_boxes(bboxes)
+    boxes, valid = pad_boxes(bboxes)
     rows, columns = cells_in_boxes(boxes, feat_size, input_size)
     dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
-    # one matrix product per image counts the boxes over each cell: (N, H, n) x (n, W)
-    of_image = (image == torch.arange(len(bboxes), device=boxes.device)[:, None]).to(dtype)
-    per_image_rows = of_image[:, None, :] * rows.t().to(dtype)[None]
-    return (per_image_rows @ columns.to(dtype) > 0).to(dtype)
+    # one matrix product counts the boxes over each cell: (N, H, n) x (N, n, W)
+    rows = (rows & valid[..., None]).to(dtype)
+    return (rows.transpose(1, 2) @ columns.to(dtype) > 0).to(dtype)
 
 
-def concatenate_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Boxes of a batch as one tensor (n, 4) and the image index (n,) of each.
+def fgd_scale_masks(
+    bboxes: Sequence[Tensor], feat_size: tuple[int, int], input_size: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    r"""Scale masks of FGD (Yang et al., CVPR 2022, eq. 4 and 5) in place of :math:`M`.
+
+    On the map a box covers the cells floor(x1) to ceil(x2) and floor(y1) to ceil(y2), both ends
+    included, and weighs 1 / (cells covered before clipping); where boxes overlap the largest weight
+    counts. A background cell weighs 1 / (number of background cells).
+
+    Args:
+        bboxes: As :func:`foreground_mask`.
+        feat_size: (H, W) of the feature map.
+        input_size: (H_in, W_in) of the padded batch tensor.
+
+    Returns:
+        Weights (N, H, W) of the foreground and of the background, in [0, 1].
+
+    Raises:
+        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+    """
+    boxes, valid = pad_boxes(bboxes)
+    height, width = feat_size
+    scale = boxes.new_tensor([width, height, width, height])
+    pixels = boxes.new_tensor([input_size[1], input_size[0], input_size[1], input_size[0]])
+    on_map = boxes * scale / pixels
+    left, top = on_map[..., :2].floor().unbind(-1)
+    right, bottom = on_map[..., 2:].ceil().unbind(-1)
+    weight = valid / ((right - left + 1) * (bottom - top + 1)).clamp(min=1)
+
+    y = torch.arange(height, device=boxes.device)
+    x = torch.arange(width, device=boxes.device)
+    rows = (y >= top[..., None]) & (y <= bottom[..., None])
+    columns = (x >= left[..., None]) & (x <= right[..., None])
+    covered = (rows * weight[..., None])[..., :, None] * columns.to(weight)[..., None, :]
+    foreground = covered.amax(dim=1)
+    background = (foreground == 0).to(foreground)
+    background = background / background.sum(dim=(1, 2), keepdim=True).clamp(min=1)
+    return foreground, background
+
+
+def pad_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Boxes of a batch as one tensor (N, n, 4), n >= 1, and which of them are real, (N, n) bool.
 
     Raises:
         ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
@@ -90,7 +130,9 @@ def concatenate_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
                 f'bboxes[{index}]: expected shape (n, 4) of x1, y1, x2, y2, got '
                 f'{tuple(boxes.shape)}; an image without boxes needs new_zeros((0, 4))'
             )
-    flat = torch.cat(list(bboxes))
-    counts = torch.tensor([len(boxes) for boxes in bboxes], device=flat.device)
-    image = torch.repeat_interleave(torch.arange(len(bboxes), device=flat.device), counts)
-    return flat, image
+    padded = pad_sequence(list(bboxes), batch_first=True)
+    if padded.shape[1] == 0:  # a maximum over boxes needs one to look at
+        padded = padded.new_zeros((len(bboxes), 1, 4))
+    counts = torch.tensor([len(boxes) for boxes in bboxes], device=padded.device)
+    valid = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
+    return padded, valid

@@ -1,16 +1,43 @@
 """Local distillation: a frozen teacher shows the student where, and in which channels, to look."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.utils import OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...errors import ConfigError
-from .attention import channel_attention, spatial_attention
-from .foreground_mask import concatenate_boxes, foreground_mask
+from .foreground_mask import fgd_scale_masks, foreground_mask
+from .level_distillation import LevelDistillation, compare
+
+PRESETS: dict[str, dict[str, Any]] = {
+    'default': dict(alpha=0.2, beta=0.1, gamma=0.1, temperature=0.5, normalize='region'),
+    # the print of eq. 12 and 13 to the letter; it names neither weights nor T
+    'paper': dict(alpha=0.2, beta=0.1, gamma=0.1, temperature=0.5, normalize='sum'),
+    # the values published with FGD for RetinaNet
+    'fgd': dict(alpha=0.001, beta=0.0005, gamma=0.001, temperature=0.5, normalize='fgd'),
+}
+
+
+class DistillationMaps(NamedTuple):
+    r"""What the loss sees at one level, without gradient; each (N, H, W).
+
+    Attributes:
+        mask: 1 where the cell counts as foreground, else 0.
+        teacher_attention: :math:`A^S` of the teacher, eq. 10, mean 1.
+        student_attention: :math:`A^S` of the student after :math:`f`.
+        error: :math:`A^S_{i j} \sum_c A^C_c d_{c i j}^2 / C`: the mean of a region's cells is
+            eq. 12 with ``normalize='region'``.
+    """
+
+    mask: Tensor
+    teacher_attention: Tensor
+    student_attention: Tensor
+    error: Tensor
 
 
 @MODELS.register_module()
@@ -32,76 +59,114 @@ class LocalDistillationLoss(BaseModule):
     Each term is summed over levels and averaged over images. :math:`F^T` and the teacher's
     attention are constants; the student's attention is taken after :math:`f`, with gradient.
     :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. Everything
-    after
-    :math:`f` is float32 whatever the autocast.
+    after :math:`f` is float32 whatever the autocast. :class:`LevelDistillation` computes a level
+    and its gradient.
 
     Mended against the print, which has no denominator in eq. 12 and names neither T nor the
     weights: ``normalize='region'`` divides each region by its size, so that the loss does not grow
     with the map. ``normalize='sum'`` is the paper to the letter (1e5 and more at 512 x 64 x 64).
-    ``normalize='fgd'`` is FGD (Yang et al., CVPR 2022): on the map a box covers the cells
-    floor(x1) to ceil(x2) and floor(y1) to ceil(y2), ends included, and weighs 1 / (cells covered
-    before clipping), the largest weight where boxes overlap; a background cell weighs
-    1 / (number of background cells); all three terms are sums divided by the batch size.
+    ``normalize='fgd'`` is FGD's focal and attention loss (Yang et al., CVPR 2022):
+    :func:`fgd_scale_masks` stand for :math:`M / (C \sum M)`, and all three terms are sums divided
+    by the batch size. FGD's global loss is not part of it.
 
     Args:
         student_channels: Channels of the student's maps, one a level.
         teacher_channels: Channels of the teacher's maps, one a level.
-        alpha: Weight of the foreground term, >= 0.
-        beta: Weight of the background term, >= 0.
-        gamma: Weight of the attention term, >= 0.
-        temperature: :math:`T` of eq. 10 and 11, > 0. The paper does not print it; 0.5 is FGD's.
-        normalize: 'region', 'sum' or 'fgd'.
+        alpha: Weight of the foreground term, >= 0. Default: the preset's.
+        beta: Weight of the background term, >= 0. Default: the preset's.
+        gamma: Weight of the attention term, >= 0. Default: the preset's.
+        temperature: :math:`T` of eq. 10 and 11, > 0: one number, or one a level. The paper does not
+            print it; 0.5 is FGD's. Default: the preset's.
+        normalize: 'region', 'sum' or 'fgd'. Default: the preset's.
         feature_norm: 'standardize' brings every channel of both maps to mean 0 and variance 1 over
             H x W of its image before anything else, as PKD (Cao et al., NeurIPS 2022) does. With
             raw ReLU maps the softmax of eq. 10 and 11 saturates, and a student whose scale differs
             from its teacher's is mostly taught the scale. ``None`` takes the maps as they are.
         init_cfg: Initialisation of :math:`f`.
+        level_weights: Weight of each level's three terms, >= 0. Default: 1 each.
+        attention_reduction: Whether eq. 13 takes the 'mean' over places and over channels, or the
+            'sum' of both. Default: 'sum' for ``normalize='fgd'``, else 'mean'.
+        empty_image: An image without boxes is all 'background', or is left out ('skip'): it adds 0
+            to all three terms. Both divide by all images of the batch, also the skipped ones: so a
+            batch stays the mean of its images, and two processes the mean of theirs.
+        resize: Where sizes (H, W) differ at a level, bring the 'student' (after :math:`f`) to the
+            teacher's size, or the 'teacher' to the student's; bilinear, corners not aligned.
+            ``None`` refuses such maps.
+        preset: Values for the arguments above that are left unset: what is given wins.
+
+            - ``None``: alpha 0.2, beta 0.1, gamma 0.1, temperature 0.5, normalize 'region': chosen
+              on CRIC with ``feature_norm='standardize'``.
+            - ``'paper'``: the same with normalize 'sum', as eq. 12 is printed. The paper prints no
+              weights: calibrate alpha and beta, which 'sum' makes huge.
+            - ``'fgd'``: alpha 0.001, beta 0.0005, gamma 0.001, temperature 0.5, normalize 'fgd' and
+              with it attention_reduction 'sum': what FGD published for RetinaNet.
 
     Raises:
-        ConfigError: If an argument is outside its range or the channel lists differ in length.
+        ConfigError: If an argument is outside its range or does not have one value a level.
     """
 
     def __init__(
         self,
         student_channels: Sequence[int],
         teacher_channels: Sequence[int],
-        alpha: float = 0.2,
-        beta: float = 0.1,
-        gamma: float = 0.1,
-        temperature: float = 0.5,
-        normalize: str = 'region',
+        alpha: float | None = None,
+        beta: float | None = None,
+        gamma: float | None = None,
+        temperature: float | Sequence[float] | None = None,
+        normalize: str | None = None,
         feature_norm: str | None = None,
         init_cfg: OptMultiConfig = None,
+        level_weights: Sequence[float] | None = None,
+        attention_reduction: str | None = None,
+        empty_image: str = 'background',
+        resize: str | None = None,
+        preset: str | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
-        if len(student_channels) != len(teacher_channels) or len(student_channels) == 0:
+        levels = len(student_channels)
+        if levels != len(teacher_channels) or levels == 0:
             raise ConfigError(
                 'LocalDistillationLoss: student_channels and teacher_channels must name the same '
                 f'levels (at least one), got {list(student_channels)} and {list(teacher_channels)}'
             )
-        if not temperature > 0:
-            raise ConfigError(f'LocalDistillationLoss: temperature must be > 0, got {temperature}')
-        for name, value in (('alpha', alpha), ('beta', beta), ('gamma', gamma)):
-            if not value >= 0:
-                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {value}')
-        if normalize not in ('region', 'sum', 'fgd'):
+        _check_choice('preset', preset, (None, 'paper', 'fgd'))
+        values = dict(PRESETS[preset or 'default'])
+        given = dict(
+            alpha=alpha, beta=beta, gamma=gamma, temperature=temperature, normalize=normalize
+        )
+        values.update({name: value for name, value in given.items() if value is not None})
+        self.alpha: float = values['alpha']
+        self.beta: float = values['beta']
+        self.gamma: float = values['gamma']
+        self.normalize: str = values['normalize']
+        self.temperature = _one_a_level('temperature', values['temperature'], levels)
+        self.level_weights = _one_a_level(
+            'level_weights', 1.0 if level_weights is None else level_weights, levels
+        )
+        for name in ('alpha', 'beta', 'gamma'):
+            if not values[name] >= 0:
+                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {values[name]}')
+        if not min(self.temperature) > 0:
             raise ConfigError(
-                "LocalDistillationLoss: normalize must be 'region', 'sum' or 'fgd', "
-                f'got {normalize!r}'
+                f'LocalDistillationLoss: temperature must be > 0, got {values["temperature"]}'
             )
-        if feature_norm not in (None, 'standardize'):
+        if not min(self.level_weights) >= 0:
             raise ConfigError(
-                f"LocalDistillationLoss: feature_norm must be None or 'standardize', "
-                f'got {feature_norm!r}'
+                f'LocalDistillationLoss: level_weights must be >= 0, got {level_weights}'
             )
+        _check_choice('normalize', self.normalize, ('region', 'sum', 'fgd'))
+        _check_choice('feature_norm', feature_norm, (None, 'standardize'))
+        if attention_reduction is None:
+            attention_reduction = 'sum' if self.normalize == 'fgd' else 'mean'
+        _check_choice('attention_reduction', attention_reduction, ('mean', 'sum'))
+        _check_choice('empty_image', empty_image, ('background', 'skip'))
+        _check_choice('resize', resize, (None, 'student', 'teacher'))
         self.student_channels = tuple(student_channels)
         self.teacher_channels = tuple(teacher_channels)
-        self.alpha = alpha
-        self.beta = beta
-        self.gamma = gamma
-        self.temperature = temperature
-        self.normalize = normalize
         self.feature_norm = feature_norm
+        self.attention_reduction = attention_reduction
+        self.empty_image = empty_image
+        self.resize = resize
         self.align = nn.ModuleList(
             nn.Identity() if student == teacher else nn.Conv2d(student, teacher, kernel_size=1)
             for student, teacher in zip(student_channels, teacher_channels, strict=True)
@@ -119,7 +184,8 @@ class LocalDistillationLoss(BaseModule):
         Args:
             student_feats: One map (N, C_student, H, W) a level, in the order of
                 ``student_channels``.
-            teacher_feats: One map (N, C_teacher, H, W) a level, of the student's H and W.
+            teacher_feats: One map (N, C_teacher, H, W) a level, of the student's H and W unless
+                ``resize`` is set.
             bboxes: Per image (n_i, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
             input_size: (H_in, W_in) of the padded batch tensor, in pixels.
 
@@ -131,75 +197,123 @@ class LocalDistillationLoss(BaseModule):
             ConfigError: If the number of levels, the channels, the sizes or the batch differ from
                 what was declared or from each other.
         """
-        self._check_feats(student_feats, teacher_feats, bboxes)
-        foreground = background = attention = student_feats[0].new_zeros((), dtype=torch.float32)
-        for align, student, teacher in zip(self.align, student_feats, teacher_feats, strict=True):
-            aligned = align(student)
-            with torch.autocast(device_type=aligned.device.type, enabled=False):
-                level = self._level_loss(aligned, teacher.detach(), bboxes, input_size)
-            foreground = foreground + level[0]
-            background = background + level[1]
-            attention = attention + level[2]
+        losses = self.level_losses(student_feats, teacher_feats, bboxes, input_size)
+        weights = losses.new_tensor(self.level_weights)
+        foreground, background, attention = (weights[:, None] * losses).sum(dim=0)
         return dict(
             loss_distill_fg=self.alpha * foreground,
             loss_distill_bg=self.beta * background,
             loss_distill_attention=self.gamma * attention,
         )
 
-    def _level_loss(
+    def level_losses(
         self,
-        student: Tensor,
-        teacher: Tensor,
+        student_feats: Sequence[Tensor],
+        teacher_feats: Sequence[Tensor],
         bboxes: Sequence[Tensor],
         input_size: tuple[int, int],
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Foreground, background and attention loss of one level, unweighted."""
-        if student.dtype != torch.float64:
-            student = student.float()
-        teacher = teacher.to(student.dtype)
-        if self.feature_norm == 'standardize':
-            student, teacher = _standardize(student), _standardize(teacher)
+    ) -> Tensor:
+        """Compute each level's terms, before alpha, beta, gamma and ``level_weights``.
 
-        spatial_t = spatial_attention(teacher, self.temperature)
-        channel_t = channel_attention(teacher, self.temperature)
-        spatial_s = spatial_attention(student, self.temperature)
-        channel_s = channel_attention(student, self.temperature)
+        Args:
+            student_feats: As :meth:`forward`.
+            teacher_feats: As :meth:`forward`.
+            bboxes: As :meth:`forward`.
+            input_size: As :meth:`forward`.
 
-        # sum over C of A^C d^2 as one product (1, C) x (C, HW) an image
-        error = channel_t[:, None] @ (teacher - student).square().flatten(2)
-        error = error.view_as(spatial_t) * spatial_t
-        foreground, background = self._cell_weights(bboxes, teacher, input_size)
-        num_images = len(teacher)
-        loss_fg = (error * foreground).sum() / num_images
-        loss_bg = (error * background).sum() / num_images
+        Returns:
+            (L, 3): foreground, background and attention loss of each level, differentiable.
 
-        difference_s = (spatial_t - spatial_s).abs()
-        difference_c = (channel_t - channel_s).abs()
-        if self.normalize == 'fgd':
-            loss_attention = (difference_s.sum() + difference_c.sum()) / num_images
-        else:
-            loss_attention = difference_s.mean() + difference_c.mean()
-        return loss_fg, loss_bg, loss_attention
+        Raises:
+            ConfigError: As :meth:`forward`.
+        """
+        self._check_feats(student_feats, teacher_feats, bboxes)
+        images = _image_weights(bboxes, self.empty_image)
+        losses = []
+        for level in range(len(self.student_channels)):
+            student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
+            num_images, channels, height, width = student.shape
+            mean = self.attention_reduction == 'mean'
+            with torch.autocast(device_type=student.device.type, enabled=False):
+                losses.append(
+                    LevelDistillation.apply(
+                        student,
+                        teacher,
+                        self._cell_weights(bboxes, student, input_size),
+                        images.to(student.device, _working_dtype(student)),
+                        (1 / (height * width), 1 / channels) if mean else (1.0, 1.0),
+                        self.temperature[level],
+                        self.feature_norm == 'standardize',
+                    )
+                )
+        return torch.stack(losses)
+
+    @torch.no_grad()
+    def maps(
+        self,
+        student_feats: Sequence[Tensor],
+        teacher_feats: Sequence[Tensor],
+        bboxes: Sequence[Tensor],
+        input_size: tuple[int, int],
+    ) -> list[DistillationMaps]:
+        """Masks, attentions and errors to look at, in place of the loss.
+
+        Args:
+            student_feats: As :meth:`forward`.
+            teacher_feats: As :meth:`forward`.
+            bboxes: As :meth:`forward`.
+            input_size: As :meth:`forward`.
+
+        Returns:
+            One :class:`DistillationMaps` a level, of the size at which the maps are compared.
+
+        Raises:
+            ConfigError: As :meth:`forward`.
+        """
+        self._check_feats(student_feats, teacher_feats, bboxes)
+        out = []
+        for level, temperature in enumerate(self.temperature):
+            student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
+            shape = (len(student), *student.shape[2:])
+            with torch.autocast(device_type=student.device.type, enabled=False):
+                mask = self._cell_weights(bboxes, student, input_size)[0] > 0
+                seen = compare(student, teacher, temperature, self.feature_norm == 'standardize')
+            out.append(
+                DistillationMaps(
+                    mask=mask.to(seen.error),
+                    teacher_attention=seen.spatial_t.view(shape),
+                    student_attention=seen.spatial_s.view(shape),
+                    error=(seen.error / student.shape[1]).view(shape),
+                )
+            )
+        return out
+
+    def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+        """Student after f, and teacher, in one size; the teacher without gradient."""
+        student, teacher = self.align[level](student), teacher.detach()
+        if student.shape[2:] != teacher.shape[2:]:
+            with torch.autocast(device_type=student.device.type, enabled=False):
+                if self.resize == 'student':
+                    student = _resize(student, teacher)
+                else:
+                    teacher = _resize(teacher, student)
+        return student, teacher
 
     def _cell_weights(
         self, bboxes: Sequence[Tensor], feat: Tensor, input_size: tuple[int, int]
-    ) -> tuple[Tensor, Tensor]:
-        """Weight (N, H, W) of every cell in the foreground and in the background sum of eq. 12."""
-        feat_size = (feat.shape[2], feat.shape[3])
-        boxes = [box.to(feat) for box in bboxes]
+    ) -> Tensor:
+        """Weight of every cell in the foreground and the background sum of eq. 12, (2, N, H, W)."""
+        num_images, channels, height, width = feat.shape
+        boxes = [box.to(feat.device, _working_dtype(feat)) for box in bboxes]
         if self.normalize == 'fgd':
-            return _fgd_cell_weights(boxes, feat_size, input_size)
-        mask = foreground_mask(boxes, feat_size, input_size)
-        if self.normalize == 'sum':
-            return mask, 1 - mask
-        channels = feat.shape[1]
-        num_cells = feat_size[0] * feat_size[1]
-        num_fg = mask.sum(dim=(1, 2), keepdim=True)
-        num_bg = num_cells - num_fg
-        return (
-            mask / (channels * num_fg.clamp(min=1)),
-            (1 - mask) / (channels * num_bg.clamp(min=1)),
-        )
+            weights = torch.stack(fgd_scale_masks(boxes, (height, width), input_size))
+        else:
+            mask = foreground_mask(boxes, (height, width), input_size)
+            weights = torch.stack([mask, 1 - mask])
+            if self.normalize == 'region':
+                cells = weights.sum(dim=(2, 3), keepdim=True)
+                weights = weights / (channels * cells.clamp(min=1))
+        return weights * _image_weights(bboxes, self.empty_image).to(weights)[:, None, None]
 
     def _check_feats(
         self,
@@ -224,12 +338,13 @@ class LocalDistillationLoss(BaseModule):
                         f'{name} gives {feat.shape[1]} channels there; set {name}_channels to the '
                         f'channels that the {name} really has'
                     )
-            if student.shape[2:] != teacher.shape[2:]:
+            if student.shape[2:] != teacher.shape[2:] and self.resize is None:
                 raise ConfigError(
                     f'LocalDistillationLoss: at level {level} the student has '
                     f'{tuple(student.shape[2:])} cells (H, W) and the teacher '
                     f'{tuple(teacher.shape[2:])}; pair levels of equal stride: choose a teacher, '
-                    'or its start_level / strides, so that the sizes agree'
+                    "or its start_level / strides, so that the sizes agree; or set resize='student'"
+                    " or resize='teacher' to bring that one's map to the other's size"
                 )
             if not len(student) == len(teacher) == len(bboxes):
                 raise ConfigError(
@@ -238,34 +353,35 @@ class LocalDistillationLoss(BaseModule):
                 )
 
 
-def _standardize(feat: Tensor, eps: float = 1e-6) -> Tensor:
-    """Mean 0 and variance 1 over H x W for each image and channel; a constant channel becomes 0."""
-    centred = feat - feat.mean(dim=(2, 3), keepdim=True)
-    variance = centred.square().mean(dim=(2, 3), keepdim=True)
-    return centred * (variance + eps).rsqrt()
+def _working_dtype(feat: Tensor) -> torch.dtype:
+    return torch.float64 if feat.dtype == torch.float64 else torch.float32
 
 
-def _fgd_cell_weights(
-    bboxes: Sequence[Tensor], feat_size: tuple[int, int], input_size: tuple[int, int]
-) -> tuple[Tensor, Tensor]:
-    """Scale masks of FGD for the foreground and the background, (N, H, W) each."""
-    boxes, image = concatenate_boxes(bboxes)
-    height, width = feat_size
-    scale = boxes.new_tensor([width, height, width, height])
-    pixels = boxes.new_tensor([input_size[1], input_size[0], input_size[1], input_size[0]])
-    on_map = boxes * scale / pixels
-    left, top = on_map[:, 0].floor(), on_map[:, 1].floor()
-    right, bottom = on_map[:, 2].ceil(), on_map[:, 3].ceil()
-    weight = 1 / ((right - left + 1) * (bottom - top + 1)).clamp(min=1)
+def _resize(feat: Tensor, like: Tensor) -> Tensor:
+    """Bring ``feat`` to the size of ``like``, in float32."""
+    size = (like.shape[2], like.shape[3])
+    feat = feat.to(_working_dtype(feat))
+    return F.interpolate(feat, size=size, mode='bilinear', align_corners=False)
 
-    y = torch.arange(height, device=boxes.device)
-    x = torch.arange(width, device=boxes.device)
-    rows = (y >= top[:, None]) & (y <= bottom[:, None])
-    columns = (x >= left[:, None]) & (x <= right[:, None])
-    covered = (rows[:, :, None] & columns[:, None, :]) * weight[:, None, None]
-    foreground = boxes.new_zeros((len(bboxes), height * width)).scatter_reduce(
-        0, image[:, None].expand(-1, height * width), covered.flatten(1), reduce='amax'
-    )
-    background = (foreground == 0).to(foreground)
-    background = background / background.sum(dim=1, keepdim=True).clamp(min=1)
-    return foreground.view(-1, height, width), background.view(-1, height, width)
+
+def _image_weights(bboxes: Sequence[Tensor], empty_image: str) -> Tensor:
+    """Weight (N,) of every image: 1 / N, or 0 where an image without boxes is skipped."""
+    counts = [len(boxes) > 0 or empty_image == 'background' for boxes in bboxes]
+    return torch.tensor(counts, dtype=torch.float64) / len(bboxes)
+
+
+def _one_a_level(name: str, value: float | Sequence[float], levels: int) -> tuple[float, ...]:
+    if isinstance(value, (int, float)):
+        return (float(value),) * levels
+    if len(value) != levels:
+        raise ConfigError(
+            f'LocalDistillationLoss: {name} must be one number, or one for each of the {levels} '
+            f'levels of student_channels, got {len(value)}: {list(value)}'
+        )
+    return tuple(float(number) for number in value)
+
+
+def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
+    if value not in choices:
+        allowed = ', '.join(map(repr, choices[:-1])) + f' or {choices[-1]!r}'
+        raise ConfigError(f'LocalDistillationLoss: {name} must be {allowed}, got {value!r}')

@@ -1,8 +1,61 @@
 """Online instance classifier refinement: each stage teaches the next."""
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
+
+from ..task_modules.seeds import Seeds, TopSeeds
+
+
+class SeedMatch(NamedTuple):
+    """What each region of a batch learns.
+
+    Attributes:
+        labels: (N, R), int64 in [0, C], C is background.
+        weights: (N, R), >= 0.
+        bboxes: (N, R, 4), the seed that the region overlaps most.
+    """
+
+    labels: Tensor
+    weights: Tensor
+    bboxes: Tensor
+
+
+@torch.no_grad()
+def match_seeds(
+    bboxes: Tensor,
+    seeds: Seeds,
+    num_classes: int,
+    fg_iou: float = 0.5,
+    ignore_iou: float = 0.0,
+    valid: Tensor | None = None,
+) -> SeedMatch:
+    """Give each region the seed that it overlaps most, eq. 16.
+
+    Its label is the seed's class where the IoU is at least ``fg_iou``, else background; its weight
+    is the seed's score in both cases, and 0 where the IoU is below ``ignore_iou``. At equal IoU the
+    first seed counts. Memory is that of regions x seeds.
+
+    Args:
+        bboxes: Regions (N, R, 4).
+        seeds: Seeds of the same images.
+        num_classes: C, the label of background.
+        fg_iou: In [0, 1].
+        ignore_iou: In [0, 1]; 0 ignores no region.
+        valid: Boolean (N, R), false for padding, which gets label C and weight 0.
+    """
+    iou = bbox_overlaps(bboxes, seeds.bboxes).masked_fill(~seeds.valid[:, None, :], -1)
+    best, seed = iou.max(dim=-1)
+    # without a class present the IoU is -1, below even a fg_iou of 0
+    labels = seeds.labels.gather(1, seed).masked_fill(best < fg_iou, num_classes)
+    weights = seeds.scores.gather(1, seed).masked_fill(best < ignore_iou, 0)
+    if valid is not None:
+        labels = labels.masked_fill(~valid, num_classes)
+        weights = weights.masked_fill(~valid, 0)
+    return SeedMatch(labels, weights, seeds.bboxes.gather(1, seed[..., None].expand(-1, -1, 4)))
 
 
 def refinement_targets(
@@ -11,14 +64,15 @@ def refinement_targets(
     image_labels: Tensor,
     fg_iou: float = 0.5,
     valid: Tensor | None = None,
+    ignore_iou: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
     """Labels and weights of regions from the scores of the stage before, eq. 16.
 
     For each class present, in ascending class order, the region with the highest score is the
-    class's seed; its row of scores is then set to 0, so that no later class can claim it. Every
-    region takes the class of the seed that it overlaps most if that IoU is at least ``fg_iou``,
-    else background (label C), and in both cases the seed's score as its weight (Tang et al., OICR,
-    CVPR 2017). Without a class present all labels are background and all weights 0.
+    class's seed (:class:`TopSeeds`); its row of scores is then set to 0, so that no later class can
+    claim it. Every region takes the class of the seed that it overlaps most if that IoU is at least
+    ``fg_iou``, else background (label C), and in both cases the seed's score as its weight (Tang et
+    al., OICR, CVPR 2017). Without a class present all labels are background and all weights 0.
 
     Nothing here carries a gradient. Leading dimensions are images; the only loop is over classes.
 
@@ -29,16 +83,19 @@ def refinement_targets(
         image_labels: (..., C), > 0 where the class occurs.
         fg_iou: IoU from which on a region belongs to a seed, in [0, 1].
         valid: Boolean (..., R), false for padding; all true by default.
+        ignore_iou: Regions whose IoU with every seed is below this get the weight 0, in [0, 1]. 0
+            (default) ignores none, as eq. 16 prints it; 0.1 is PCL's (Tang et al., TPAMI 2018).
 
     Returns:
         Labels (..., R), int64 in [0, C], and weights (..., R) of the scores' float type, >= 0.
         Padding gets label C and weight 0.
 
     Raises:
-        ValueError: If ``fg_iou`` is outside [0, 1] or the shapes do not fit.
+        ValueError: If an IoU is outside [0, 1] or the shapes do not fit.
     """
-    if not 0 <= fg_iou <= 1:
-        raise ValueError(f'refinement_targets: fg_iou must be in [0, 1], got {fg_iou}')
+    for name, value in (('fg_iou', fg_iou), ('ignore_iou', ignore_iou)):
+        if not 0 <= value <= 1:
+            raise ValueError(f'refinement_targets: {name} must be in [0, 1], got {value}')
     num_classes = image_labels.shape[-1]
     if scores.shape[:-1] != bboxes.shape[:-1] or scores.shape[-1] < num_classes:
         raise ValueError(
@@ -46,43 +103,19 @@ def refinement_targets(
             f'must agree in all but the last dimension, and scores need at least C = {num_classes} '
             'columns'
         )
+    dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    if scores.numel() == 0:
+        labels = scores.new_zeros(scores.shape[:-1], dtype=torch.long)
+        return labels, scores.new_zeros(scores.shape[:-1], dtype=dtype)
     single = bboxes.dim() == 2
     if single:
         bboxes, scores, image_labels = bboxes[None], scores[None], image_labels[None]
         valid = None if valid is None else valid[None]
-    with torch.no_grad():
-        dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
-        remaining = scores[..., :num_classes].detach().to(dtype, copy=True)
-        bboxes = bboxes.detach().to(dtype)
-        num_images, num_regions = bboxes.shape[:2]
-        if num_regions == 0:
-            labels = bboxes.new_zeros((num_images, 0), dtype=torch.long)
-            weights = bboxes.new_zeros((num_images, 0))
-        else:
-            if valid is not None:
-                remaining.masked_fill_(~valid[..., None], -1)
-            present = image_labels > 0
-            image = torch.arange(num_images, device=bboxes.device)
-            seeds, seed_scores = [], []
-            for class_index in range(num_classes):
-                best, seed = remaining[..., class_index].max(dim=-1)
-                seeds.append(seed)
-                seed_scores.append(best.clamp(min=0))
-                claimed = remaining[image, seed]
-                remaining[image, seed] = torch.where(
-                    present[:, class_index, None], torch.zeros_like(claimed), claimed
-                )
-            seed = torch.stack(seeds, dim=1)
-            seed_score = torch.stack(seed_scores, dim=1)
-            iou = bbox_overlaps(bboxes, bboxes[image[:, None], seed])
-            iou = iou.masked_fill(~present[:, None, :], -1)
-            best_iou, labels = iou.max(dim=-1)
-            weights = seed_score.gather(1, labels).masked_fill(best_iou < 0, 0)
-            # without a class present the IoU is -1, below even a fg_iou of 0
-            labels = labels.masked_fill(best_iou < fg_iou, num_classes)
-            if valid is not None:
-                labels = labels.masked_fill(~valid, num_classes)
-                weights = weights.masked_fill(~valid, 0)
+    bboxes, scores = bboxes.detach().to(dtype), scores.detach().to(dtype)
+    if valid is None:
+        valid = torch.ones(bboxes.shape[:-1], dtype=torch.bool, device=bboxes.device)
+    seeds = TopSeeds()(bboxes, scores, image_labels > 0, valid)
+    labels, weights, _ = match_seeds(bboxes, seeds, num_classes, fg_iou, ignore_iou, valid)
     return (labels[0], weights[0]) if single else (labels, weights)
 
 
@@ -117,11 +150,51 @@ def refinement_loss(
     with torch.autocast(device_type=logits.device.type, enabled=False):
         if logits.dtype != torch.float64:
             logits = logits.float()
-        log_prob = logits.log_softmax(dim=-1).gather(-1, labels[..., None])[..., 0]
-        weights = weights.detach().to(log_prob)
-        if valid is None:
-            count = log_prob.new_full(log_prob.shape[:-1], max(log_prob.shape[-1], 1))
-        else:
-            weights = weights * valid
-            count = valid.sum(dim=-1).clamp(min=1)
-        return (-(weights * log_prob).sum(dim=-1) / count).mean()
+        loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction='none')
+        return _mean_of_images(loss.view(labels.shape) * weights.detach().to(loss), valid)
+
+
+def box_refinement_loss(
+    deltas: Tensor,
+    targets: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    valid: Tensor | None = None,
+    beta: float = 1.0,
+) -> Tensor:
+    r"""Weighted smooth L1 of one refinement stage's boxes.
+
+    .. math::
+        L_{box} = \frac{1}{|R|} \sum_{r: y_r < C} w_r \, \mathrm{smooth}_{L_1}(t_r - t^*_r)
+
+    Not in the paper: the regression towards the seed's box of Yang et al. (ICCV 2019) and Ren et
+    al. (MIST, CVPR 2020), summed over the four coordinates and weighed as :func:`refinement_loss`.
+
+    Args:
+        deltas: :math:`t`, (..., R, 4) or, one box a class, (..., R, 4 C).
+        targets: :math:`t^*`, the encoded seed of each region, (..., R, 4), looked at where the
+            label is below C.
+        labels: (..., R), int64 in [0, C].
+        weights: (..., R), >= 0; those of background are not looked at: give 0 for it.
+        valid: Boolean (..., R), false for padding, which neither adds nor counts.
+        beta: Error from which on the loss is linear, > 0.
+
+    Returns:
+        A scalar, connected to ``deltas`` even when it is 0.
+    """
+    with torch.autocast(device_type=deltas.device.type, enabled=False):
+        if deltas.dtype != torch.float64:
+            deltas = deltas.float()
+        if deltas.shape[-1] > 4:
+            per_class = deltas.unflatten(-1, (-1, 4))
+            own = labels.clamp(max=per_class.shape[-2] - 1)[..., None, None]
+            deltas = per_class.gather(-2, own.expand(*labels.shape, 1, 4)).squeeze(-2)
+        loss = F.smooth_l1_loss(deltas, targets.detach().to(deltas), reduction='none', beta=beta)
+        return _mean_of_images(loss.sum(dim=-1) * weights.detach().to(loss), valid)
+
+
+def _mean_of_images(loss: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean over images of the sum (..., R) over regions, divided by their number."""
+    if valid is None:
+        return (loss.sum(dim=-1) / max(loss.shape[-1], 1)).mean()
+    return ((loss * valid).sum(dim=-1) / valid.sum(dim=-1).clamp(min=1)).mean()
