@@ -10,9 +10,10 @@ from PIL import Image
 
 from ...errors import DatasetError, ImageFileError
 
-__all__ = ['image_size', 'missing_files', 'require_images', 'size_of_encoded']
+__all__ = ['IMAGE_SUFFIXES', 'image_size', 'missing_files', 'require_images', 'size_of_encoded']
 
 _ORIENTATION = 0x0112  # the EXIF tag
+#: What counts as an image file in a folder.
 IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
 
 

@@ -1,0 +1,97 @@
+"""The command lines of the data tools, each in a process of its own where that is quick."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ldwsccd_mmdet.datasets.converters.cli import exit_code
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Call a tool's main: ``call('tools/x.py', args)`` returns exit code, stdout and stderr."""
+
+    def run(tool, *args):
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+        spec = importlib.util.spec_from_file_location('tool', ROOT / tool)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        code = exit_code(module.main)
+        return (code, *capsys.readouterr())
+
+    return run
+
+
+def test_coco_to_yolo_to_coco(call, tiny_coco, tmp_path):
+    root = tiny_coco()
+    to_yolo = ('tools/dataset_converters/coco_to_yolo.py', root / 'train.json')
+    assert call(*to_yolo, '--out', tmp_path / 'yolo')[:2] == (0, f'{tmp_path / "yolo"}: 8 boxes\n')
+    code, _, error = call(*to_yolo, '--out', tmp_path / 'yolo')
+    assert code == 2 and error.startswith('error: --out') and error.count('\n') == 1
+    to_coco = (
+        'tools/dataset_converters/yolo_to_coco.py', '--images', root / 'images', '--labels',
+        tmp_path / 'yolo', '--names', tmp_path / 'yolo' / 'classes.txt', '--out',
+    )  # fmt: skip
+    code, out, _ = call(*to_coco, tmp_path / 'back.json')
+    assert code == 0 and '4 images, 8 boxes' in out
+    assert call(*to_coco, tmp_path / 'back.json')[0] == 2
+
+
+def test_comparison_detector(call, tiny_coco, tmp_path):
+    root = tiny_coco()
+    tiny_coco('test', num_images=2)
+    tool = (
+        'tools/dataset_converters/comparison_detector_to_coco.py', '--train', root / 'train.json',
+        '--test', root / 'test.json', '--images', root / 'images', '--out', tmp_path / 'ccd',
+    )  # fmt: skip
+    code, out, _ = call(*tool)
+    assert code == 0 and 'note: train has 4 images, the public split 6666' in out
+    assert (tmp_path / 'ccd' / 'images' / 'test_2.jpg').is_symlink()
+    assert len(json.loads((tmp_path / 'ccd' / 'train.json').read_text())['images']) == 4
+    code, _, error = call(*tool)
+    assert code == 2 and 'train.json, ' in error and 'nothing is overwritten' in error
+    (root / 'test.json').write_bytes((root / 'train.json').read_bytes())
+    code, _, error = call(*tool[:-1], tmp_path / 'other')
+    assert code == 2 and '4 images are in train and in test' in error
+
+
+def test_pascal_voc(call, tmp_path):
+    for folder in ('Annotations', 'JPEGImages', 'ImageSets/Main'):
+        (tmp_path / 'voc' / folder).mkdir(parents=True)
+    for name, label in (('1', 'x'), ('2', 'y')):
+        Image.new('RGB', (60, 40)).save(tmp_path / 'voc' / 'JPEGImages' / f'{name}.jpg')
+        (tmp_path / 'voc' / 'Annotations' / f'{name}.xml').write_text(
+            f'<a><object><name>{label}</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax>'
+            '<ymax>9</ymax></bndbox></object></a>'
+        )
+    for split, name in (('train', '1'), ('val', '2')):
+        (tmp_path / 'voc' / 'ImageSets' / 'Main' / f'{split}.txt').write_text(name)
+    tool = ('tools/dataset_converters/pascal_voc_to_coco.py', tmp_path / 'voc')
+    code, _, _ = call(*tool, '--out', tmp_path / 'out', '--splits', 'train', 'val')
+    assert code == 0
+    contents = [json.loads((tmp_path / 'out' / f'{s}.json').read_text()) for s in ('train', 'val')]
+    # every split has every class, so that ids agree
+    assert contents[0]['categories'] == contents[1]['categories']
+    assert [c['name'] for c in contents[0]['categories']] == ['x', 'y']
+    code, _, error = call(*tool, '--out', tmp_path / 'third', '--splits', 'val', '--rename', 'x')
+    assert code == 2 and 'expected OLD=NEW' in error
+
+
+def test_points(call, tiny_coco, tmp_path):
+    root = tiny_coco()
+    table = tmp_path / 'cells.csv'
+    table.write_text('f,c,x,y\ntrain_1.jpg,HSIL,30,30\ntrain_2.jpg,junk,3,3\n')
+    code, out, _ = call(
+        'tools/dataset_converters/points_to_coco.py', table, '--images', root / 'images',
+        '--box-size', 20, '--columns', 'f', 'c', 'x', 'y', '--rename', 'junk=', '--out',
+        tmp_path / 'points.json',
+    )  # fmt: skip
+    assert code == 0 and '2 images, 1 boxes' in out and '1 of a class left out' in out
