@@ -2,7 +2,7 @@
 
 from .backbones import ScaledSSDVGG
 from .dense_heads import SSDStudentHead
-from .detectors import LDWSCCD, FrozenTeacher, LDWSCCDMixin
+from .detectors import LDWSCCD, FrozenTeacher, LDWSCCDMixin, LDWSCCDTwoStage
 from .losses import LocalDistillationLoss
 from .roi_heads import MILRefinementHead
 
@@ -10,6 +10,7 @@ __all__ = [
     'LDWSCCD',
     'FrozenTeacher',
     'LDWSCCDMixin',
+    'LDWSCCDTwoStage',
     'LocalDistillationLoss',
     'MILRefinementHead',
     'SSDStudentHead',

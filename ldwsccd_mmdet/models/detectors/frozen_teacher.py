@@ -1,7 +1,8 @@
 """A detector that teaches: built from config and checkpoint, and never trained."""
 
 import copy
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import CheckpointError, ConfigError
+from .feature_cache import FeatureCache, tensor_bytes
 
 PACKAGE_DIR = Path(__file__).resolve().parents[2]
 # parts of a detector whose weights make its features
@@ -26,16 +28,30 @@ class FrozenTeacher:
     its parameters and state dict, nor in EMA copies and DDP buckets. It is always in eval mode and
     without gradients. A deep copy of the student (EMA) shares it.
 
+    Only backbone and neck run, under the autocast of the caller, and without a graph
+    (``torch.no_grad``: maps made in ``torch.inference_mode`` could not be saved for the backward
+    pass of the loss that compares them with the student's).
+
     Args:
         config: Path of the teacher's config (looked for in the working directory, then beside the
-            package and in its ``.mim``), an ``mmdet::`` name, or a config with a ``model`` key.
+            package and in its ``.mim``), an ``mmdet::`` name, a config with a ``model`` key, or the
+            model's own dict.
         checkpoint: Path or address of its weights.
         student_preprocessor: The student's data preprocessor. The teacher gets the image in ITS OWN
             normalisation and channel order, computed from the student's tensor.
+        cache: Folder, or arguments of :class:`FeatureCache`, to keep its maps in; None computes
+            them anew at every step.
+
+    Attributes:
+        model: The detector.
+        missing_keys: Its weights that the checkpoint has not, or in another shape.
+        classes: Names of the classes it was trained on, as its checkpoint says; or None.
+        num_classes: Number of classes of its head; None where the head does not say.
 
     Raises:
-        ConfigError: If the config or the checkpoint is missing, or if less than 99 % of the weights
-            of the teacher's backbone and neck are in the checkpoint with their shape.
+        ConfigError: If the config or the checkpoint is not there.
+        CheckpointError: If less than 99 % of the weights of the teacher's backbone and neck are in
+            the checkpoint with their shape.
     """
 
     def __init__(
@@ -43,6 +59,7 @@ class FrozenTeacher:
         config: str | Path | dict,
         checkpoint: str | None,
         student_preprocessor: nn.Module,
+        cache: str | Path | dict | None = None,
     ) -> None:
         model_cfg = _load_model_config(config)
         if not checkpoint:
@@ -51,34 +68,67 @@ class FrozenTeacher:
                 f'{checkpoint!r}; train it (tools/train.py <teacher config>) and give the path '
                 'with --cfg-options model.teacher.checkpoint=PATH'
             )
+        self.checkpoint = str(checkpoint)
         self.model: Any = MODELS.build(model_cfg)
-        _load_weights(self.model, str(checkpoint))
+        meta, self.missing_keys = _load_weights(self.model, self.checkpoint)
+        self.classes = _classes(meta)
+        self.num_classes = _num_classes(self.model)
         self.model.eval()
         self.model.requires_grad_(False)
         self._affine = _renormalisation(student_preprocessor, self.model.data_preprocessor)
+        self.cache: FeatureCache | None = None
+        if cache is not None:
+            kwargs = cache if isinstance(cache, dict) else dict(folder=cache)
+            self.cache = FeatureCache(**kwargs, owner=self._fingerprint())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> 'FrozenTeacher':
         return self
+
+    @property
+    def loaded_weights(self) -> tuple[int, int]:
+        """Weights of backbone and neck that were in the checkpoint, and all that there are."""
+        needed = sum(key.startswith(FEATURE_PARTS) for key in _weight_keys(self.model))
+        missing = sum(key.startswith(FEATURE_PARTS) for key in self.missing_keys)
+        return needed - missing, needed
 
     def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply the function of ``nn.Module._apply``: the teacher follows ``.to`` and ``.half``."""
         self.model._apply(fn)
 
     @torch.no_grad()
-    def extract_feat(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
-        """Compute the teacher's feature maps.
+    def extract_feat(
+        self, batch_inputs: Tensor, levels: Sequence[int] | None = None
+    ) -> tuple[Tensor, ...]:
+        """Compute the teacher's feature maps, or read them from the cache.
 
         Args:
             batch_inputs: The student's normalised images, (N, 3, H, W).
+            levels: The levels wanted, in this order; None for all (not cached).
 
         Returns:
             The maps of the teacher's neck (or backbone), one a level, without gradient.
         """
+        if levels is None:
+            return self._run(batch_inputs)
+        if self.cache is None:
+            feats = self._run(batch_inputs)
+            return tuple(feats[level] for level in levels)
+        return self.cache.get(batch_inputs, levels, self._run)
+
+    def _run(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         scale, shift, flip = self._affine
         x = batch_inputs.flip(1) if flip else batch_inputs
         if scale is not None and shift is not None:
             x = x * scale.to(x) + shift.to(x)
         return tuple(self.model.extract_feat(x))
+
+    def _fingerprint(self) -> str:
+        """Hash of all that the maps depend on but the image: weights, architecture, input."""
+        digest = hashlib.blake2b(repr((self.model, self._affine)).encode(), digest_size=16)
+        for key, value in self.model.state_dict().items():
+            if key.startswith(FEATURE_PARTS):
+                digest.update(tensor_bytes(value))
+        return digest.hexdigest()
 
 
 def _load_model_config(config: str | Path | dict) -> dict:
@@ -118,8 +168,17 @@ def _from_mmdet(name: str) -> Config:
         ) from error
 
 
-def _load_weights(model: nn.Module, checkpoint: str) -> None:
-    """Load weights, refusing a checkpoint that does not fit the model."""
+def _weight_keys(model: nn.Module) -> list[str]:
+    """Keys of a model's state dict, without the batch counters, which old checkpoints lack."""
+    return [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
+
+
+def _load_weights(model: nn.Module, checkpoint: str) -> tuple[dict, list[str]]:
+    """Load weights, refusing a checkpoint that does not fit the model.
+
+    Returns:
+        The checkpoint's ``meta``, and the keys of the model that it has not.
+    """
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise ConfigError(
             f'model.teacher.checkpoint: expected a file, found nothing at {checkpoint}; train the '
@@ -132,17 +191,37 @@ def _load_weights(model: nn.Module, checkpoint: str) -> None:
     fitting = {
         key: state[key] for key in own if key in state and state[key].shape == own[key].shape
     }
-    needed = [key for key in own if key.startswith(FEATURE_PARTS)]
-    absent = [key for key in needed if key not in fitting]
-    if len(absent) > (1 - MIN_LOADED_SHARE) * len(needed):
+    keys = _weight_keys(model)
+    missing = [key for key in keys if key not in fitting]
+    absent = [key for key in missing if key.startswith(FEATURE_PARTS)]
+    needed = sum(key.startswith(FEATURE_PARTS) for key in keys)
+    if len(absent) > (1 - MIN_LOADED_SHARE) * needed:
         wrong_shape = sum(key in state for key in absent)
-        raise ConfigError(
+        raise CheckpointError(
             f'model.teacher.checkpoint: {checkpoint} is not of the architecture of '
-            f'model.teacher.config ({type(model).__name__}): {len(absent)} of {len(needed)} '
+            f'model.teacher.config ({type(model).__name__}): {len(absent)} of {needed} '
             f'weights of its backbone and neck are missing or ({wrong_shape}) of another shape, '
             f'first {", ".join(absent[:3])}; give the config that the checkpoint was trained with'
         )
     model.load_state_dict(fitting, strict=False)
+    return loaded.get('meta') or {}, missing
+
+
+def _classes(meta: dict) -> tuple[str, ...] | None:
+    """Class names in the ``meta`` of a checkpoint, of mmengine or (``CLASSES``) of mmdet 2."""
+    dataset_meta = meta.get('dataset_meta') or {}
+    classes = dataset_meta.get('classes', dataset_meta.get('CLASSES', meta.get('CLASSES')))
+    return tuple(map(str, classes)) if classes else None
+
+
+def _num_classes(model: Any) -> int | None:
+    """Number of classes of a detector's head, the last one of a cascade."""
+    head = getattr(model, 'bbox_head', None) or getattr(
+        getattr(model, 'roi_head', None), 'bbox_head', None
+    )
+    if isinstance(head, nn.ModuleList):
+        head = head[-1]
+    return getattr(head, 'num_classes', None)
 
 
 def _renormalisation(

@@ -27,14 +27,15 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     ``test_cfg.score_source`` says whose scores the student's boxes get:
 
-    - 'ssd' (default, the best of the three on CRIC val): those of the SSD head, by mmdet's own
+    - 'ssd' (default, the best of the three on CRIC val): those of the dense head, by mmdet's own
       prediction; the MIL head is not run.
     - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes.
     - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
 
     Args:
-        *args: As ``SingleStageDetector``; the ``bbox_head`` of a detector with ``mil_head`` must
-            have ``propose`` and ``loss_and_propose`` as :class:`SSDStudentHead` has.
+        *args: As ``SingleStageDetector``. Any dense head can be distilled; with ``mil_head`` it
+            must have ``propose`` and ``loss_and_propose`` as :class:`SSDStudentHead` has, and
+            ``train_cfg.proposal`` says how many regions there are.
         **kwargs: As :class:`LDWSCCDMixin` and ``SingleStageDetector``.
 
     Raises:
@@ -43,10 +44,16 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     def _check_mil_head(self) -> None:
         super()._check_mil_head()
-        if not hasattr(self.bbox_head, 'loss_and_propose'):
+        if not (hasattr(self.bbox_head, 'loss_and_propose') and hasattr(self.bbox_head, 'propose')):
             raise ConfigError(
                 'model.bbox_head: expected a head with proposals (type SSDStudentHead) because '
-                f'model.mil_head is set, found {type(self.bbox_head).__name__}'
+                f'model.mil_head is set, found {type(self.bbox_head).__name__}; set mil_head=None, '
+                'or take a two-stage student (type LDWSCCDTwoStage)'
+            )
+        if self.train_cfg is not None and 'proposal' not in self.train_cfg:
+            raise ConfigError(
+                'model.train_cfg.proposal: expected dict(nms_pre=..., nms=..., max_per_img=...) '
+                'because model.mil_head is set, found none'
             )
 
     @property
@@ -72,7 +79,7 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
     def student_loss(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
-        """Losses of the SSD head, eq. 5-7."""
+        """Losses of the dense head; of an SSD eq. 5-7."""
         return self.bbox_head.loss(feats, batch_data_samples)
 
     def loss_and_propose(

@@ -1,16 +1,21 @@
 """LD-WSCCD as a mixin over mmdet's detectors."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...errors import ConfigError, NonFiniteLossError
 from .frozen_teacher import FrozenTeacher
+from .level_pairs import LevelPairs, check_level_pairs, feature_strides, pair_levels
+
+TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
+DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
 
 
 class LDWSCCDMixin:
@@ -29,11 +34,18 @@ class LDWSCCDMixin:
 
     Args:
         *args: As the detector.
-        teacher: ``dict(config=..., checkpoint=...)``, see :class:`FrozenTeacher`; or None.
-        distillation: Config of :class:`LocalDistillationLoss`, applied to the first levels of
-            student and teacher, as many as it has channels; or None. Needs ``teacher``.
-        mil_head: Config of :class:`MILRefinementHead`, or None. Needs ``train_cfg.proposal``.
+        teacher: ``dict(config=..., checkpoint=..., level_pairs=None, cache=None)``, see
+            :class:`FrozenTeacher`; or None. ``level_pairs`` lists (student level, teacher level),
+            both counted from 0; None pairs the levels of equal stride, found from the maps of the
+            first image and said in the log.
+        distillation: Config of :class:`LocalDistillationLoss`, whose channels are those of the
+            pairs, in their order; or None. Needs ``teacher``.
+        mil_head: Config of :class:`MILRefinementHead`, or None.
         **kwargs: As the detector.
+
+    Attributes:
+        distillation_weight: Factor of the three distillation losses, 1 unless
+            :class:`DistillationScheduleHook` sets it. At 0 the teacher does not run.
 
     Raises:
         ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, or if
@@ -45,7 +57,6 @@ class LDWSCCDMixin:
     data_preprocessor: nn.Module
     extract_feat: Callable[[Tensor], tuple[Tensor, ...]]
     parameters: Callable[[], Iterator[nn.Parameter]]
-    test_cfg: Any
     train_cfg: Any
 
     def __init__(
@@ -63,24 +74,21 @@ class LDWSCCDMixin:
                 f'model.{missing}: expected a dict because model.{given} is set, found None; set '
                 f'both, or set model.{given}=None'
             )
-        if teacher is not None and set(teacher) != {'config', 'checkpoint'}:
+        if teacher is not None and not {'config', 'checkpoint'} <= set(teacher) <= TEACHER_KEYS:
             raise ConfigError(
-                'model.teacher: expected dict(config=..., checkpoint=...), found the keys '
-                f'{sorted(teacher)}'
+                'model.teacher: expected dict(config=..., checkpoint=...), and perhaps level_pairs '
+                f'and cache, found the keys {sorted(teacher)}'
             )
         self._teacher_cfg = teacher
         self._teacher: FrozenTeacher | None = None
+        self._level_pairs: LevelPairs | None = None
+        self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
         if self.mil_head is not None:
             self._check_mil_head()
 
     def _check_mil_head(self) -> None:
-        if self.train_cfg is not None and 'proposal' not in self.train_cfg:
-            raise ConfigError(
-                'model.train_cfg.proposal: expected dict(nms_pre=..., nms=..., max_per_img=...) '
-                'because model.mil_head is set, found none'
-            )
         if self.num_student_classes != self.mil_head.num_classes:
             raise ConfigError(
                 f'model.mil_head.num_classes: expected {self.num_student_classes} as the student, '
@@ -112,6 +120,7 @@ class LDWSCCDMixin:
                 self._teacher_cfg['config'],
                 self._teacher_cfg['checkpoint'],
                 self.data_preprocessor,
+                self._teacher_cfg.get('cache'),
             )
             teacher.model.to(next(self.parameters()).device)
             self._teacher = teacher
@@ -157,19 +166,87 @@ class LDWSCCDMixin:
                     self._image_labels(batch_data_samples, feats[0]),
                 )
             )
-        teacher = self.teacher
-        if teacher is not None:
-            levels = len(self.distillation.student_channels)
-            losses.update(
-                self.distillation(
-                    feats[:levels],
-                    teacher.extract_feat(batch_inputs)[:levels],
-                    [sample.gt_instances.bboxes for sample in batch_data_samples],
-                    tuple(batch_inputs.shape[-2:]),
-                )
-            )
+        if self.distillation is not None:
+            losses.update(self._distillation_loss(feats, batch_inputs, batch_data_samples))
         _check_finite(losses)
         return losses
+
+    def _distillation_loss(
+        self, feats: Sequence[Tensor], batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """The three losses of eq. 14, times ``distillation_weight``."""
+        weight = self.distillation_weight
+        if weight == 0:
+            # DistributedDataParallel waits for a gradient of every parameter, be it 0
+            zero = feats[0].new_zeros((), dtype=torch.float32)
+            for parameter in self.distillation.parameters():
+                zero = zero + (parameter * 0).sum()
+            return dict.fromkeys(DISTILLATION_LOSSES, zero)
+        losses = self.distillation(
+            **self.distillation_inputs(feats, batch_inputs, batch_data_samples)
+        )
+        return {name: weight * loss for name, loss in losses.items()}
+
+    def distillation_inputs(
+        self, feats: Sequence[Tensor], batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> dict[str, Any]:
+        """Run the teacher, and give what :class:`LocalDistillationLoss` takes.
+
+        Args:
+            feats: All maps of the student.
+            batch_inputs: The student's normalised images (N, 3, H, W).
+            batch_data_samples: Samples with ``gt_instances`` in pixels of the batch tensor.
+
+        Returns:
+            The keyword arguments ``student_feats`` and ``teacher_feats`` (one map a pair),
+            ``bboxes`` and ``input_size``.
+
+        Raises:
+            ConfigError: If the levels cannot be paired.
+        """
+        assert self.teacher is not None
+        input_size = (batch_inputs.shape[2], batch_inputs.shape[3])
+        if self._level_pairs is None:
+            teacher_feats = self.teacher.extract_feat(batch_inputs[:1])
+            self._level_pairs = self._pair_levels(feats, teacher_feats, input_size)
+        return dict(
+            student_feats=[feats[student] for student, _ in self._level_pairs],
+            teacher_feats=self.teacher.extract_feat(
+                batch_inputs, [teacher for _, teacher in self._level_pairs]
+            ),
+            bboxes=[sample.gt_instances.bboxes for sample in batch_data_samples],
+            input_size=input_size,
+        )
+
+    @property
+    def level_pairs(self) -> LevelPairs | None:
+        """The (student level, teacher level) in use; None before the first batch."""
+        return self._level_pairs
+
+    def _pair_levels(
+        self,
+        student_feats: Sequence[Tensor],
+        teacher_feats: Sequence[Tensor],
+        input_size: tuple[int, int],
+    ) -> LevelPairs:
+        """Pair the levels, and say how in the log."""
+        given = (self._teacher_cfg or {}).get('level_pairs')
+        num_pairs = len(self.distillation.student_channels)
+        if given is None:
+            pairs = pair_levels(student_feats, teacher_feats, input_size, num_pairs)
+        else:
+            pairs = check_level_pairs(given, num_pairs, len(student_feats), len(teacher_feats))
+        student, teacher = (feature_strides(f, input_size) for f in (student_feats, teacher_feats))
+        print_log(
+            'Local distillation pairs '
+            + ('levels of equal stride: ' if given is None else 'teacher.level_pairs: ')
+            + ', '.join(
+                f'student {s} (stride {student[s]:.3g}) with teacher {t} ({teacher[t]:.3g})'
+                for s, t in pairs
+            ),
+            logger='current',
+        )
+        return pairs
 
     def _image_labels(self, batch_data_samples: SampleList, like: Tensor) -> Tensor:
         """Classes (N, C) of each image, from the labels of its boxes."""

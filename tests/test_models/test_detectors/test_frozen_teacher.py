@@ -3,7 +3,7 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 
-from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 from ldwsccd_mmdet.models import FrozenTeacher
 from tests.test_models.test_detectors.conftest import student_cfg, teacher_model_cfg
 
@@ -44,7 +44,7 @@ def test_config_may_be_a_dict_or_an_mmdet_name(teacher, preprocessor):
     model_cfg = teacher_model_cfg()
     for config in (model_cfg, dict(model=model_cfg)):
         FrozenTeacher(config, teacher['checkpoint'], preprocessor)
-    with pytest.raises(ConfigError, match='is not of the architecture .*RetinaNet'):
+    with pytest.raises(CheckpointError, match='is not of the architecture .*RetinaNet'):
         FrozenTeacher(
             'mmdet::retinanet/retinanet_r18_fpn_1x_coco.py', teacher['checkpoint'], preprocessor
         )
@@ -84,7 +84,7 @@ def test_checkpoint_of_another_architecture(teacher, preprocessor, tmp_path):
     other.bbox_head.update(in_channels=(32, 64, 8))
     Config(dict(model=other)).dump(tmp_path / 'other.py')
     with pytest.raises(
-        ConfigError, match=r'is not of the architecture.*backbone\.features'
+        CheckpointError, match=r'is not of the architecture.*backbone\.features'
     ) as info:
         FrozenTeacher(str(tmp_path / 'other.py'), teacher['checkpoint'], preprocessor)
     assert str(tmp_path / 'teacher.pth') in str(info.value)

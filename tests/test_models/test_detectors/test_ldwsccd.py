@@ -135,6 +135,23 @@ def test_teacher_follows_the_student(build):
     assert {p.device.type for p in model.teacher.model.parameters()} == {'meta'}
 
 
+@pytest.mark.parametrize('weight', [0.25, 0.0])
+def test_distillation_weight(build, monkeypatch, weight):
+    """It scales the three losses; at 0 no teacher runs, and each parameter has its gradient."""
+    model = build(mil=False)
+    x = images()
+    full = model.loss(x, samples())
+    model.distillation_weight = weight
+    if weight == 0:
+        monkeypatch.setattr(model.teacher.model, 'extract_feat', None)
+    losses = model.loss(x, samples())
+    for name in SSD_KEYS | LDM_KEYS:
+        expected = full[name] * (weight if name in LDM_KEYS else 1)
+        torch.testing.assert_close(losses[name], expected)
+    model.parse_losses(losses)[0].backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
 def test_features_are_computed_once(build, monkeypatch):
     model = build()
     calls = []
@@ -203,7 +220,7 @@ def test_non_finite_loss_of_one_part_is_named_alone(build, value):
         (dict(distillation=distillation_cfg()), 'model.teacher: expected a dict'),
         (
             dict(teacher=dict(config='a'), distillation=distillation_cfg()),
-            r"expected dict\(config=..., checkpoint=...\), found the keys \['config'\]",
+            r"expected dict\(config=..., checkpoint=...\), .* found the keys \['config'\]",
         ),
         (dict(mil_head=mil_cfg(num_classes=5)), 'mil_head.num_classes: expected 3 .* found 5'),
         (
