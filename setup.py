@@ -114,6 +114,9 @@ setup(
         "jinja2>=3",
         "rich>=13",
     ],
-    extras_require={"dev": ["ruff", "mypy", "pytest", "wheel"]},
+    extras_require={
+        "dev": ["ruff", "mypy", "pytest", "wheel"],
+        "faster": ["faster-coco-eval>=1.6,<2"],  # a backend of CytologyMetric
+    },
     zip_safe=False,
 )

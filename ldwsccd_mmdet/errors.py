@@ -7,6 +7,7 @@ __all__ = [
     'ImageFileError',
     'InputError',
     'NonFiniteLossError',
+    'ResultsError',
 ]
 
 
@@ -32,3 +33,7 @@ class ImageFileError(DatasetError):
 
 class NonFiniteLossError(InputError, FloatingPointError):
     """A loss is NaN or infinite: the message names which; the last checkpoint is untouched."""
+
+
+class ResultsError(InputError):
+    """Predictions cannot be read, or do not belong to the annotations they are measured on."""

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import ResultsError
+
 __all__ = ['Detections', 'load_predictions']
 
 
@@ -86,25 +88,34 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
         The detections of each image, by the image id of the annotation file.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file holds something else than mmdet's predictions.
+        ResultsError: There is no such file, it is cut short, or it holds something else.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(
-            f'no predictions at {path}; write them with tools/test.py CONFIG CHECKPOINT '
+        raise ResultsError(
+            f'no predictions at {path}: write them with tools/test.py CONFIG CHECKPOINT '
             f'--out {path}'
         )
     try:
         with path.open('rb') as file:
             samples = _PredictionUnpickler(file).load()
-        predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in samples}
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(
-            f'{path} does not hold predictions of an mmdet detector '
-            f'(expected a list of samples with img_id and pred_instances): {error!r}; '
-            'write it again with tools/test.py --out'
+            predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in samples}
+    except (EOFError, pickle.UnpicklingError) as error:
+        cut = isinstance(error, EOFError) or 'truncated' in str(error)
+        raise ResultsError(
+            f'{path} does not hold predictions of an mmdet detector'
+            + (f', or is cut short after {path.stat().st_size} bytes' if cut else '')
+            + f' ({error!r}): write it again with tools/test.py --out'
         ) from error
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError) as error:
+        raise ResultsError(
+            f'{path} does not hold predictions of an mmdet detector (expected a list of samples '
+            f'with img_id and pred_instances): {error!r}; write it again with tools/test.py --out'
+        ) from error
+    if not predictions:
+        raise ResultsError(
+            f'{path} holds no image: test on a set that has images, with tools/test.py --out'
+        )
     return predictions
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.structures import InstanceData
 
+from ldwsccd_mmdet.errors import ResultsError
 from ldwsccd_mmdet.evaluation import load_predictions
 
 
@@ -82,5 +83,21 @@ def test_other_files(tmp_path, content):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match='tools/test.py'):
+    with pytest.raises(ResultsError, match='tools/test.py'):
         load_predictions(tmp_path / 'none.pkl')
+
+
+@pytest.mark.parametrize('part', [0.2, 0.5, 0.9, 0.99])
+def test_file_cut_short(tmp_path, part):
+    path = tmp_path / 'x.pkl'
+    dumped(path)
+    path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+    with pytest.raises(ResultsError, match='x.pkl .*write it again with tools/test.py --out'):
+        load_predictions(path)
+
+
+def test_no_image_at_all(tmp_path):
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(pickle.dumps([]))
+    with pytest.raises(ResultsError, match='holds no image'):
+        load_predictions(path)

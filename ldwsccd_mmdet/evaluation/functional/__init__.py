@@ -1,0 +1,28 @@
+"""Measures of detections: arrays in, dataclasses out."""
+
+from .calibration import Calibration, calibration
+from .curves import Curve, OperatingPoint, best_point, detection_curve, point_at, sensitivity_at
+from .detection_errors import KINDS, DetectionErrors, confusion_matrix, sort_errors
+from .detection_metrics import Bootstrap, DetectionMetrics, evaluate_detections, interval
+from .matching import Matches, match_detections
+
+__all__ = [
+    'KINDS',
+    'Bootstrap',
+    'Calibration',
+    'Curve',
+    'DetectionErrors',
+    'DetectionMetrics',
+    'Matches',
+    'OperatingPoint',
+    'best_point',
+    'calibration',
+    'confusion_matrix',
+    'detection_curve',
+    'evaluate_detections',
+    'interval',
+    'match_detections',
+    'point_at',
+    'sensitivity_at',
+    'sort_errors',
+]
