@@ -95,3 +95,30 @@ def test_points(call, tiny_coco, tmp_path):
         tmp_path / 'points.json',
     )  # fmt: skip
     assert code == 0 and '2 images, 1 boxes' in out and '1 of a class left out' in out
+
+
+def test_dataset_doctor(call, tiny_coco, tmp_path):
+    def edit(content):
+        content['annotations'][0]['bbox'][2] = 0
+
+    # three different pictures
+    root = tiny_coco(num_images=3, edit=edit)
+    for number, shade in ((1, 40), (2, 90), (3, 140)):
+        image = Image.open(root / 'images' / f'train_{number}.jpg')
+        image.paste((shade, 0, 0), (10 * number, 0, 30 * number, 60))
+        image.save(root / 'images' / f'train_{number}.jpg')
+    tool = ('tools/dataset_doctor.py', root / 'train.json')
+    extra = ('--json', tmp_path / 'd.json', '--pictures', tmp_path / 'pictures')
+    code, out, _ = call(*tool, *extra)
+    assert code == 0 and '1 boxes of no area' in out and '0 errors' in out
+    findings = json.loads((tmp_path / 'd.json').read_text())['findings']
+    assert 'box-no-area' in {finding['check'] for finding in findings}
+    assert (tmp_path / 'pictures' / 'box-no-area_1.jpg').is_file()
+    assert call(*tool, '--fail-on', 'warning', '--annotations-only')[0] == 1
+    (root / 'images' / 'train_2.jpg').unlink()
+    code, out, _ = call(*tool)
+    assert code == 1 and '1 of 3 image files are missing' in out
+    assert call(*tool, '--fail-on', 'never')[0] == 0
+    (root / 'train.json').write_text('{"images": [')
+    code, out, error = call(*tool)
+    assert code == 2 and error.startswith('error: annotation file') and error.count('\n') == 1
