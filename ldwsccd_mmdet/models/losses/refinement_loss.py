@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from mmdet.structures.bbox import bbox_overlaps
 from torch import Tensor
 
 from ..task_modules.seeds import Seeds, TopSeeds
+from ..utils import pairwise_iou
 
 
 class SeedMatch(NamedTuple):
@@ -47,14 +47,14 @@ def match_seeds(
         ignore_iou: In [0, 1]; 0 ignores no region.
         valid: Boolean (N, R), false for padding, which gets label C and weight 0.
     """
-    iou = bbox_overlaps(bboxes, seeds.bboxes).masked_fill(~seeds.valid[:, None, :], -1)
-    best, seed = iou.max(dim=-1)
+    iou = pairwise_iou(bboxes, seeds.bboxes).masked_fill_(~seeds.valid[..., None], -1)
+    best, seed = iou.max(dim=1)
     # without a class present the IoU is -1, below even a fg_iou of 0
-    labels = seeds.labels.gather(1, seed).masked_fill(best < fg_iou, num_classes)
-    weights = seeds.scores.gather(1, seed).masked_fill(best < ignore_iou, 0)
+    labels = seeds.labels.gather(1, seed).masked_fill_(best < fg_iou, num_classes)
+    weights = seeds.scores.gather(1, seed).masked_fill_(best < max(ignore_iou, 0), 0)
     if valid is not None:
-        labels = labels.masked_fill(~valid, num_classes)
-        weights = weights.masked_fill(~valid, 0)
+        labels.masked_fill_(~valid, num_classes)
+        weights.masked_fill_(~valid, 0)
     return SeedMatch(labels, weights, seeds.bboxes.gather(1, seed[..., None].expand(-1, -1, 4)))
 
 
@@ -112,8 +112,6 @@ def refinement_targets(
         bboxes, scores, image_labels = bboxes[None], scores[None], image_labels[None]
         valid = None if valid is None else valid[None]
     bboxes, scores = bboxes.detach().to(dtype), scores.detach().to(dtype)
-    if valid is None:
-        valid = torch.ones(bboxes.shape[:-1], dtype=torch.bool, device=bboxes.device)
     seeds = TopSeeds()(bboxes, scores, image_labels > 0, valid)
     labels, weights, _ = match_seeds(bboxes, seeds, num_classes, fg_iou, ignore_iou, valid)
     return (labels[0], weights[0]) if single else (labels, weights)
@@ -150,7 +148,9 @@ def refinement_loss(
     with torch.autocast(device_type=logits.device.type, enabled=False):
         if logits.dtype != torch.float64:
             logits = logits.float()
-        loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction='none')
+        # classes before regions: on a CPU a softmax over a short last dimension is ten times slower
+        logits = logits.movedim(-1, 0).flatten(1).contiguous()[None]
+        loss = F.cross_entropy(logits, labels.flatten()[None], reduction='none')
         return _mean_of_images(loss.view(labels.shape) * weights.detach().to(loss), valid)
 
 

@@ -1,18 +1,85 @@
 """Multiple-instance head: learns from the classes of an image which of its regions show them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import bbox2roi
-from mmdet.utils import ConfigType, OptMultiConfig
+from mmdet.utils import ConfigType, InstanceList, OptMultiConfig
 from mmengine.model import BaseModule
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ...errors import ConfigError
 from ..losses.mil_loss import image_level_loss, mil_scores
-from ..losses.refinement_loss import refinement_loss, refinement_targets
+from ..losses.refinement_loss import (
+    SeedMatch,
+    box_refinement_loss,
+    match_seeds,
+    refinement_loss,
+)
+from ..task_modules.seeds import Seeds, join_seeds
+from ..utils import RegionBatch
+
+PRESETS: dict[str, dict[str, Any]] = {
+    'default': dict(
+        num_stages=3,
+        fg_iou=0.5,
+        ignore_iou=0.0,
+        fc_out_channels=1024,
+        dropout=0.5,
+        gt_seeds=True,
+        first_stage_weight=1.0,
+        image_loss_reduction='mean',
+    ),
+    # Tang et al., CVPR 2017: fc6 and fc7 of VGG16, image loss summed over classes, mined seeds only
+    'oicr': dict(
+        num_stages=3,
+        fg_iou=0.5,
+        ignore_iou=0.0,
+        fc_out_channels=4096,
+        dropout=0.5,
+        gt_seeds=False,
+        first_stage_weight=1.0,
+        image_loss_reduction='sum',
+    ),
+}
+
+
+@dataclass
+class RegionLogits:
+    """What the head says of the regions of a batch, R of them in all.
+
+    Attributes:
+        cls_logits: Classification stream (R, C).
+        det_logits: Detection stream (R, C).
+        refine_logits: K stages (R, C + 1), background last.
+        bbox_deltas: The boxes of the last ``reg_stages`` stages, (R, 4) or (R, 4 C), encoded.
+    """
+
+    cls_logits: Tensor
+    det_logits: Tensor
+    refine_logits: list[Tensor]
+    bbox_deltas: list[Tensor]
+
+    @cached_property
+    def stage_probs(self) -> list[Tensor]:
+        """Class probabilities of the K stages, (R, C + 1), without gradient, at least float32."""
+        with torch.autocast(device_type=self.cls_logits.device.type, enabled=False):
+            # classes first: ten times faster on a CPU
+            return [
+                _at_least_float32(logits.detach()).t().contiguous().softmax(dim=0).t()
+                for logits in self.refine_logits
+            ]
+
+    @property
+    def mean_probs(self) -> Tensor:
+        """Mean of :attr:`stage_probs`."""
+        return torch.stack(self.stage_probs).mean(dim=0)
 
 
 @MODELS.register_module()
@@ -24,22 +91,53 @@ class MILRefinementHead(BaseModule):
     stage 1 from the MIL scores; targets carry no gradient. The loss of the head is
 
     .. math::
-        L = w_{mil} L_{cls} + w_{ref} \sum_{k=1}^{K} L_{ref}^{(k)}
+        L = w_{mil} L_{cls} + w_{ref} \Big( w_1 L_{ref}^{(1)} + \sum_{k=2}^{K} L_{ref}^{(k)}
+        \Big) + w_{box} \sum_{k > K - K_{box}} L_{box}^{(k)}
 
     averaged over images. A batch is treated at once, regions of different images never meet: a
     batch of n equals the mean of its n singles.
 
+    Beyond the print, boxes that an image has are seeds of weight 1 (``gt_seeds``): with the mined
+    seed alone, eq. 16 teaches that all cells of a class but one are background.
+
     Args:
         num_classes: C, without background.
-        bbox_roi_extractor: mmdet RoI extractor; its ``featmap_strides`` are those of the first
-            levels of the neck.
-        num_stages: K >= 1. Not in the paper's print; 3 is OICR's.
+        bbox_roi_extractor: mmdet RoI extractor (RoIAlign or RoIPool); its ``featmap_strides`` are
+            those of the first levels of the neck. Levels of unequal channels need a
+            ``GenericRoIExtractor`` with ``aggregation='concat'``.
+        num_stages: K >= 1. Not in the paper's print; 3 is OICR's. Default: the preset's.
         fg_iou: IoU with a seed from which on a region takes its class, in [0, 1]; 0.5 is OICR's.
-        fc_out_channels: Width of the two shared fully connected layers.
-        dropout: Dropout after each of them, in [0, 1).
+            Default: the preset's.
+        fc_out_channels: Width of the two shared fully connected layers. Default: the preset's.
+        dropout: Dropout after each of them, in [0, 1). Default: the preset's.
         mil_loss_weight: :math:`w_{mil}`.
         refine_loss_weight: :math:`w_{ref}`.
         init_cfg: Initialisation; by default small normal weights for the streams and stages.
+        ignore_iou: Regions whose IoU with every seed is below this are left out of eq. 16, in
+            [0, 1]; 0 leaves out none, 0.1 is PCL's. Default: the preset's.
+        seeds: Config of what chooses the seeds: :class:`TopSeeds` (default; OICR),
+            :class:`ThresholdSeeds` or :class:`MISTSeeds`.
+        gt_seeds: Whether the boxes that an image has are seeds. A mined seed stands beside them
+            where its IoU with each is below ``fg_iou``. Default: the preset's.
+        first_stage_weight: :math:`w_1`, >= 0; 3 in some codes that follow OICR. Default: the
+            preset's.
+        image_loss_reduction: 'mean' or 'sum' of eq. 15 over classes. Default: the preset's.
+        reg_stages: :math:`K_{box}`, how many of the last stages learn to move boxes to their seed,
+            in [0, K] (Yang et al., ICCV 2019; MIST).
+        reg_class_agnostic: One box a region rather than one a class.
+        reg_loss_weight: :math:`w_{box}`.
+        bbox_coder: Config of the coder of these boxes.
+        pseudo_seeds: Config of what chooses the pseudo-boxes, as ``seeds``; by default
+            ``ThresholdSeeds(relative_thr=0.5)``.
+        roi_chunk_size: Regions whose pooled features are in memory at once, >= 1. A batch with more
+            is pooled chunk by chunk, and again for the gradient. None never does.
+        preset: Values for the arguments above that are left unset: what is given wins.
+
+            - ``None``: K 3, fg_iou 0.5, no ignored regions, layers of 1024, boxes as seeds, mean
+              over classes.
+            - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
+              only, sum over classes. Its layers learn ten times faster than the backbone, which
+              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/mil/oicr.py.
 
     Raises:
         ConfigError: If an argument is outside its range.
@@ -49,13 +147,25 @@ class MILRefinementHead(BaseModule):
         self,
         num_classes: Any = None,
         bbox_roi_extractor: ConfigType = None,
-        num_stages: int = 3,
-        fg_iou: float = 0.5,
-        fc_out_channels: int = 1024,
-        dropout: float = 0.5,
+        num_stages: int | None = None,
+        fg_iou: float | None = None,
+        fc_out_channels: int | None = None,
+        dropout: float | None = None,
         mil_loss_weight: float = 1.0,
         refine_loss_weight: float = 1.0,
         init_cfg: OptMultiConfig = None,
+        ignore_iou: float | None = None,
+        seeds: ConfigType | None = None,
+        gt_seeds: bool | None = None,
+        first_stage_weight: float | None = None,
+        image_loss_reduction: str | None = None,
+        reg_stages: int = 0,
+        reg_class_agnostic: bool = True,
+        reg_loss_weight: float = 1.0,
+        bbox_coder: ConfigType | None = None,
+        pseudo_seeds: ConfigType | None = None,
+        roi_chunk_size: int | None = 4096,
+        preset: str | None = None,
     ) -> None:
         if bbox_roi_extractor is None:
             bbox_roi_extractor = dict(
@@ -65,13 +175,11 @@ class MILRefinementHead(BaseModule):
                 featmap_strides=[8],
             )
         if init_cfg is None:
+            small = [dict(name='fc_cls'), dict(name='fc_det'), dict(name='fc_refine')]
             init_cfg = [
                 dict(type='Xavier', layer='Linear', distribution='uniform'),
-                dict(
-                    type='Normal',
-                    std=0.01,
-                    override=[dict(name='fc_cls'), dict(name='fc_det'), dict(name='fc_refine')],
-                ),
+                dict(type='Normal', std=0.01, override=small),
+                dict(type='Normal', std=0.001, override=[dict(name='fc_box')]),
             ]
         super().__init__(init_cfg=init_cfg)
         if not isinstance(num_classes, int) or num_classes < 1:
@@ -79,45 +187,104 @@ class MILRefinementHead(BaseModule):
                 'mil_head.num_classes: expected the number of classes (without background), '
                 f'found {num_classes!r}; set it to model.bbox_head.num_classes'
             )
-        if num_stages < 1:
-            raise ConfigError(f'mil_head.num_stages: expected >= 1, found {num_stages}')
-        if not 0 <= fg_iou <= 1:
-            raise ConfigError(f'mil_head.fg_iou: expected a number in [0, 1], found {fg_iou}')
+        _check(preset in (None, *PRESETS), 'preset', f'None or one of {list(PRESETS)}', preset)
+        values = dict(PRESETS[preset or 'default'])
+        given = dict(
+            num_stages=num_stages,
+            fg_iou=fg_iou,
+            ignore_iou=ignore_iou,
+            fc_out_channels=fc_out_channels,
+            dropout=dropout,
+            gt_seeds=gt_seeds,
+            first_stage_weight=first_stage_weight,
+            image_loss_reduction=image_loss_reduction,
+        )
+        values.update({name: value for name, value in given.items() if value is not None})
         self.num_classes = num_classes
-        self.num_stages = num_stages
-        self.fg_iou = fg_iou
+        self.num_stages: int = values['num_stages']
+        self.fg_iou: float = values['fg_iou']
+        self.ignore_iou: float = values['ignore_iou']
+        self.gt_seeds: bool = values['gt_seeds']
+        self.first_stage_weight: float = values['first_stage_weight']
+        self.image_loss_reduction: str = values['image_loss_reduction']
         self.mil_loss_weight = mil_loss_weight
         self.refine_loss_weight = refine_loss_weight
+        self.reg_loss_weight = reg_loss_weight
+        self.roi_chunk_size = roi_chunk_size
+        _check(self.num_stages >= 1, 'num_stages', '>= 1', self.num_stages)
+        for name in ('fg_iou', 'ignore_iou'):
+            _check(0 <= values[name] <= 1, name, 'a number in [0, 1]', values[name])
+        _check(self.first_stage_weight >= 0, 'first_stage_weight', '>= 0', first_stage_weight)
+        _check(
+            self.image_loss_reduction in ('mean', 'sum'),
+            'image_loss_reduction',
+            "'mean' or 'sum'",
+            image_loss_reduction,
+        )
+        _check(
+            0 <= reg_stages <= self.num_stages,
+            'reg_stages',
+            f'a number in [0, num_stages = {self.num_stages}]',
+            reg_stages,
+        )
+        _check(
+            roi_chunk_size is None or roi_chunk_size >= 1,
+            'roi_chunk_size',
+            'None or >= 1',
+            roi_chunk_size,
+        )
+
+        self.choose_seeds = TASK_UTILS.build(seeds or dict(type='TopSeeds'))
+        self.choose_pseudo_boxes = TASK_UTILS.build(
+            pseudo_seeds or dict(type='ThresholdSeeds', relative_thr=0.5)
+        )
+        self.bbox_coder = TASK_UTILS.build(
+            bbox_coder or dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2])
+        )
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         height, width = self.bbox_roi_extractor.roi_layers[0].output_size
+        channels = values['fc_out_channels']
         self.shared_fcs = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(self.bbox_roi_extractor.out_channels * height * width, fc_out_channels),
+            nn.Linear(self.bbox_roi_extractor.out_channels * height * width, channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(fc_out_channels, fc_out_channels),
+            nn.Dropout(values['dropout']),
+            nn.Linear(channels, channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
+            nn.Dropout(values['dropout']),
         )
-        self.fc_cls = nn.Linear(fc_out_channels, num_classes)
-        self.fc_det = nn.Linear(fc_out_channels, num_classes)
+        self.fc_cls = nn.Linear(channels, num_classes)
+        self.fc_det = nn.Linear(channels, num_classes)
         self.fc_refine = nn.ModuleList(
-            nn.Linear(fc_out_channels, num_classes + 1) for _ in range(num_stages)
+            nn.Linear(channels, num_classes + 1) for _ in range(self.num_stages)
+        )
+        self.fc_box = nn.ModuleList(
+            nn.Linear(channels, 4 if reg_class_agnostic else 4 * num_classes)
+            for _ in range(reg_stages)
         )
 
     def _region_features(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> Tensor:
         """Features (sum of R_i, D) of the regions of a batch."""
+        # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous: mmcv's
+        # RoIAlign on the CPU silently misreads a channels_last map
         used = feats[: self.bbox_roi_extractor.num_inputs]
-        with torch.autocast(device_type=used[0].device.type, enabled=False):
-            # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous:
-            # mmcv's RoIAlign on the CPU silently misreads a channels_last map
-            maps = tuple(feat.float().contiguous() for feat in used)
-            pooled = self.bbox_roi_extractor(maps, bbox2roi(list(bboxes)))
+        maps = tuple(_at_least_float32(feat).contiguous() for feat in used)
+        rois = bbox2roi([boxes.detach() for boxes in bboxes]).to(maps[0])
+        if self.roi_chunk_size is None or len(rois) <= self.roi_chunk_size:
+            return self._pool(rois, *maps)
+        chunks = rois.split(self.roi_chunk_size)
+        if not torch.is_grad_enabled():
+            return torch.cat([self._pool(chunk, *maps) for chunk in chunks])
+        return torch.cat(
+            [checkpoint(self._pool, chunk, *maps, use_reentrant=False) for chunk in chunks]
+        )
+
+    def _pool(self, rois: Tensor, *maps: Tensor) -> Tensor:
+        with torch.autocast(device_type=rois.device.type, enabled=False):
+            pooled = self.bbox_roi_extractor(maps, rois)
         return self.shared_fcs(pooled)
 
-    def forward(
-        self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+    def forward(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> RegionLogits:
         """Compute the logits of all regions of a batch.
 
         Args:
@@ -125,52 +292,162 @@ class MILRefinementHead(BaseModule):
             bboxes: Per image (R_i, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
 
         Returns:
-            With R the sum of R_i: classification (R, C) and detection (R, C) stream, and K
-            refinement logits (R, C + 1), background last.
+            The logits of the sum of R_i regions, image after image.
         """
         x = self._region_features(feats, bboxes)
-        return self.fc_cls(x), self.fc_det(x), [fc(x) for fc in self.fc_refine]
+        return RegionLogits(
+            self.fc_cls(x),
+            self.fc_det(x),
+            [fc(x) for fc in self.fc_refine],
+            [fc(x) for fc in self.fc_box],
+        )
 
     def loss(
-        self, feats: Sequence[Tensor], bboxes: Sequence[Tensor], image_labels: Tensor
+        self,
+        feats: Sequence[Tensor],
+        bboxes: Sequence[Tensor],
+        image_labels: Tensor,
+        gt_instances: InstanceList | None = None,
+    ) -> dict[str, Tensor]:
+        """Compute eq. 15 and 16 for a batch: :meth:`forward` and :meth:`loss_by_feat`."""
+        return self.loss_by_feat(self(feats, bboxes), bboxes, image_labels, gt_instances)
+
+    def loss_by_feat(
+        self,
+        logits: RegionLogits,
+        bboxes: Sequence[Tensor],
+        image_labels: Tensor,
+        gt_instances: InstanceList | None = None,
     ) -> dict[str, Tensor]:
         """Compute eq. 15 and 16 for a batch.
 
         Args:
-            feats: The student's maps, one a level.
+            logits: Of :meth:`forward`, for the same ``bboxes``.
             bboxes: Per image (R_i, 4) proposals in pixels of the padded batch tensor; R_i may be 0.
             image_labels: (N, C), 1 where the class occurs in the image, else 0.
+            gt_instances: Per image the boxes that are known, ``bboxes`` (n, 4) and ``labels`` (n,),
+                n >= 0; seeds with ``gt_seeds``, else not looked at.
 
         Returns:
-            ``loss_mil`` and ``loss_refine_1`` to ``loss_refine_K``, float32 scalars. An image
+            ``loss_mil``, ``loss_refine_1`` to ``loss_refine_K`` and, of the last ``reg_stages``
+            stages, ``loss_refine_box_k``: scalars, float32 (float64 for float64 logits). An image
             without a region adds 0 to each; all are connected to the graph.
 
         Raises:
             ValueError: If ``image_labels`` is not (N, C).
         """
+        batch = self._batch(bboxes, image_labels)
+        valid, present = batch.valid, image_labels > 0
+        scores, image_scores = mil_scores(
+            batch.pad(logits.cls_logits), batch.pad(logits.det_logits), valid
+        )
+        per_class = image_level_loss(image_scores, image_labels, reduction='none')
+        if valid is not None:
+            per_class = per_class * valid.any(dim=1, keepdim=True)
+        if self.image_loss_reduction == 'sum':
+            per_class = per_class * self.num_classes
+        losses = dict(loss_mil=self.mil_loss_weight * per_class.mean())
+
+        regions = self._regions(bboxes, batch, scores)
+        known = self._known_seeds(gt_instances, regions) if self.gt_seeds else None
+        scores = scores.detach()
+        first_with_box = self.num_stages - len(logits.bbox_deltas)
+        for stage, stage_logits in enumerate(logits.refine_logits):
+            seeds = self.choose_seeds(regions, scores, present, valid)
+            if known is not None:
+                seeds = join_seeds(known, seeds, self.fg_iou)
+            match = match_seeds(
+                regions, seeds, self.num_classes, self.fg_iou, self.ignore_iou, valid
+            )
+            weight = self.refine_loss_weight * (self.first_stage_weight if stage == 0 else 1)
+            losses[f'loss_refine_{stage + 1}'] = weight * refinement_loss(
+                batch.pad(stage_logits), match.labels, match.weights, valid
+            )
+            if stage >= first_with_box:
+                deltas = batch.pad(logits.bbox_deltas[stage - first_with_box])
+                losses[f'loss_refine_box_{stage + 1}'] = self._box_loss(
+                    deltas, regions, match, valid
+                )
+            scores = batch.pad(logits.stage_probs[stage])
+        return losses
+
+    def _box_loss(
+        self, deltas: Tensor, regions: Tensor, match: SeedMatch, valid: Tensor | None
+    ) -> Tensor:
+        """Loss of one stage's boxes, weighted."""
+        size = torch.minimum(
+            regions[..., 2:] - regions[..., :2], match.bboxes[..., 2:] - match.bboxes[..., :2]
+        )
+        moved = (match.labels < self.num_classes) & (size > 0).all(dim=-1)
+        # a box without a size has no logarithm: take any in its place, of weight 0
+        unit = regions.new_tensor([0, 0, 1, 1])
+        targets = self.bbox_coder.encode(
+            torch.where(moved[..., None], regions, unit).flatten(0, 1),
+            torch.where(moved[..., None], match.bboxes, unit).flatten(0, 1),
+        ).view_as(regions)
+        return self.reg_loss_weight * box_refinement_loss(
+            deltas, targets, match.labels, match.weights * moved, valid
+        )
+
+    @staticmethod
+    def _known_seeds(gt_instances: InstanceList | None, regions: Tensor) -> Seeds | None:
+        """The boxes that are known as seeds of weight 1."""
+        counts = [len(instances) for instances in gt_instances or []]
+        if gt_instances is None or not any(counts):
+            return None
+        batch = RegionBatch(counts, regions.device)
+        bboxes = batch.pad(torch.cat([instances.bboxes for instances in gt_instances]))
+        labels = batch.pad(torch.cat([instances.labels for instances in gt_instances]))
+        return Seeds(bboxes.to(regions), labels, torch.ones_like(bboxes[..., 0]), batch.mask)
+
+    @torch.no_grad()
+    def pseudo_boxes(
+        self, logits: RegionLogits, bboxes: Sequence[Tensor], image_labels: Tensor
+    ) -> InstanceList:
+        """Boxes that the refined stages find for the classes of each image.
+
+        ``pseudo_seeds`` chooses them by the mean of the K stages' probabilities.
+
+        Args:
+            logits: Of :meth:`forward`, for the same ``bboxes``.
+            bboxes: Per image (R_i, 4), in pixels of the padded batch tensor; R_i may be 0.
+            image_labels: (N, C), 1 where the class occurs in the image, else 0.
+
+        Returns:
+            Per image ``bboxes`` (n, 4) among its regions, ``labels`` (n,) among its classes, and
+            ``scores`` (n,) in (0, 1], without gradient.
+
+        Raises:
+            ValueError: If ``image_labels`` is not (N, C).
+        """
+        batch = self._batch(bboxes, image_labels)
+        probs = batch.pad(logits.mean_probs)
+        regions = self._regions(bboxes, batch, probs)
+        seeds = self.choose_pseudo_boxes(regions, probs, image_labels > 0, batch.valid)
+        keep = seeds.valid & (seeds.scores > 0) & batch.mask.any(dim=1, keepdim=True)
+        sizes = keep.sum(dim=1).tolist()
+        return [
+            InstanceData(bboxes=box, labels=label, scores=score)
+            for box, label, score in zip(
+                seeds.bboxes[keep].split(sizes),
+                seeds.labels[keep].split(sizes),
+                seeds.scores[keep].split(sizes),
+                strict=True,
+            )
+        ]
+
+    def _batch(self, bboxes: Sequence[Tensor], image_labels: Tensor) -> RegionBatch:
         if image_labels.shape != (len(bboxes), self.num_classes):
             raise ValueError(
                 f'MILRefinementHead: image_labels must have shape (N, C) = '
                 f'{(len(bboxes), self.num_classes)}, got {tuple(image_labels.shape)}'
             )
-        cls_logits, det_logits, refine_logits = self(feats, bboxes)
-        batch = RegionBatch([len(boxes) for boxes in bboxes], cls_logits.device)
-        valid = batch.valid
-        regions = batch.pad(torch.cat([boxes.detach() for boxes in bboxes]))
+        # at least one, padded, region, so that an image without any is no special case
+        return RegionBatch([len(boxes) for boxes in bboxes], image_labels.device, min_size=1)
 
-        scores, image_scores = mil_scores(batch.pad(cls_logits), batch.pad(det_logits), valid)
-        per_class = image_level_loss(image_scores, image_labels, reduction='none')
-        loss_mil = (per_class * valid.any(dim=1, keepdim=True)).mean()
-        losses = dict(loss_mil=self.mil_loss_weight * loss_mil)
-        for stage, flat_logits in enumerate(refine_logits, start=1):
-            logits = batch.pad(flat_logits)
-            labels, weights = refinement_targets(
-                regions, scores, image_labels, self.fg_iou, valid=valid
-            )
-            loss = refinement_loss(logits, labels, weights, valid=valid)
-            losses[f'loss_refine_{stage}'] = self.refine_loss_weight * loss
-            scores = logits.detach().float().softmax(dim=-1)
-        return losses
+    @staticmethod
+    def _regions(bboxes: Sequence[Tensor], batch: RegionBatch, like: Tensor) -> Tensor:
+        return batch.pad(torch.cat([boxes.detach() for boxes in bboxes]).to(like))
 
     @torch.no_grad()
     def predict(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> list[Tensor]:
@@ -183,27 +460,14 @@ class MILRefinementHead(BaseModule):
         Returns:
             Per image (R_i, C + 1), float32, background last, each row summing to 1.
         """
-        x = self._region_features(feats, bboxes)
-        stages = [fc(x).float().softmax(dim=-1) for fc in self.fc_refine]
-        mean = torch.stack(stages).mean(dim=0)
-        return list(mean.split([len(boxes) for boxes in bboxes]))
+        logits = self(feats, bboxes)
+        return list(logits.mean_probs.split([len(boxes) for boxes in bboxes]))
 
 
-class RegionBatch:
-    """Regions of a batch, padded to the image that has most.
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x if x.dtype == torch.float64 else x.float()
 
-    Args:
-        counts: Regions of each image, R_i.
-        device: Where the index tensors live.
-    """
 
-    def __init__(self, counts: Sequence[int], device: torch.device | None = None) -> None:
-        self.shape = (len(counts), max(counts, default=0))
-        per_image = torch.tensor(list(counts), device=device)
-        #: Boolean (N, max R_i), false for padding.
-        self.valid = torch.arange(self.shape[1], device=device) < per_image[:, None]
-
-    def pad(self, flat: Tensor) -> Tensor:
-        """Turn (sum of R_i, D) into (N, max R_i, D), with zeros as padding."""
-        padded = flat.new_zeros((*self.shape, flat.shape[-1]))
-        return padded.masked_scatter(self.valid[..., None], flat)
+def _check(fine: bool, name: str, expected: str, found: Any) -> None:
+    if not fine:
+        raise ConfigError(f'mil_head.{name}: expected {expected}, found {found!r}')

@@ -2,6 +2,8 @@ import pytest
 import torch
 
 from ldwsccd_mmdet.models.losses import refinement_loss, refinement_targets
+from ldwsccd_mmdet.models.losses.refinement_loss import box_refinement_loss, match_seeds
+from ldwsccd_mmdet.models.task_modules import Seeds
 
 
 def iou(a, b):
@@ -162,3 +164,86 @@ def test_bad_input():
         refinement_targets(random_boxes(2), torch.rand(2, 2), torch.ones(3))
     with pytest.raises(ValueError, match='need labels and weights'):
         refinement_loss(torch.zeros(2, 3), torch.zeros(1, dtype=torch.long), torch.zeros(2))
+
+
+def test_regions_far_from_every_seed_are_ignored():
+    x = torch.tensor([0.0, 4.0, 8.0, 9.5, 40.0])
+    bboxes = torch.stack([x, x * 0, x + 10, x * 0 + 10], dim=1)  # IoU with the first: 1 to 0
+    scores = torch.tensor([[0.8], [0.1], [0.1], [0.1], [0.1]])
+    labels, weights = refinement_targets(bboxes, scores, torch.ones(1), ignore_iou=0.1)
+    assert labels.tolist() == [0, 1, 1, 1, 1]
+    torch.testing.assert_close(weights, torch.tensor([0.8, 0.8, 0.8, 0.0, 0.0]))
+    assert [iou(box, bboxes[0].tolist()) >= 0.1 for box in bboxes.tolist()] == [
+        True, True, True, False, False
+    ]  # fmt: skip
+
+
+def test_a_region_outside_the_image_is_no_harm():
+    bboxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [-99.0, -99.0, -90.0, -90.0]])
+    labels, weights = refinement_targets(bboxes, torch.tensor([[0.5], [0.2]]), torch.ones(1))
+    assert labels.tolist() == [0, 1]
+    assert torch.isfinite(weights).all()
+
+
+def seeds_of(bboxes, labels, scores):
+    return Seeds(
+        torch.tensor([bboxes]), torch.tensor([labels]), torch.tensor([scores]),
+        torch.ones(1, len(labels), dtype=torch.bool),
+    )  # fmt: skip
+
+
+def test_match_gives_each_region_its_seed():
+    seeds = seeds_of([[0.0, 0, 10, 10], [20.0, 0, 30, 10]], [1, 0], [1.0, 0.4])
+    regions = torch.tensor([[[1.0, 0, 11, 10], [19.0, 0, 29, 10], [8.0, 0, 18, 10]]])
+    match = match_seeds(regions, seeds, num_classes=2)
+    assert match.labels.tolist() == [[1, 0, 2]]
+    torch.testing.assert_close(match.weights, torch.tensor([[1.0, 0.4, 1.0]]))
+    assert match.bboxes[0, :2].tolist() == seeds.bboxes[0].tolist()
+
+
+def test_at_equal_iou_the_first_seed_counts():
+    seeds = seeds_of([[0.0, 0, 10, 10]] * 2, [1, 0], [0.9, 0.3])
+    match = match_seeds(torch.tensor([[[0.0, 0, 10, 10]]]), seeds, num_classes=2)
+    assert match.labels.item() == 1
+    assert match.weights.item() == pytest.approx(0.9)
+
+
+@pytest.mark.parametrize('per_class', [False, True])
+def test_box_loss_equals_brute_force(per_class):
+    num_classes, labels = 3, torch.tensor([0, 3, 2, 1])
+    deltas = torch.randn(4, 12 if per_class else 4, dtype=torch.float64) * 2
+    targets, weights = torch.randn(4, 4), torch.tensor([1.0, 0.0, 0.5, 0.3])
+    expected = 0.0
+    for r, label in enumerate(labels.tolist()):
+        if label == num_classes:
+            continue
+        own = deltas[r, 4 * label : 4 * label + 4] if per_class else deltas[r]
+        for t, target in zip(own.tolist(), targets[r].tolist(), strict=True):
+            error = abs(t - target)
+            expected += weights[r].item() * (error**2 / 2 if error < 1 else error - 0.5) / 4
+    loss = box_refinement_loss(deltas, targets, labels, weights)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_box_loss_gradcheck_batch_and_background():
+    counts = [3, 1]
+    valid = torch.arange(3) < torch.tensor(counts)[:, None]
+    deltas = torch.randn(2, 3, 4, dtype=torch.float64, requires_grad=True)
+    targets, labels = torch.randn(2, 3, 4), torch.randint(0, 2, (2, 3))
+    weights = torch.rand(2, 3)
+    singles = [
+        box_refinement_loss(deltas[n, :k], targets[n, :k], labels[n, :k], weights[n, :k])
+        for n, k in enumerate(counts)
+    ]
+    batch = box_refinement_loss(deltas, targets, labels, weights, valid)
+    torch.testing.assert_close(batch, sum(singles) / 2)
+    assert torch.autograd.gradcheck(
+        lambda x: box_refinement_loss(x, targets, labels, weights, valid), deltas
+    )
+    nothing = box_refinement_loss(deltas, targets, labels, weights * 0)
+    assert nothing.item() == 0
+    assert nothing.requires_grad
+    with torch.autocast('cpu', torch.bfloat16):
+        assert box_refinement_loss(deltas.bfloat16(), targets, labels, weights).dtype == (
+            torch.float32
+        )

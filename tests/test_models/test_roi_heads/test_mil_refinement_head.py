@@ -67,7 +67,8 @@ def test_loss_is_eq_15_and_16_chained():
     head = build(mil_loss_weight=2.0, refine_loss_weight=3.0)
     x, regions, y = feats(1), [boxes(6)], torch.tensor([[1.0, 0.0, 1.0]])
     losses = head.loss(x, regions, y)
-    cls_logits, det_logits, stages = head(x, regions)
+    logits = head(x, regions)
+    cls_logits, det_logits, stages = logits.cls_logits, logits.det_logits, logits.refine_logits
     scores, image_scores = mil_scores(cls_logits, det_logits)
     torch.testing.assert_close(losses['loss_mil'], 2 * image_level_loss(image_scores, y[0]))
     for stage, logits in enumerate(stages, start=1):
@@ -157,7 +158,7 @@ def test_predict_is_the_mean_of_the_stages():
     x, regions = feats(3), [boxes(4), boxes(0), boxes(2)]
     probs = head.predict(x, regions)
     assert [p.shape for p in probs] == [(4, 4), (0, 4), (2, 4)]
-    stages = head(x, regions)[2]
+    stages = head(x, regions).refine_logits
     mean = sum(logits.softmax(-1) for logits in stages) / 2
     torch.testing.assert_close(torch.cat(probs), mean)
     torch.testing.assert_close(mean.sum(-1), torch.ones(6))
