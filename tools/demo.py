@@ -65,6 +65,8 @@ KEEP_MEMORY = {
     'MALLOC_TRIM_THRESHOLD_': str(1 << 34),
     'MALLOC_TOP_PAD_': str(1 << 28),
 }
+# crowded and evenly stained, so that a few hundred steps teach something
+SMEARS = dict(crowding=3.0, variation=0.6)
 # what the result of a stage depends on, apart from its settings
 CODE = {
     'data': ('ldwsccd_mmdet/datasets/synthetic',),
@@ -91,7 +93,7 @@ class Model:
 TEACHER = Model(
     'teacher',
     'Teacher',
-    'SSD of 1.5 times the width',
+    'the student's narrow SSD, trained longer',
     'configs/synthetic/teacher_ssd256_synthetic.py',
 )
 LDWSCCD = Model(
@@ -163,6 +165,7 @@ class Demo:
                 seed=args.seed,
                 missing=args.missing,
                 wrong_class=args.wrong_class,
+                **SMEARS,
                 code=digest(CODE['data']),
             ),
             self._draw,
@@ -266,6 +269,7 @@ class Demo:
                 *('--out', self.data, '--num-train', args.num_train, '--num-val', args.num_val),
                 *('--seed', args.seed, '--missing', args.missing),
                 *('--wrong-class', args.wrong_class),
+                *(f'--{key}={value}' for key, value in SMEARS.items()),
                 # a second process takes seconds to start
                 *('--workers', min(2, os.cpu_count() or 1) if total > 200 else 1),
             ),
@@ -440,6 +444,7 @@ class Demo:
                 + f'--num-train {args.num_train} --num-val {args.num_val}'.split()
                 + f'--seed {args.seed} --missing {args.missing}'.split()
                 + f'--wrong-class {args.wrong_class}'.split()
+                + [f'--{key}={value}' for key, value in SMEARS.items()]
             )
         )
         for model in MODELS:
@@ -742,7 +747,7 @@ def seed(text: str) -> int:
     return value
 
 
-FULL = dict(out='work_dirs/demo', num_train=400, num_val=110, epochs=8, teacher_epochs=8)
+FULL = dict(out='work_dirs/demo', num_train=640, num_val=110, epochs=5, teacher_epochs=10)
 QUICK = dict(out='work_dirs/demo_quick', num_train=22, num_val=11, epochs=1, teacher_epochs=1)
 
 
@@ -756,8 +761,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--num-val', type=whole, help=f'test smears (default: {FULL["num_val"]})')
     add('--epochs', type=whole, help=f'of LD-WSCCD and SSD (default: {FULL["epochs"]})')
     add('--teacher-epochs', type=whole, help=f'(default: {FULL["teacher_epochs"]})')
-    add('--missing', type=fraction, default=0.3, metavar='FRACTION',
-        help='of the training boxes that are left out (default: 0.3)')  # fmt: skip
+    add('--missing', type=fraction, default=0.1, metavar='FRACTION',
+        help='of the training boxes that are left out (default: 0.1)')  # fmt: skip
     add('--wrong-class', type=fraction, default=0.05, metavar='FRACTION',
         help='of the training boxes that get a wrong class (default: 0.05)')  # fmt: skip
     add('--num-fields', type=whole, default=6, help='smears shown on the page (default: 6)')

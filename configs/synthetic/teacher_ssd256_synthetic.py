@@ -1,9 +1,19 @@
-"""Teacher on synthetic smears: the SSD at 1.5 times the student's width, on the same labels."""
+"""Teacher on synthetic smears: the student's own SSD on the same labels, trained twice as long."""
 
 _base_ = './ssd256-narrow_synthetic.py'
 
-model = dict(
-    backbone=dict(widen_factor=0.375),
-    neck=dict(in_channels=(192, 384), out_channels=(192, 384, 192, 96)),
-    bbox_head=dict(in_channels=(192, 384, 192, 96)),
-)
+max_epochs = 10
+
+train_cfg = dict(max_epochs=max_epochs)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
+    dict(
+        type='CosineAnnealingLR',
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        eta_min=1e-5,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]

@@ -28,6 +28,10 @@ def parse_args() -> argparse.Namespace:
                         help='subset of: ' + ' '.join(CLASSES))
     parser.add_argument('--magnification', type=float, default=14.0,
                         help='objective of the scan: 40 is 0.25 um per pixel (default: 14)')
+    parser.add_argument('--crowding', type=float, default=1.0, metavar='FACTOR',
+                        help='on the number of labelled finds in a picture (default: 1)')
+    parser.add_argument('--variation', type=float, default=1.0, metavar='FACTOR',
+                        help='on how far stain and focus differ between pictures (default: 1)')
     parser.add_argument('--missing', type=float, default=0.0, metavar='FRACTION',
                         help='fraction of training boxes left out')
     parser.add_argument('--wrong-class', type=float, default=0.0, metavar='FRACTION',
@@ -55,7 +59,8 @@ def main() -> int:
             paths = write_synthetic_dataset(
                 args.out, args.num_train, args.num_val, args.seed, size, args.classes, faults,
                 args.workers, lambda done, total: bar.update(task, completed=done),
-                magnification=args.magnification)
+                magnification=args.magnification, crowding=args.crowding,
+                variation=args.variation)
             bar.update(task, completed=args.num_train + args.num_val)
     except ConfigError as error:
         print(f'error: {error}', file=sys.stderr)
