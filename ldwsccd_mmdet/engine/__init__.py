@@ -1,9 +1,16 @@
-"""Run-time side: what a checkpoint may hold, and the optimizer wrapper for the CPU."""
+"""Run-time side: what a checkpoint may hold, hooks, and the optimizer wrapper for the CPU."""
 
 from .checkpoint import allow_checkpoint_globals
+from .hooks import DistillationGateHook, DistillationScheduleHook, TeacherEvaluationHook
 from .optimizers import CPUAmpOptimWrapper
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
 allow_checkpoint_globals()
 
-__all__ = ['CPUAmpOptimWrapper', 'allow_checkpoint_globals']
+__all__ = [
+    'CPUAmpOptimWrapper',
+    'DistillationGateHook',
+    'DistillationScheduleHook',
+    'TeacherEvaluationHook',
+    'allow_checkpoint_globals',
+]

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
+from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import (
     distillation_cfg,
     mil_cfg,
@@ -23,68 +23,6 @@ from tests.test_models.test_detectors.conftest import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-
-
-def run_config(model: dict, root: Path) -> Config:
-    """A config that trains ``model`` on the tiny set at ``root`` for one epoch of two steps."""
-    load = dict(type='LoadVerifiedImageFromFile')
-    boxes = dict(type='LoadAnnotations', with_bbox=True)
-    resize = dict(type='Resize', scale=(64, 64), keep_ratio=False)
-    data = dict(
-        type='CervicalCellDataset',
-        data_root=str(root),
-        data_prefix=dict(img='images'),
-        metainfo=dict(classes=('lsil', 'hsil', 'scc')),
-    )
-    val = dict(
-        batch_size=2,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(
-            data,
-            ann_file='val.json',
-            test_mode=True,
-            pipeline=[load, resize, boxes, dict(type='PackDetInputs', meta_keys=KEYS)],
-        ),
-    )
-    metric = dict(type='CocoMetric', ann_file=str(root / 'val.json'), metric='bbox')
-    return Config(
-        dict(
-            default_scope='mmdet',
-            custom_imports=dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False),
-            model=model,
-            train_dataloader=dict(
-                batch_size=2,
-                num_workers=0,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                dataset=dict(
-                    data,
-                    ann_file='train.json',
-                    filter_cfg=dict(filter_empty_gt=False),
-                    pipeline=[load, boxes, resize, dict(type='PackDetInputs')],
-                ),
-            ),
-            val_dataloader=val,
-            test_dataloader=val,
-            val_evaluator=metric,
-            test_evaluator=metric,
-            train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1),
-            val_cfg=dict(type='ValLoop'),
-            test_cfg=dict(type='TestLoop'),
-            optim_wrapper=dict(
-                type='OptimWrapper',
-                optimizer=dict(type='SGD', lr=1e-4, momentum=0.9),
-                clip_grad=dict(max_norm=10),
-            ),
-            param_scheduler=[dict(type='MultiStepLR', milestones=[9], by_epoch=True)],
-            default_hooks=dict(
-                logger=dict(type='LoggerHook', interval=1),
-                checkpoint=dict(type='CheckpointHook', interval=1, save_best='coco/bbox_mAP'),
-            ),
-            randomness=dict(seed=0),
-        )
-    )
 
 
 def tool(

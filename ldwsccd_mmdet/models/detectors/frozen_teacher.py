@@ -91,6 +91,15 @@ class FrozenTeacher:
         missing = sum(key.startswith(FEATURE_PARTS) for key in self.missing_keys)
         return needed - missing, needed
 
+    def same_classes(self, classes: Sequence[str]) -> bool | None:
+        """Whether it was trained on these classes, in this order; None if nothing is known.
+
+        Where its checkpoint names no classes, their number must do.
+        """
+        if self.classes is not None:
+            return self.classes == tuple(classes)
+        return None if self.num_classes is None else self.num_classes == len(classes)
+
     def apply(self, fn: Callable[[Tensor], Tensor]) -> None:
         """Apply the function of ``nn.Module._apply``: the teacher follows ``.to`` and ``.half``."""
         self.model._apply(fn)
@@ -232,9 +241,8 @@ def _renormalisation(
     With the normalisations (x - m_s) / s_s and (x - m_t) / s_t the teacher's input is
     x_s * (s_s / s_t) + (m_s - m_t) / s_t, after m_s and s_s were brought to the teacher's order.
     """
-    flip = _is_flipped(student) != _is_flipped(teacher)
-    mean_s, std_s = _mean_std(student)
-    mean_t, std_t = _mean_std(teacher)
+    (mean_s, std_s, order_s), (mean_t, std_t, order_t) = map(normalisation, (student, teacher))
+    flip = order_s != order_t
     if flip:
         mean_s, std_s = mean_s.flip(0), std_s.flip(0)
     scale, shift = std_s / std_t, (mean_s - mean_t) / std_t
@@ -243,13 +251,20 @@ def _renormalisation(
     return scale, shift, flip
 
 
-def _is_flipped(preprocessor: nn.Module) -> bool:
-    return bool(getattr(preprocessor, '_channel_conversion', False))
+def normalisation(preprocessor: nn.Module) -> tuple[Tensor, Tensor, str]:
+    """Mean (3, 1, 1), standard deviation (3, 1, 1) and channel order of a data preprocessor.
 
+    Args:
+        preprocessor: An ``ImgDataPreprocessor``; one without normalisation has mean 0 and standard
+            deviation 1.
 
-def _mean_std(preprocessor: nn.Module) -> tuple[Tensor, Tensor]:
+    Returns:
+        On the CPU, in the order of the channels: 'BGR' as images are read, or 'RGB'.
+    """
+    order = 'RGB' if getattr(preprocessor, '_channel_conversion', False) else 'BGR'
     mean = getattr(preprocessor, 'mean', None)
     std = getattr(preprocessor, 'std', None)
     if mean is None or std is None:
-        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1)
-    return mean.detach().float().cpu().view(-1, 1, 1), std.detach().float().cpu().view(-1, 1, 1)
+        return torch.zeros(3, 1, 1), torch.ones(3, 1, 1), order
+    mean, std = (value.detach().float().cpu().view(-1, 1, 1) for value in (mean, std))
+    return mean, std, order

@@ -1,8 +1,9 @@
 """Tiny versions of mmdet's own detectors, as teachers and students."""
 
+import copy
+
 import torch
 from mmdet.registry import MODELS
-from mmengine.config import Config
 from mmengine.hub import get_config
 
 from tests.test_models.helpers import NUM_CLASSES
@@ -59,11 +60,12 @@ def rtmdet():
 
 
 def save(config, folder, classes=('lsil', 'hsil', 'scc')):
-    """Write config and random weights; return what ``model.teacher`` takes."""
-    config = config if 'model' in config else Config(dict(model=config))
-    config.dump(folder / 'teacher.py')
-    model = MODELS.build(config.model)
+    """Write random weights, always the same; return what ``model.teacher`` takes."""
+    model_cfg = config.get('model', config)
+    torch.manual_seed(0)
+    model = MODELS.build(copy.deepcopy(model_cfg))
     model.init_weights()
     meta = dict(dataset_meta=dict(classes=classes)) if classes else {}
     torch.save(dict(state_dict=model.state_dict(), meta=meta), folder / 'teacher.pth')
-    return dict(config=str(folder / 'teacher.py'), checkpoint=str(folder / 'teacher.pth'))
+    # a dict rather than a file: mmengine takes a second to format one
+    return dict(config=dict(model=model_cfg), checkpoint=str(folder / 'teacher.pth'))

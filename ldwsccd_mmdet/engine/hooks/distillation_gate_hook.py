@@ -1,0 +1,232 @@
+"""What to know about a distillation before its first step, in one table."""
+
+import copy
+import io
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.registry import HOOKS
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor, nn
+
+from ...errors import ConfigError
+from ...models.detectors import FrozenTeacher, LDWSCCDMixin
+from ...models.detectors.frozen_teacher import normalisation
+from .training_state import distilled_student, untouched_training
+
+# draws of one image that tell whether the pipeline augments; a flip is missed once in 2 ** 7
+NUM_DRAWS = 8
+
+
+@HOOKS.register_module()
+class DistillationGateHook(Hook):
+    """Checks a distillation, and writes one table into the log before the first step.
+
+    The table shows, of student and teacher: the share of the teacher's weights that loaded (below
+    99 % the teacher itself refuses its checkpoint), classes, normalisation, the pairs of levels
+    with the shapes of their maps, and, on the first batch, each term of the distillation loss a
+    level, weighted, beside the detection loss.
+
+    Other classes than the data's are a warning only: the features of a teacher do not need them.
+
+    A teacher with ``cache`` is refused if the training pipeline changes images at random.
+
+    The first batch is run through the student once more for this, without gradients, under the
+    same autocast, with random states and batch norm statistics put back: training is bit for bit
+    what it is without the hook. A resumed run shows the table again, for its own first batch.
+
+    Raises:
+        ConfigError: Before training, if ``model.teacher.cache`` is given with random augmentation.
+    """
+
+    priority = 'VERY_LOW'  # other hooks may set up the batch's iteration
+
+    def __init__(self) -> None:
+        self._shown = False
+        self._hits_before = 0
+        self._epochs = 0
+
+    def before_train(self, runner: Runner) -> None:
+        """Check what can be checked without a batch."""
+        student = distilled_student(runner)
+        self._shown = student is None
+        if student is None:
+            return
+        teacher = _teacher(student)
+        if teacher.cache is not None:
+            _refuse_augmentation(student, runner)
+        if teacher.same_classes(_classes(runner)) is False:
+            print_log(
+                f'The classes of the teacher ({_class_text(teacher.classes, teacher.num_classes)}) '
+                f'are not those of the data ({_class_text(_classes(runner))}), in their order. Its '
+                'features teach all the same; its AP is not shown.',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | None = None
+    ) -> None:
+        """Show the table for the first batch of this run."""
+        if self._shown or data_batch is None:
+            return
+        self._shown = True
+        student = distilled_student(runner)
+        assert student is not None
+        context = runner.optim_wrapper.optim_context(runner.model)
+        with untouched_training(runner.model), torch.no_grad(), context:
+            tables = _tables(student, runner, copy.deepcopy(data_batch))
+        runner.logger.info('Before iteration %d:\n%s', runner.iter + 1, tables)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Note how many images the cache has given so far."""
+        student = distilled_student(runner)
+        cache = None if student is None else _teacher(student).cache
+        self._hits_before = 0 if cache is None else cache.hits
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Warn if the cache gave nothing in a second epoch."""
+        self._epochs += 1
+        student = distilled_student(runner)
+        cache = None if student is None else _teacher(student).cache
+        if student is None or cache is None or self._epochs != 2:
+            return
+        if cache.hits == self._hits_before and student.distillation_weight > 0:
+            print_log(
+                f'model.teacher.cache: no image of this epoch was found in {cache.folder}: images '
+                'change from epoch to epoch, or cache.max_gb is too small. It only costs time and '
+                'space; set model.teacher.cache=None',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+
+def _teacher(student: LDWSCCDMixin) -> FrozenTeacher:
+    assert student.teacher is not None
+    return student.teacher
+
+
+def _classes(runner: Runner) -> tuple[str, ...]:
+    return tuple(runner.train_dataloader.dataset.metainfo.get('classes', ()))
+
+
+def _refuse_augmentation(student: LDWSCCDMixin, runner: Runner) -> None:
+    """Raise if an image of the training set differs from one time to the next."""
+    dataset = runner.train_dataloader.dataset
+    with untouched_training():
+        first = dataset[0]['inputs']
+        same = all(torch.equal(dataset[0]['inputs'], first) for _ in range(NUM_DRAWS - 1))
+    if not same or getattr(student.data_preprocessor, 'batch_augments', None):
+        raise ConfigError(
+            'model.teacher.cache: expected training images that are the same in every epoch, but '
+            'train_dataloader.dataset.pipeline (or model.data_preprocessor.batch_augments) changes '
+            'them at random; remove RandomFlip, PhotoMetricDistortion and the like, or set '
+            'model.teacher.cache=None'
+        )
+
+
+def _tables(student: LDWSCCDMixin, runner: Runner, data_batch: dict) -> str:
+    """The tables of teacher and levels, for a batch as the data loader gives it."""
+    data: dict[str, Any] = student.data_preprocessor(data_batch, training=True)
+    inputs, samples = data['inputs'], data['data_samples']
+    feats = student.extract_feat(inputs)
+    detection = _total(student.student_loss(feats, samples))
+    pairs = student.distillation_inputs(feats, inputs, samples)
+    losses = _weighted_level_losses(student.distillation, pairs)
+    checks = _teacher_table(student, _teacher(student), _classes(runner))
+    levels = _level_table(student, pairs, losses, detection)
+    text = io.StringIO()
+    console = Console(file=text, width=140)
+    console.print(checks)
+    console.print(levels)
+    return text.getvalue()
+
+
+def _total(losses: dict[str, Any]) -> float:
+    """Sum of all losses, as ``parse_losses`` adds them."""
+    values = [value for name, value in losses.items() if 'loss' in name]
+    return sum(
+        float(part.mean())
+        for value in values
+        for part in (value if isinstance(value, (list, tuple)) else [value])
+    )
+
+
+def _weighted_level_losses(distillation: nn.Module, pairs: dict[str, Any]) -> Tensor:
+    """Foreground, background and attention loss (L, 3) of each level, as they are added up."""
+    losses = distillation.level_losses(**pairs)
+    terms = losses.new_tensor([distillation.alpha, distillation.beta, distillation.gamma])
+    return losses * terms * losses.new_tensor(distillation.level_weights)[:, None]
+
+
+def _teacher_table(
+    student: LDWSCCDMixin, teacher: FrozenTeacher, classes: tuple[str, ...]
+) -> Table:
+    table = Table(title='Distillation: student and teacher', box=box.ASCII2, show_lines=False)
+    for column in ('', 'student', 'teacher'):
+        table.add_column(column, overflow='fold')
+    loaded, needed = teacher.loaded_weights
+    table.add_row('detector', type(student).__name__, type(teacher.model).__name__)
+    table.add_row(
+        'weights loaded',
+        '',
+        f'{loaded} of {needed} of backbone and neck ({100 * loaded / max(needed, 1):.1f} %)',
+    )
+    table.add_row(
+        'classes', _class_text(classes), _class_text(teacher.classes, teacher.num_classes)
+    )
+    mean_s, std_s, order_s = normalisation(student.data_preprocessor)
+    mean_t, std_t, order_t = normalisation(teacher.model.data_preprocessor)
+    table.add_row('channels', order_s, order_t)
+    table.add_row('mean', _numbers(mean_s), _numbers(mean_t))
+    table.add_row('std', _numbers(std_s), _numbers(std_t))
+    return table
+
+
+def _level_table(
+    student: LDWSCCDMixin, pairs: dict[str, Any], losses: Tensor, detection: float
+) -> Table:
+    table = Table(
+        title=f'Weighted losses of the first batch (detection loss {detection:.4g})', box=box.ASCII2
+    )
+    columns = ('student', 'map C x H x W', 'teacher', 'map C x H x W', 'foreground', 'background',
+               'attention', 'sum', 'of detection')  # fmt: skip
+    for column in columns:
+        table.add_column(column, justify='right')
+    rows = losses.tolist()
+    feats = zip(pairs['student_feats'], pairs['teacher_feats'], strict=True)
+    for (level_s, level_t), (map_s, map_t), row in zip(
+        student.level_pairs or (), feats, rows, strict=True
+    ):
+        names = (str(level_s), _shape(map_s), str(level_t), _shape(map_t))
+        table.add_row(*names, *_loss_cells(row, detection))
+    table.add_section()
+    table.add_row('all', '', '', '', *_loss_cells(losses.sum(dim=0).tolist(), detection))
+    return table
+
+
+def _loss_cells(terms: Sequence[float], detection: float) -> list[str]:
+    total = sum(terms)
+    share = f'{100 * total / detection:.1f} %' if detection > 0 else '-'
+    return [f'{value:.4g}' for value in (*terms, total)] + [share]
+
+
+def _class_text(classes: Sequence[str] | None, number: int | None = None) -> str:
+    if not classes:
+        return 'unknown' if number is None else f'{number}, names unknown'
+    return f'{len(classes)}: {", ".join(classes)}'
+
+
+def _numbers(values: Tensor) -> str:
+    return ', '.join(f'{value:.4g}' for value in values.flatten().tolist())
+
+
+def _shape(feat: Tensor) -> str:
+    return ' x '.join(map(str, feat.shape[1:]))
