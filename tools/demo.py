@@ -93,7 +93,7 @@ class Model:
 TEACHER = Model(
     'teacher',
     'Teacher',
-    'the student's narrow SSD, trained longer',
+    'the narrow SSD of the student, trained longer',
     'configs/synthetic/teacher_ssd256_synthetic.py',
 )
 LDWSCCD = Model(

@@ -1,4 +1,4 @@
-"""LD-WSCCD on synthetic smears of 256 px: narrow SSD, taught by its like that trained twice as long.
+"""LD-WSCCD on synthetic smears of 256 px: narrow SSD, taught by its like that trained longer.
 
 tools/train.py configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py --amp
 """
