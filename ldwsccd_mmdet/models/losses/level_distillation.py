@@ -24,8 +24,6 @@ class Comparison(NamedTuple):
         channel_t: :math:`A^C` of the teacher, eq. 11, (N, C).
         spatial_s: :math:`A^S` of the student, (N, P).
         channel_s: :math:`A^C` of the student, (N, C).
-        moments: Mean and 1 / standard deviation of each channel, first of the student, then of the
-            teacher, (4, N, C); unused without ``standardize``.
     """
 
     error: Tensor
@@ -33,7 +31,6 @@ class Comparison(NamedTuple):
     channel_t: Tensor
     spatial_s: Tensor
     channel_s: Tensor
-    moments: Tensor
 
 
 class LevelDistillation(torch.autograd.Function):
@@ -116,7 +113,7 @@ class LevelDistillation(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradient of the student's map."""
         student, teacher, cell_weights, image_weights, *saved = ctx.saved_tensors
-        spatial_t, channel_t, spatial_s, channel_s, moments = saved
+        spatial_t, channel_t, spatial_s, channel_s = saved
         attention_weights, temperature, standardize = ctx.options
 
         def of_energy(mine: Tensor, other: Tensor, weight: float) -> Tensor:
@@ -129,17 +126,17 @@ class LevelDistillation(torch.autograd.Function):
 
         out = torch.empty_like(student, memory_format=_layout(student))
         in_place = out.dtype == cell.dtype
-        for images, s, t, work in _chunks(student, teacher, cell.dtype, standardize, moments):
+        for images, s, t, work, scale in _chunks(student, teacher, cell.dtype, standardize):
             target = out[images].flatten(2)
             g = target if in_place else torch.empty_like(work)
             torch.sub(s, t, out=g)
             g.mul_(cell[images, None]).mul_(channel_t[images, :, None])
             torch.sign(s, out=work)
             g.addcmul_(work, energy_s[images, None]).addcmul_(work, energy_c[images, :, None])
-            if standardize:
+            if scale is not None:
                 mean = g.mean(dim=2, keepdim=True)
                 slope = torch.mul(g, s, out=work).mean(dim=2, keepdim=True)
-                g.sub_(mean).addcmul_(s, slope, value=-1).mul_(moments[1, images, :, None])
+                g.sub_(mean).addcmul_(s, slope, value=-1).mul_(scale)
             if not in_place:
                 target.copy_(g)
         return out, None, None, None, None, None, None
@@ -148,75 +145,69 @@ class LevelDistillation(torch.autograd.Function):
 @torch.no_grad()
 def compare(student: Tensor, teacher: Tensor, temperature: float, standardize: bool) -> Comparison:
     """Error and attentions of one level; arguments as :class:`LevelDistillation`."""
-    num_images, channels, height, width = student.shape
     dtype = torch.float64 if student.dtype == torch.float64 else torch.float32
-    moments = student.new_empty((4, num_images, channels), dtype=dtype)
     parts = []
-    for _, s, t, work in _chunks(student, teacher, dtype, standardize, moments, measure=True):
+    for _, s, t, work, _ in _chunks(student, teacher, dtype, standardize):
         attentions = []
         for x in (t, s):
             torch.abs(x, out=work)
-            attentions += [
-                attention_of_energy(work.mean(dim=dim), temperature) for dim in (1, 2)
-            ]
+            attentions += [attention_of_energy(work.mean(dim=dim), temperature) for dim in (1, 2)]
         spatial_t, channel_t, spatial_s, channel_s = attentions
         torch.sub(t, s, out=work).square_()
         # the sum over C as one product, (1, C) x (C, P) an image
         error = (channel_t[:, None] @ work)[:, 0] * spatial_t
         parts.append((error, spatial_t, channel_t, spatial_s, channel_s))
-    return Comparison(*(torch.cat(part) for part in zip(*parts, strict=True)), moments)
-
-
-def _layout(feat: Tensor) -> torch.memory_format:
-    """The layout in which ``feat`` is worked on: its own where it is one of the two common ones."""
-    last = feat.is_contiguous(memory_format=torch.channels_last) and not feat.is_contiguous()
-    return torch.channels_last if last else torch.contiguous_format
+    return Comparison(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def _chunks(
-    student: Tensor,
-    teacher: Tensor,
-    dtype: torch.dtype,
-    standardize: bool,
-    moments: Tensor,
-    measure: bool = False,
-) -> Iterator[tuple[slice, Tensor, Tensor, Tensor]]:
-    """Chunks of images of both maps, (n, C, P), in one layout and ``dtype``, and room for work.
+    student: Tensor, teacher: Tensor, dtype: torch.dtype, standardize: bool
+) -> Iterator[tuple[slice, Tensor, Tensor, Tensor, Tensor | None]]:
+    """Some images of both maps after the other: (n, C, P) in one layout and ``dtype``.
 
-    A chunk is a view of the map where nothing has to change. ``moments`` (4, N, C) are applied if
-    ``standardize``, and written first if ``measure``.
+    Yields:
+        The images; student and teacher, views where nothing has to change; room for work of that
+        shape; and with ``standardize`` the student's 1 / standard deviation (n, C, 1), else None.
     """
-    num_images = len(student)
-    step = min(max(CHUNK // max(student[0].numel(), 1), 1), num_images)
+    step = min(max(CHUNK // max(student[0].numel(), 1), 1), len(student))
+    shape = (step, *student.shape[1:])
     room = [
-        torch.empty(
-            (step, *student.shape[1:]),
-            dtype=dtype,
-            device=student.device,
-            memory_format=_layout(student),
-        )
+        torch.empty(shape, dtype=dtype, device=student.device, memory_format=_layout(student))
         for _ in range(3)
     ]
-    for start in range(0, num_images, step):
-        images = slice(start, min(start + step, num_images))
-        scratch_s, scratch_t, work = (r[: images.stop - start] for r in room)
-        flat_work = work.flatten(2)
-        pair = []
-        for index, (feat, scratch) in enumerate(
-            ((student[images], scratch_s), (teacher[images], scratch_t))
-        ):
-            if not standardize and feat.dtype == dtype and feat.stride() == scratch.stride():
-                pair.append(feat.flatten(2))
-                continue
-            x = scratch.copy_(feat).flatten(2)
-            if standardize:
-                mean, scale = moments[2 * index : 2 * index + 2, images, :, None]
-                if measure:
-                    torch.mean(x, dim=2, keepdim=True, out=mean)
-                x.sub_(mean)
-                if measure:
-                    variance = torch.square(x, out=flat_work).mean(dim=2, keepdim=True)
-                    scale.copy_((variance + EPS).rsqrt_())
-                x.mul_(scale)
-            pair.append(x)
-        yield images, pair[0], pair[1], flat_work
+    for start in range(0, len(student), step):
+        images = slice(start, min(start + step, len(student)))
+        room_s, room_t, work = (space[: images.stop - start] for space in room)
+        s = _plain(student[images], room_s, copy=standardize)
+        t = _plain(teacher[images], room_t, copy=standardize)
+        work = work.flatten(2)
+        scale = None
+        if standardize:
+            _standardize_(t, work)
+            scale = _standardize_(s, work)
+        yield images, s, t, work, scale
+
+
+def _plain(feat: Tensor, room: Tensor, copy: bool) -> Tensor:
+    """``feat`` as (n, C, P), with the type and layout of ``room``; there if it must be copied."""
+    if copy or feat.dtype != room.dtype or feat.stride() != room.stride():
+        feat = room.copy_(feat)
+    return feat.flatten(2)
+
+
+def _standardize_(x: Tensor, work: Tensor) -> Tensor:
+    """Bring every channel of ``x`` to mean 0 and variance 1 in place; return 1 / sigma.
+
+    A constant channel becomes 0.
+    """
+    x.sub_(x.mean(dim=2, keepdim=True))
+    variance = torch.square(x, out=work).mean(dim=2, keepdim=True)
+    scale = (variance + EPS).rsqrt()
+    x.mul_(scale)
+    return scale
+
+
+def _layout(feat: Tensor) -> torch.memory_format:
+    """The layout to work in: channels_last if ``feat`` is, else contiguous."""
+    last = feat.is_contiguous(memory_format=torch.channels_last) and not feat.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format

@@ -58,9 +58,9 @@ class LocalDistillationLoss(BaseModule):
 
     Each term is summed over levels and averaged over images. :math:`F^T` and the teacher's
     attention are constants; the student's attention is taken after :math:`f`, with gradient.
-    :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. Everything
-    after :math:`f` is float32 whatever the autocast. :class:`LevelDistillation` computes a level
-    and its gradient.
+    :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. It and all
+    that follows is float32 whatever the autocast: eq. 10 makes of 0.2 % of a large feature several
+    per cent of attention. :class:`LevelDistillation` computes a level and its gradient.
 
     Mended against the print, which has no denominator in eq. 12 and names neither T nor the
     weights: ``normalize='region'`` divides each region by its size, so that the loss does not grow
@@ -83,7 +83,7 @@ class LocalDistillationLoss(BaseModule):
             raw ReLU maps the softmax of eq. 10 and 11 saturates, and a student whose scale differs
             from its teacher's is mostly taught the scale. ``None`` takes the maps as they are.
         init_cfg: Initialisation of :math:`f`.
-        level_weights: Weight of each level's three terms, >= 0. Default: 1 each.
+        level_weights: Weight of each level's three terms, >= 0, one a level. Default: 1 each.
         attention_reduction: Whether eq. 13 takes the 'mean' over places and over channels, or the
             'sum' of both. Default: 'sum' for ``normalize='fgd'``, else 'mean'.
         empty_image: An image without boxes is all 'background', or is left out ('skip'): it adds 0
@@ -290,9 +290,11 @@ class LocalDistillationLoss(BaseModule):
 
     def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Student after f, and teacher, in one size; the teacher without gradient."""
-        student, teacher = self.align[level](student), teacher.detach()
-        if student.shape[2:] != teacher.shape[2:]:
-            with torch.autocast(device_type=student.device.type, enabled=False):
+        align, teacher = self.align[level], teacher.detach()
+        with torch.autocast(device_type=student.device.type, enabled=False):
+            if isinstance(align, nn.Conv2d):
+                student = align(student.to(align.weight.dtype))
+            if student.shape[2:] != teacher.shape[2:]:
                 if self.resize == 'student':
                     student = _resize(student, teacher)
                 else:

@@ -1,7 +1,9 @@
+import math
+
 import pytest
 import torch
 
-from ldwsccd_mmdet.models.losses import foreground_mask
+from ldwsccd_mmdet.models.losses import fgd_scale_masks, foreground_mask
 
 
 def brute_force(bboxes, feat_size, input_size):
@@ -66,6 +68,39 @@ def test_no_box_and_whole_image():
     )
     assert out[0].sum() == 0
     assert out[1].sum() == 8
+
+
+def fgd_brute_force(bboxes, feat_size, input_size):
+    """FGD's eq. 4 and 5, box by box: the largest weight counts, the rest is background."""
+    height, width = feat_size
+    foreground = torch.zeros(len(bboxes), height, width)
+    for n, boxes in enumerate(bboxes):
+        for x1, y1, x2, y2 in boxes.tolist():
+            scale_x, scale_y = width / input_size[1], height / input_size[0]
+            left, right = math.floor(x1 * scale_x), math.ceil(x2 * scale_x)
+            top, bottom = math.floor(y1 * scale_y), math.ceil(y2 * scale_y)
+            weight = 1 / ((right + 1 - left) * (bottom + 1 - top))
+            for i in range(max(top, 0), min(bottom, height - 1) + 1):
+                for j in range(max(left, 0), min(right, width - 1) + 1):
+                    foreground[n, i, j] = max(foreground[n, i, j].item(), weight)
+    background = (foreground == 0).float()
+    return foreground, background / background.sum((1, 2), keepdim=True).clamp(min=1)
+
+
+@pytest.mark.parametrize('feat_size', [(8, 8), (4, 6), (1, 1), (3, 5)])
+def test_fgd_scale_masks_equal_brute_force(feat_size):
+    corner = torch.rand(40, 2) * 72 - 4  # some boxes lie partly or wholly outside 64 x 64
+    bboxes = torch.cat([corner, corner + torch.rand(40, 2) * 20], dim=1)
+    batch = [bboxes[:15], bboxes[15:15], bboxes[15:16], bboxes[16:]]
+    out = fgd_scale_masks(batch, feat_size, (64, 64))
+    for mine, expected in zip(out, fgd_brute_force(batch, feat_size, (64, 64)), strict=True):
+        torch.testing.assert_close(mine, expected)
+
+
+def test_fgd_scale_masks_without_any_box():
+    foreground, background = fgd_scale_masks([torch.zeros(0, 4)] * 2, (2, 4), (16, 32))
+    assert foreground.sum() == 0
+    assert torch.equal(background, torch.full((2, 2, 4), 1 / 8))
 
 
 def test_bad_input():

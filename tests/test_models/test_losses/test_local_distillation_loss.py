@@ -6,7 +6,6 @@ import torch
 from ldwsccd_mmdet.models.losses import (
     LocalDistillationLoss,
     channel_attention,
-    foreground_mask,
     spatial_attention,
 )
 
@@ -23,72 +22,271 @@ def feats(channels=(3, 4), sizes=(8, 4), n=2, dtype=torch.float64, scale=1.0):
     ]
 
 
-def brute_force_level(student, teacher, boxes, mode, temperature):
+def softmax_attention(energy, temperature):
+    """Eq. 10 and 11 after the means."""
+    exps = [math.exp(value / temperature) for value in energy]
+    return [len(energy) * value / sum(exps) for value in exps]
+
+
+def attentions(feat, temperature):
+    """A^S as {(i, j): value} and A^C as a list, by loops."""
+    channels, height, width = feat.shape
+    cells = [(i, j) for i in range(height) for j in range(width)]
+    spatial = [sum(abs(feat[c, i, j].item()) for c in range(channels)) / channels for i, j in cells]
+    channel = [sum(abs(x[cell].item()) for cell in cells) / len(cells) for x in feat]
+    spatial = softmax_attention(spatial, temperature)
+    return dict(zip(cells, spatial, strict=True)), softmax_attention(channel, temperature)
+
+
+def centre_mask(boxes, height, width):
+    """Eq. 9 by loops."""
+    mask = {(i, j): 0 for i in range(height) for j in range(width)}
+    for x1, y1, x2, y2 in boxes.tolist():
+        inside = [
+            (i, j)
+            for i, j in mask
+            if x1 <= (j + 0.5) * INPUT_SIZE[1] / width <= x2
+            and y1 <= (i + 0.5) * INPUT_SIZE[0] / height <= y2
+        ]
+        if not inside:
+            i = math.floor((y1 + y2) / 2 * height / INPUT_SIZE[0])
+            j = math.floor((x1 + x2) / 2 * width / INPUT_SIZE[1])
+            inside = [(min(max(i, 0), height - 1), min(max(j, 0), width - 1))]
+        for cell in inside:
+            mask[cell] = 1
+    return mask
+
+
+def fgd_masks(boxes, height, width):
+    """Scale masks of FGD's paper, eq. 4 and 5, by loops."""
+    foreground = {(i, j): 0.0 for i in range(height) for j in range(width)}
+    for x1, y1, x2, y2 in boxes.tolist():
+        scale_x, scale_y = width / INPUT_SIZE[1], height / INPUT_SIZE[0]
+        left, right = math.floor(x1 * scale_x), math.ceil(x2 * scale_x)
+        top, bottom = math.floor(y1 * scale_y), math.ceil(y2 * scale_y)
+        area = (right + 1 - left) * (bottom + 1 - top)
+        for i, j in foreground:
+            if top <= i <= bottom and left <= j <= right:
+                foreground[i, j] = max(foreground[i, j], 1 / area)
+    background = {cell: float(weight == 0) for cell, weight in foreground.items()}
+    total = sum(background.values())
+    return foreground, {cell: value / max(total, 1) for cell, value in background.items()}
+
+
+def brute_force_level(student, teacher, boxes, mode, temperature, reduction=None):
     """Eq. 9-13 for one image and one level, cell by cell and channel by channel."""
     channels, height, width = teacher.shape
-    mask = foreground_mask([boxes], (height, width), INPUT_SIZE)[0]
-    spatial_t = spatial_attention(teacher[None], temperature)[0]
-    channel_t = channel_attention(teacher[None], temperature)[0]
-    spatial_s = spatial_attention(student[None], temperature)[0]
-    channel_s = channel_attention(student[None], temperature)[0]
-    weight = [[[0.0, 0.0] for _ in range(width)] for _ in range(height)]
+    spatial_t, channel_t = attentions(teacher, temperature)
+    spatial_s, channel_s = attentions(student, temperature)
     if mode == 'fgd':
-        for i in range(height):
-            for j in range(width):
-                for x1, y1, x2, y2 in boxes.tolist():
-                    x1, x2 = x1 / INPUT_SIZE[1] * width, x2 / INPUT_SIZE[1] * width
-                    y1, y2 = y1 / INPUT_SIZE[0] * height, y2 / INPUT_SIZE[0] * height
-                    top, bottom = math.floor(y1), math.ceil(y2)
-                    left, right = math.floor(x1), math.ceil(x2)
-                    if top <= i <= bottom and left <= j <= right:
-                        area = (bottom + 1 - top) * (right + 1 - left)
-                        weight[i][j][0] = max(weight[i][j][0], 1 / area)
-        num_bg = sum(cell[0] == 0 for row in weight for cell in row)
-        for row in weight:
-            for cell in row:
-                cell[1] = 1 / num_bg if cell[0] == 0 else 0.0
+        foreground, background = fgd_masks(boxes, height, width)
     else:
-        num_fg = mask.sum().item()
-        for i in range(height):
-            for j in range(width):
-                inside = mask[i, j].item()
-                norm_fg = channels * max(num_fg, 1) if mode == 'region' else 1
-                norm_bg = channels * max(height * width - num_fg, 1) if mode == 'region' else 1
-                weight[i][j] = [inside / norm_fg, (1 - inside) / norm_bg]
-    loss_fg = loss_bg = 0.0
-    for c in range(channels):
-        for i in range(height):
-            for j in range(width):
-                d2 = (teacher[c, i, j] - student[c, i, j]).item() ** 2
-                value = d2 * spatial_t[i, j].item() * channel_t[c].item()
-                loss_fg += weight[i][j][0] * value
-                loss_bg += weight[i][j][1] * value
-    difference_s, difference_c = (spatial_t - spatial_s).abs(), (channel_t - channel_s).abs()
-    if mode == 'fgd':
-        loss_attention = difference_s.sum() + difference_c.sum()
-    else:
-        loss_attention = difference_s.mean() + difference_c.mean()
-    return loss_fg, loss_bg, loss_attention.item()
+        foreground = centre_mask(boxes, height, width)
+        background = {cell: 1 - value for cell, value in foreground.items()}
+    loss = []
+    for weights in (foreground, background):
+        total = 0.0
+        for c in range(channels):
+            for (i, j), weight in weights.items():
+                squared = (teacher[c, i, j].item() - student[c, i, j].item()) ** 2
+                total += weight * spatial_t[i, j] * channel_t[c] * squared
+        loss.append(total / (channels * max(sum(weights.values()), 1) if mode == 'region' else 1))
+    over_cells = sum(abs(spatial_t[cell] - spatial_s[cell]) for cell in spatial_t)
+    over_channels = sum(abs(t - s) for t, s in zip(channel_t, channel_s, strict=True))
+    if (reduction or ('sum' if mode == 'fgd' else 'mean')) == 'mean':
+        over_cells, over_channels = over_cells / (height * width), over_channels / channels
+    return [*loss, over_cells + over_channels]
+
+
+def brute_force(student, teacher, bboxes, *args):
+    """Mean over the images of one level."""
+    images = [
+        brute_force_level(s, t, boxes, *args)
+        for s, t, boxes in zip(student, teacher, bboxes, strict=True)
+    ]
+    return [sum(terms) / len(images) for terms in zip(*images, strict=True)]
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
-@pytest.mark.parametrize('temperature', [0.5, 2.0])
-def test_equals_brute_force(mode, temperature):
+@pytest.mark.parametrize('temperature', [0.5, (2.0, 0.3)])
+@pytest.mark.parametrize('reduction', [None, 'mean', 'sum'])
+def test_equals_brute_force(mode, temperature, reduction):
     loss = LocalDistillationLoss(
-        (3, 4), (3, 4), alpha=2, beta=3, gamma=5, temperature=temperature, normalize=mode
-    )
+        (3, 4), (3, 4), alpha=2, beta=3, gamma=5, temperature=temperature, normalize=mode,
+        attention_reduction=reduction, level_weights=(1.0, 0.25),
+    )  # fmt: skip
     student, teacher = feats(), feats()
+    temperatures = temperature if isinstance(temperature, tuple) else (temperature,) * 2
+    expected = [
+        brute_force(student[level], teacher[level], BOXES, mode, temperatures[level], reduction)
+        for level in range(2)
+    ]
+    levels = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
+    torch.testing.assert_close(levels, torch.tensor(expected, dtype=torch.float64))
     out = loss(student, teacher, BOXES, INPUT_SIZE)
-    expected = [0.0, 0.0, 0.0]
-    for level in range(2):
+    weighted = [first + 0.25 * second for first, second in zip(*expected, strict=True)]
+    assert out['loss_distill_fg'].item() == pytest.approx(2 * weighted[0])
+    assert out['loss_distill_bg'].item() == pytest.approx(3 * weighted[1])
+    assert out['loss_distill_attention'].item() == pytest.approx(5 * weighted[2])
+
+
+def test_preset_fgd_is_the_sum_of_fgd():
+    """Focal and attention loss of FGD for a batch, with its published weights for RetinaNet."""
+    loss = LocalDistillationLoss((3, 4), (3, 4), preset='fgd')
+    student, teacher = feats(scale=2), feats(scale=2)
+    out = loss(student, teacher, BOXES, INPUT_SIZE)
+    expected = 0.0
+    for s, t in zip(student, teacher, strict=True):
+        foreground, background, attention = brute_force(s, t, BOXES, 'fgd', 0.5)
+        expected += 0.001 * foreground + 0.0005 * background + 0.001 * attention
+    assert sum(out.values()).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ('preset', 'expected'),
+    [
+        (None, (0.2, 0.1, 0.1, 0.5, 'region', 'mean')),
+        ('paper', (0.2, 0.1, 0.1, 0.5, 'sum', 'mean')),
+        ('fgd', (0.001, 0.0005, 0.001, 0.5, 'fgd', 'sum')),
+    ],
+)
+def test_presets_fill_what_is_left_unset(preset, expected):
+    names = ('alpha', 'beta', 'gamma', 'temperature', 'normalize', 'attention_reduction')
+
+    def settings(**kwargs):
+        loss = LocalDistillationLoss((3,), (3,), preset=preset, **kwargs)
+        return tuple(
+            loss.temperature[0] if name == 'temperature' else getattr(loss, name) for name in names
+        )
+
+    assert settings() == expected
+    given = (0.0, 7.0, 8.0, 9.0, 'fgd' if preset == 'paper' else 'sum', 'mean')
+    assert settings(**dict(zip(names, given, strict=True))) == given
+
+
+@pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
+@pytest.mark.parametrize(
+    'boxes',
+    [
+        [[0.0, 0.0, 16.0, 64.0]],  # along the border
+        [[48.0, 48.0, 64.0, 64.0]],  # in the far corner
+        [[-30.0, 10.0, 20.0, 90.0]],  # half outside
+        [[17.0, 33.0, 18.0, 34.0]],  # smaller than a cell of either level
+        [[0.0, 0.0, 64.0, 64.0], [16.0, 16.0, 32.0, 32.0]],  # one in the other
+    ],
+)
+def test_boxes_at_the_limits(mode, boxes):
+    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
+    boxes = [torch.tensor(boxes)]
+    out = loss.level_losses(student, teacher, boxes, INPUT_SIZE)
+    expected = brute_force(student[0], teacher[0], boxes, mode, 0.5)
+    torch.testing.assert_close(out[0], torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize('mode', ['region', 'sum'])
+@pytest.mark.parametrize(('box', 'cell'), [([90, 90, 99, 99], (3, 3)), ([-9, 5, -5, 9], (0, 0))])
+def test_box_outside_takes_the_nearest_cell(mode, box, cell):
+    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
+    boxes = [torch.tensor([box], dtype=torch.float32)]
+    out = loss.level_losses(student, teacher, boxes, INPUT_SIZE)
+    error = loss.maps(student, teacher, boxes, INPUT_SIZE)[0].error[0]
+    assert out[0, 0].item() == pytest.approx(error[cell].item() * (3 if mode == 'sum' else 1))
+
+
+def test_box_outside_is_nothing_to_fgd():
+    loss = LocalDistillationLoss((3,), (3,), normalize='fgd')
+    student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
+    outside = [torch.tensor([[90.0, 90.0, 99.0, 99.0]])]
+    torch.testing.assert_close(
+        loss.level_losses(student, teacher, outside, INPUT_SIZE),
+        loss.level_losses(student, teacher, [torch.zeros(0, 4)], INPUT_SIZE),
+    )
+
+
+@pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
+@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
+def test_skipped_image_adds_nothing_but_counts(mode, feature_norm):
+    """The denominator stays the batch: so a batch is the mean of its images here too."""
+    kwargs = dict(normalize=mode, feature_norm=feature_norm)
+    loss = LocalDistillationLoss((3, 4), (3, 4), empty_image='skip', **kwargs)
+    as_background = LocalDistillationLoss((3, 4), (3, 4), **kwargs)
+    student, teacher = [f.requires_grad_() for f in feats()], feats()
+    out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
+    first = as_background.level_losses(
+        [f[:1] for f in student], [f[:1] for f in teacher], BOXES[:1], INPUT_SIZE
+    )
+    torch.testing.assert_close(out, first / 2)
+    out.sum().backward()
+    for feat in student:
+        assert feat.grad[0].abs().sum() > 0
+        assert feat.grad[1].abs().sum() == 0
+
+
+def test_batch_of_skipped_images_is_a_connected_zero():
+    loss = LocalDistillationLoss((3, 4), (3, 5), empty_image='skip')
+    student = [f.requires_grad_() for f in feats(dtype=torch.float32)]
+    out = loss(student, feats((3, 5), dtype=torch.float32), [BOXES[1]] * 2, INPUT_SIZE)
+    assert [value.item() for value in out.values()] == [0, 0, 0]
+    sum(out.values()).backward()
+    assert all(f.grad.abs().sum() == 0 for f in student)
+    assert loss.align[1].weight.grad.abs().sum() == 0
+
+
+@pytest.mark.parametrize('sizes', [(4, 6), (8, 2)])
+@pytest.mark.parametrize('side', ['student', 'teacher'])
+def test_resize_brings_one_map_to_the_others_size(side, sizes):
+    loss = LocalDistillationLoss((3, 4), (5, 4), resize=side).double()
+    student = [f.requires_grad_() for f in feats()]
+    teacher = feats((5, 4), sizes)
+    out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
+
+    def resized(feat, size):
+        return torch.nn.functional.interpolate(
+            feat, size=(size, size), mode='bilinear', align_corners=False
+        )
+
+    aligned = [align(f) for align, f in zip(loss.align, student, strict=True)]
+    if side == 'student':
+        pairs = [(resized(s, t.shape[-1]), t) for s, t in zip(aligned, teacher, strict=True)]
+    else:
+        pairs = [(s, resized(t, s.shape[-1])) for s, t in zip(aligned, teacher, strict=True)]
+    plain = LocalDistillationLoss((5, 4), (5, 4))
+    expected = plain.level_losses(*zip(*pairs, strict=True), BOXES, INPUT_SIZE)
+    torch.testing.assert_close(out, expected)
+    out.sum().backward()
+    assert all(f.grad.abs().sum() > 0 for f in student)
+    sizes_seen = [m.error.shape for m in loss.maps(student, teacher, BOXES, INPUT_SIZE)]
+    assert sizes_seen == [s.shape[:1] + s.shape[2:] for s, _ in pairs]
+
+
+@pytest.mark.parametrize('mode', ['region', 'fgd'])
+@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
+def test_maps_are_what_the_loss_sums(mode, feature_norm):
+    loss = LocalDistillationLoss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
+    student, teacher = feats(), feats()
+    levels = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
+    for level, maps in enumerate(loss.maps(student, teacher, BOXES, INPUT_SIZE)):
+        size = teacher[level].shape[-1]
+        channels = teacher[level].shape[1]
+        assert all(m.shape == (2, size, size) and not m.requires_grad for m in maps)
+        weights = [centre_mask, lambda *args: fgd_masks(*args)[0]][mode == 'fgd']
         for n in range(2):
-            terms = brute_force_level(
-                student[level][n], teacher[level][n], BOXES[n], mode, temperature
+            mask = [w > 0 for w in weights(BOXES[n], size, size).values()]
+            assert maps.mask[n].flatten().tolist() == mask
+        if mode == 'region':
+            foreground = (maps.error * maps.mask).sum((1, 2)) / maps.mask.sum((1, 2)).clamp(min=1)
+        else:
+            weight = torch.stack(
+                [torch.tensor(list(weights(b, size, size).values())) for b in BOXES]
             )
-            expected = [a + b / 2 for a, b in zip(expected, terms, strict=True)]
-    assert out['loss_distill_fg'].item() == pytest.approx(2 * expected[0])
-    assert out['loss_distill_bg'].item() == pytest.approx(3 * expected[1])
-    assert out['loss_distill_attention'].item() == pytest.approx(5 * expected[2])
+            foreground = (channels * maps.error.flatten(1) * weight).sum(1)
+        torch.testing.assert_close(levels[level, 0], foreground.mean())
+        if feature_norm is None:
+            of_teacher, of_student = (spatial_attention(f[level], 0.5) for f in (teacher, student))
+            torch.testing.assert_close(maps.teacher_attention, of_teacher)
+            torch.testing.assert_close(maps.student_attention, of_student)
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
@@ -134,10 +332,14 @@ def test_constant_features_have_plain_squares():
     assert out['loss_distill_attention'].item() == pytest.approx(0, abs=1e-6)
 
 
-def test_one_cell_map():
-    loss = LocalDistillationLoss((3,), (3,))
-    out = loss(feats((3,), (1,)), feats((3,), (1,)), BOXES, INPUT_SIZE)
-    assert all(torch.isfinite(value) for value in out.values())
+@pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
+def test_one_cell_map(mode):
+    """A^S is 1: image 1 is all foreground, image 2 all background."""
+    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    student, teacher = feats((3,), (1,)), feats((3,), (1,))
+    out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
+    expected = brute_force(student[0], teacher[0], BOXES, mode, 0.5)
+    torch.testing.assert_close(out[0], torch.tensor(expected, dtype=torch.float64))
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
@@ -177,10 +379,12 @@ def test_standardize_ignores_scale_and_shift():
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
-def test_gradcheck(mode):
-    loss = LocalDistillationLoss((2,), (2,), normalize=mode).double()
-    teacher = feats((2,), (3,))
-    student = feats((2,), (3,))[0].requires_grad_()
+@pytest.mark.parametrize('kwargs', [dict(), dict(feature_norm='standardize', resize='student')])
+def test_gradcheck(mode, kwargs):
+    """Through the alignment, and the change of size where there is one."""
+    loss = LocalDistillationLoss((3,), (2,), normalize=mode, **kwargs).double()
+    teacher = feats((2,), (4,) if 'resize' in kwargs else (3,))
+    student = feats((3,), (3,))[0].requires_grad_()
     assert torch.autograd.gradcheck(
         lambda s: sum(loss([s], teacher, BOXES, INPUT_SIZE).values()), student
     )
@@ -196,17 +400,44 @@ def test_no_gradient_into_the_teacher():
 
 
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
-def test_autocast_gives_the_float32_loss(dtype):
+@pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
+@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
+@pytest.mark.parametrize('scale', [1, 1e3])
+def test_autocast_gives_the_float32_loss(dtype, mode, feature_norm, scale):
     """Features up to 1e3, as raw ReLU maps have, saturate the softmax but give no NaN."""
-    loss = LocalDistillationLoss((3, 4), (3, 4), feature_norm=None)
-    student = [f.to(dtype) for f in feats(dtype=torch.float32, scale=300)]
-    teacher = [f.to(dtype) for f in feats(dtype=torch.float32, scale=300)]
+    loss = LocalDistillationLoss((8, 16), (8, 16), normalize=mode, feature_norm=feature_norm)
+    student, teacher = (
+        [(f.clamp(-4, 4) / 4 * scale).to(dtype) for f in feats((8, 16), dtype=torch.float32)]
+        for _ in range(2)
+    )
     exact = loss([f.float() for f in student], [f.float() for f in teacher], BOXES, INPUT_SIZE)
-    with torch.autocast('cpu', torch.bfloat16):
+    student = [f.requires_grad_() for f in student]
+    with torch.autocast('cpu', dtype):
         out = loss(student, teacher, BOXES, INPUT_SIZE)
     for key, value in out.items():
         assert value.dtype == torch.float32
-        torch.testing.assert_close(value, exact[key], rtol=1e-2, atol=1e-6)
+        torch.testing.assert_close(value, exact[key], rtol=1e-5, atol=1e-6)
+    sum(out.values()).backward()
+    assert not any(f.grad.isnan().any() for f in student)
+
+
+@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
+@pytest.mark.parametrize('scale', [1, 1e3])
+def test_autocast_of_the_alignment(dtype, feature_norm, scale):
+    """The 1 x 1 convolution stays in float32: from a map in half precision the loss is the same."""
+    loss = LocalDistillationLoss((64, 32), (32, 48), feature_norm=feature_norm)
+    student, teacher = (
+        [(f.clamp(0, 4) / 4 * scale).to(dtype) for f in feats(channels, dtype=torch.float32)]
+        for channels in ((64, 32), (32, 48))
+    )
+    exact = loss([f.float() for f in student], [f.float() for f in teacher], BOXES, INPUT_SIZE)
+    with torch.autocast('cpu', dtype):
+        out = loss(student, teacher, BOXES, INPUT_SIZE)
+    for key, value in out.items():
+        torch.testing.assert_close(value, exact[key], rtol=1e-5, atol=1e-6)
+    sum(out.values()).backward()
+    assert not any(p.grad.isnan().any() for p in loss.parameters())
 
 
 @pytest.mark.parametrize(
@@ -214,8 +445,16 @@ def test_autocast_gives_the_float32_loss(dtype):
     [
         (dict(temperature=0), 'temperature must be > 0, got 0'),
         (dict(alpha=-1), 'alpha must be >= 0, got -1'),
+        (dict(temperature=(0.5, -1)), r'temperature must be > 0, got \(0.5, -1\)'),
+        (dict(temperature=(0.5,)), r'temperature must be one number, .* 2 levels.* got 1: \[0'),
+        (dict(level_weights=(1, 2, 3)), r'level_weights .* 2 levels .* got 3: \[1, 2, 3\]'),
+        (dict(level_weights=(1, -2)), r'level_weights must be >= 0, got \(1, -2\)'),
         (dict(normalize='mean'), "'region', 'sum' or 'fgd', got 'mean'"),
-        (dict(feature_norm='batch'), "got 'batch'"),
+        (dict(feature_norm='batch'), "None or 'standardize', got 'batch'"),
+        (dict(attention_reduction='none'), "'mean' or 'sum', got 'none'"),
+        (dict(empty_image='ignore'), "'background' or 'skip', got 'ignore'"),
+        (dict(resize='both'), "None, 'student' or 'teacher', got 'both'"),
+        (dict(preset='FGD'), "None, 'paper' or 'fgd', got 'FGD'"),
         (dict(teacher_channels=(3,)), 'same levels'),
     ],
 )
@@ -232,7 +471,11 @@ def test_bad_settings(kwargs, message):
         (feats((3,), (8,)), feats(), '1 maps of the student and 2 of the teacher'),
         (feats((5, 4)), feats(), r'student_channels\[0\] is 3.* 5 channels'),
         (feats(), feats((3, 7)), r'teacher_channels\[1\] is 4.* 7 channels'),
-        (feats(), feats(sizes=(8, 5)), r'level 1 the student has \(4, 4\).*teacher \(5, 5\)'),
+        (
+            feats(),
+            feats(sizes=(8, 5)),
+            r"level 1 the student has \(4, 4\).*teacher \(5, 5\).*resize='student' or resize=",
+        ),
         (feats(n=2), feats(n=1), '2 images of the student, 1 of the teacher'),
     ],
 )
