@@ -1,0 +1,77 @@
+"""A data set of a config, as the tools look at it: without augmentation, without shuffling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+from mmdet.registry import DATASETS
+from mmengine.config import Config, ConfigDict
+
+from ..errors import ConfigError
+
+__all__ = ['build_plain_dataset', 'data_infos', 'innermost', 'plain_dataset_config']
+
+#: What a pipeline hands to the model beside the picture, for tools that need it.
+_META_KEYS = (
+    'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction',
+    'image_labels', 'supervision',
+)  # fmt: skip
+
+
+def innermost(dataset: Any) -> Any:
+    """Give the data set, or its config, that wrappers such as ``RepeatDataset`` hold."""
+    if isinstance(dataset, dict):
+        while isinstance(dataset.get('dataset'), dict):
+            dataset = dataset['dataset']
+        return dataset
+    while hasattr(dataset, 'dataset'):
+        dataset = dataset.dataset
+    return dataset
+
+
+def data_infos(dataset: Any) -> Iterator[dict]:
+    """Yield the record of each image of a built data set once, whatever wraps it."""
+    dataset = innermost(dataset)
+    parts = getattr(dataset, 'datasets', None)
+    if parts is not None:
+        for part in parts:
+            yield from data_infos(part)
+        return
+    for index in range(len(dataset)):
+        yield dataset.get_data_info(index)
+
+
+def plain_dataset_config(config: Config, split: str) -> ConfigDict:
+    """Make the config of a split's data set, read with the pipeline of validation.
+
+    Args:
+        config: The config of a training.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+
+    Raises:
+        ConfigError: The config lacks the split, or a pipeline to read it with, or joins several
+            data sets.
+    """
+    loader = config.get(f'{split}_dataloader')
+    source = config.get('val_dataloader') or config.get('test_dataloader')
+    if not loader or not source:
+        missing = 'val_dataloader' if loader else f'{split}_dataloader'
+        raise ConfigError(f'the config has no {missing}: add one, or choose another --split')
+    dataset = deepcopy(innermost(loader['dataset']))
+    if 'datasets' in dataset:
+        raise ConfigError(
+            f'{split}_dataloader.dataset joins several data sets ({dataset["type"]}): give a '
+            'config with one of them'
+        )
+    dataset.pipeline = deepcopy(innermost(source['dataset']).pipeline)
+    pack = dataset.pipeline[-1]
+    pack.meta_keys = tuple(dict.fromkeys((*pack.get('meta_keys', ()), *_META_KEYS)))
+    dataset.test_mode = True
+    return dataset
+
+
+def build_plain_dataset(config: Config, split: str) -> Any:
+    """Build what :func:`plain_dataset_config` describes."""
+    return DATASETS.build(plain_dataset_config(config, split))

@@ -1,0 +1,161 @@
+"""Whether image labels can teach a class at all: bags with it, bags without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ['BagAudit', 'audit_bags']
+
+UBIQUITOUS = 0.95
+"""Share of the images from which on a class has too few images without it to learn from."""
+
+
+@dataclass(frozen=True)
+class BagAudit:
+    """An image is a bag of regions; its labels are the classes that occur in it. C classes.
+
+    Attributes:
+        classes: Names.
+        num_images: Bags in all.
+        bags: Images with each class, ``(C,)``.
+        cells: Boxes of each class, ``(C,)``; 0 where images have image labels alone.
+        boxed_bags: Images with a box of each class, ``(C,)``.
+        labels_per_image: Mean number of classes in an image.
+        cells_per_image: Mean number of boxes of the images that have any; NaN if none has.
+        empty: Images with no class: negative bags of every class.
+        image_only: Images with image labels alone.
+        ubiquitous: Share of the images above which a class counts as everywhere.
+    """
+
+    classes: tuple[str, ...]
+    num_images: int
+    bags: np.ndarray
+    cells: np.ndarray
+    boxed_bags: np.ndarray
+    labels_per_image: float
+    cells_per_image: float
+    empty: int
+    image_only: int
+    ubiquitous: float
+
+    @property
+    def share(self) -> np.ndarray:
+        """Share of the images that have each class, ``(C,)``."""
+        return self.bags / max(self.num_images, 1)
+
+    @property
+    def cells_per_bag(self) -> np.ndarray:
+        """Mean number of boxes in the images with a box of the class, ``(C,)``; NaN if none."""
+        return self.cells / np.where(self.boxed_bags > 0, self.boxed_bags, np.nan)
+
+    @property
+    def everywhere(self) -> list[str]:
+        """Classes in more than ``ubiquitous`` of the images."""
+        return [self.classes[i] for i in np.flatnonzero(self.share > self.ubiquitous)]
+
+    @property
+    def nowhere(self) -> list[str]:
+        """Classes in no image."""
+        return [self.classes[i] for i in np.flatnonzero(self.bags == 0)]
+
+    @property
+    def problems(self) -> list[str]:
+        """What keeps image labels from teaching, each with its remedy; empty if nothing does."""
+        found = []
+        if self.everywhere:
+            listed = ', '.join(
+                f'{name} ({self.bags[self.classes.index(name)]} of {self.num_images})'
+                for name in self.everywhere
+            )
+            found.append(
+                f'classes in more than {self.ubiquitous:.0%} of the images: {listed}. There is no '
+                'image without them to tell their cells from other regions, so MIL cannot learn '
+                'them: add images without them, cut the images into smaller fields, leave them '
+                'out of metainfo.classes, or give them boxes (supervision "box")'
+            )
+        if self.nowhere:
+            found.append(
+                f'classes in no image: {", ".join(self.nowhere)}. Nothing can learn them: leave '
+                'them out of metainfo.classes, or mend the annotation file'
+            )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it in plain numbers, for JSON; None where there is nothing to measure."""
+        per_bag = self.cells_per_bag
+        return {
+            'num_images': self.num_images,
+            'images_without_a_class': self.empty,
+            'images_with_image_labels_alone': self.image_only,
+            'labels_per_image': round(self.labels_per_image, 3),
+            'cells_per_image': _number(self.cells_per_image),
+            'classes': {
+                name: {
+                    'bags': int(self.bags[i]),
+                    'share': round(float(self.share[i]), 4),
+                    'cells': int(self.cells[i]),
+                    'cells_per_bag': _number(per_bag[i]),
+                }
+                for i, name in enumerate(self.classes)
+            },
+            'everywhere': self.everywhere,
+            'nowhere': self.nowhere,
+            'problems': self.problems,
+        }
+
+
+def audit_bags(
+    records: Iterable[dict[str, Any]],
+    classes: Sequence[str],
+    ubiquitous: float = UBIQUITOUS,
+) -> BagAudit:
+    """Count the bags of a data set.
+
+    Args:
+        records: One ``data_info`` of an mmdet data set an image: ``instances``, whose
+            ``bbox_label`` are the boxes' classes, and perhaps ``image_labels`` and ``supervision``
+            as :class:`~ldwsccd_mmdet.datasets.CervicalCellDataset` reads them. The labels of an
+            image are those of its boxes; of one with ``supervision='image'``, its image labels.
+        classes: Names of the classes.
+        ubiquitous: Share of the images above which a class counts as everywhere, in (0, 1].
+    """
+    bag_rows, cell_rows, image_only = [], [], 0
+    for record in records:
+        cells = np.bincount(
+            [
+                box['bbox_label']
+                for box in record.get('instances', ())
+                if not box.get('ignore_flag', 0)
+            ],
+            minlength=len(classes),
+        ).astype(int)
+        labels = cells > 0
+        if record.get('supervision') == 'image':
+            image_only += 1
+            labels = np.isin(np.arange(len(classes)), record.get('image_labels', ()))
+            cells = np.zeros_like(cells)
+        bag_rows.append(labels)
+        cell_rows.append(cells)
+    bags = np.array(bag_rows, bool).reshape(-1, len(classes))
+    boxes = np.array(cell_rows, int).reshape(-1, len(classes))
+    per_image = boxes.sum(axis=1)
+    return BagAudit(
+        classes=tuple(classes),
+        num_images=len(bags),
+        bags=bags.sum(axis=0),
+        cells=boxes.sum(axis=0),
+        boxed_bags=(boxes > 0).sum(axis=0),
+        labels_per_image=float(bags.sum() / max(len(bags), 1)),
+        cells_per_image=float(per_image[per_image > 0].mean()) if per_image.any() else np.nan,
+        empty=int((~bags.any(axis=1)).sum()),
+        image_only=image_only,
+        ubiquitous=ubiquitous,
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 2)
