@@ -10,6 +10,7 @@ from .config import (
     set_launcher,
     set_work_dir,
 )
+from .results import find_images, find_teacher, find_truth, measure, parse_source
 from .tool import add_common_arguments, build_runner, find_checkpoint, find_resume, run_tool
 
 __all__ = [
@@ -21,8 +22,13 @@ __all__ = [
     'enable_tta',
     'enable_visualization',
     'find_checkpoint',
+    'find_images',
     'find_resume',
+    'find_teacher',
+    'find_truth',
     'load_config',
+    'measure',
+    'parse_source',
     'run_tool',
     'set_launcher',
     'set_work_dir',

@@ -101,7 +101,7 @@ def run_tool(main: Callable[[argparse.Namespace], None], args: argparse.Namespac
     Returns:
         The exit code: 0, or 2 for an :class:`ldwsccd_mmdet.errors.InputError`.
     """
-    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
         main(args)
     except InputError as error:

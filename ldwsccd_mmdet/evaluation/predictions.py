@@ -14,7 +14,7 @@ import torch
 
 from ..errors import ResultsError
 
-__all__ = ['Detections', 'load_predictions']
+__all__ = ['Detections', 'load_image_paths', 'load_predictions']
 
 
 @dataclass(frozen=True)
@@ -90,24 +90,11 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
     Raises:
         ResultsError: There is no such file, it is cut short, or it holds something else.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise ResultsError(
-            f'no predictions at {path}: write them with tools/test.py CONFIG CHECKPOINT '
-            f'--out {path}'
-        )
     try:
-        with path.open('rb') as file:
-            samples = _PredictionUnpickler(file).load()
-            predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in samples}
-    except (EOFError, pickle.UnpicklingError) as error:
-        cut = isinstance(error, EOFError) or 'truncated' in str(error)
-        raise ResultsError(
-            f'{path} does not hold predictions of an mmdet detector'
-            + (f', or is cut short after {path.stat().st_size} bytes' if cut else '')
-            + f' ({error!r}): write it again with tools/test.py --out'
-        ) from error
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError, RuntimeError) as error:
+        predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in _read(path)}
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        if isinstance(error, ResultsError):
+            raise
         raise ResultsError(
             f'{path} does not hold predictions of an mmdet detector (expected a list of samples '
             f'with img_id and pred_instances): {error!r}; write it again with tools/test.py --out'
@@ -117,6 +104,35 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
             f'{path} holds no image: test on a set that has images, with tools/test.py --out'
         )
     return predictions
+
+
+def load_image_paths(path: str | Path) -> dict[int, str]:
+    """Read from the same file where the test found its images.
+
+    Returns:
+        The path of each image as the test named it, by image id; those it did not name are absent.
+    """
+    return {int(s['img_id']): str(s['img_path']) for s in _read(path) if 'img_path' in s}
+
+
+def _read(path: str | Path) -> Any:
+    """Unpickle the file."""
+    path = Path(path)
+    if not path.is_file():
+        raise ResultsError(
+            f'no predictions at {path}: write them with tools/test.py CONFIG CHECKPOINT '
+            f'--out {path}'
+        )
+    try:
+        with path.open('rb') as file:
+            return _PredictionUnpickler(file).load()
+    except Exception as error:  # bytes cut or changed can make any instruction fail
+        cut = isinstance(error, EOFError) or 'truncated' in str(error)
+        raise ResultsError(
+            f'{path} does not hold predictions of an mmdet detector'
+            + (f', or is cut short after {path.stat().st_size} bytes' if cut else '')
+            + f' ({error!r}): write it again with tools/test.py --out'
+        ) from error
 
 
 def _detections(instances: Any) -> Detections:

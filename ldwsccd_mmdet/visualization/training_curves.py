@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -12,11 +11,9 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from .figure_style import SVG_SETTINGS, line_styles, save_svg
+
 __all__ = ['plot_training_curves', 'read_training_log']
-
-# dash patterns tell the models apart where colours do not
-_STYLES = (('#0072B2', '-'), ('#D55E00', '--'), ('#009E73', '-.'), ('#CC79A7', ':'))
-
 
 def read_training_log(work_dir: str | Path) -> list[dict[str, Any]]:
     """Read what MMEngine logged in a work directory, over all (resumed) runs of the training.
@@ -60,25 +57,16 @@ def plot_training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
         return ''
     columns = min(3, len(terms))
     rows = math.ceil(len(terms) / columns)
-    # a fixed salt and no date: the same log gives the same file
-    with rc_context({'svg.hashsalt': 'ldwsccd', 'font.size': 9}):
+    with rc_context(SVG_SETTINGS):
         figure = Figure(figsize=(4.0 * columns, 2.5 * rows + 0.4), layout='constrained')
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis, term in zip(axes, terms, strict=False):
-            for (name, log), (color, style) in zip(
-                logs.items(), _STYLES * (1 + len(logs) // len(_STYLES)), strict=False
-            ):
+            for (name, log), style in zip(logs.items(), line_styles(len(logs)), strict=True):
                 points = [(entry['step'], entry[term]) for entry in log if term in entry]
                 if points:
-                    marker = '' if len(points) > 1 else 'o'  # a line of one point is invisible
-                    axis.plot(
-                        *zip(*points, strict=True),
-                        color=color,
-                        ls=style,
-                        lw=1.3,
-                        marker=marker,
-                        label=name,
-                    )
+                    if len(points) > 1:  # a line of one point is invisible
+                        style = {**style, 'marker': ''}
+                    axis.plot(*zip(*points, strict=True), lw=1.3, label=name, **style)
             axis.set_title(term, fontsize=10)
             axis.set_xlabel('iteration')
             axis.grid(alpha=0.3)
@@ -89,8 +77,7 @@ def plot_training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         figure.legend(
-            list(handles.values()), list(handles), loc='outside upper center', ncols=len(handles)
-        )
-        buffer = io.StringIO()
-        figure.savefig(buffer, format='svg', metadata={'Date': None})
-    return buffer.getvalue()
+            list(handles.values()), list(handles), loc='outside upper center',
+            ncols=min(6, len(handles)), frameon=False, handlelength=3.2,
+        )  # fmt: skip
+        return save_svg(figure)

@@ -1,0 +1,41 @@
+"""Lines of several models that stay apart in print and for the colour-blind."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.figure import Figure
+
+__all__ = ['SVG_SETTINGS', 'line_styles', 'save_svg']
+
+#: A fixed salt, and no date below: the same results give the same file.
+SVG_SETTINGS = {'svg.hashsalt': 'ldwsccd', 'font.size': 9, 'axes.spines.top': False,
+                'axes.spines.right': False}  # fmt: skip
+
+# Okabe and Ito's colours; dash patterns tell the models apart where colours do not
+_STYLES = (
+    ('#0072B2', '-', 'o'),
+    ('#D55E00', '--', 's'),
+    ('#009E73', '-.', '^'),
+    ('#CC79A7', ':', 'D'),
+    ('#000000', (0, (5, 1)), 'v'),
+    ('#E69F00', (0, (3, 1, 1, 1, 1, 1)), 'P'),
+    ('#56B4E9', (0, (1, 1)), 'X'),
+)
+
+
+def line_styles(number: int) -> list[dict]:
+    """Return colour, dash pattern and marker of each of several lines, for matplotlib.
+
+    Args:
+        number: Number of lines; after seven they repeat.
+    """
+    chosen = (_STYLES[i % len(_STYLES)] for i in range(number))
+    return [dict(color=color, ls=dashes, marker=marker) for color, dashes, marker in chosen]
+
+
+def save_svg(figure: Figure) -> str:
+    """Write a figure as SVG text; draw it under :data:`SVG_SETTINGS`."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format='svg', metadata={'Date': None})
+    return buffer.getvalue()

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ldwsccd_mmdet.errors import ConfigError, DatasetError, ResultsError
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'report.py'
+LOG = '''2026/11/22 23:00:00 - mmengine - INFO -
+System environment:
+    Python: 3.11.7 (main)
+    PyTorch: 2.13.0+cpu
+    PyTorch compiling details: much
+2026/11/22 23:00:01 - mmengine - INFO - Config:
+2026/11/22 23:02:00 - mmengine - INFO - Epoch(train) [1][2/2] loss: 2.0
+'''
+
+
+@pytest.fixture(scope='module')
+def tool():
+    spec = importlib.util.spec_from_file_location('report_tool', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope='module')
+def data(make_tiny_coco, tmp_path_factory):
+    return make_tiny_coco(tmp_path_factory.mktemp('data'), 'val', num_images=4)
+
+
+def samples(root, keep=None, shift=0.0):
+    """The truth as predictions, of which an image keeps the first ``keep``."""
+    content = json.loads((root / 'val.json').read_text())
+    out = []
+    for image in content['images']:
+        anns = [a for a in content['annotations'] if a['image_id'] == image['id']][:keep]
+        boxes = np.array([a['bbox'] for a in anns], dtype=np.float32).reshape(-1, 4) + shift
+        boxes[:, 2:] += boxes[:, :2]
+        out.append(dict(
+            img_id=image['id'], img_path=str(root / 'images' / image['file_name']),
+            pred_instances=dict(
+                bboxes=torch.from_numpy(boxes), scores=torch.linspace(0.9, 0.5, len(anns)),
+                labels=torch.tensor([a['category_id'] - 1 for a in anns], dtype=torch.long)),
+        ))  # fmt: skip
+    return out
+
+
+def write_run(folder, name, root, seed=0, keep=None, teacher=None, classes=None):
+    """A work directory as tools/train.py and tools/test.py leave it."""
+    folder.mkdir(parents=True)
+    model = dict(type='LDWSCCD', backbone=dict(type='SSDVGG'), teacher=teacher)
+    dataset = dict(data_root=f'{root}/', ann_file='val.json', data_prefix=dict(img='images/'))
+    if classes:
+        dataset['metainfo'] = dict(classes=classes)
+    (folder / f'{name}.py').write_text(
+        f'model = {model}\ntest_dataloader = dict(dataset={dataset})\n'
+        f'randomness = dict(seed={seed})\ntrain_cfg = dict(max_epochs=2)\n'
+        "optim_wrapper = dict(type='CPUAmpOptimWrapper')\n"
+    )
+    (folder / '20261122_230000' / 'vis_data').mkdir(parents=True)
+    (folder / '20261122_230000' / '20261122_230000.log').write_text(LOG)
+    (folder / '20261122_230000' / 'vis_data' / 'scalars.json').write_text(
+        '{"loss": 2.0, "loss_mil": 0.5, "epoch": 1, "step": 2}\n'
+    )
+    (folder / 'predictions.pkl').write_bytes(pickle.dumps(samples(root, keep)))
+
+
+def run(tool, *arguments):
+    fast = ['--resamples', '10', '--num-errors', '2', '--num-fields', '1']
+    tool.main(tool.parse_args([*map(str, arguments), *fast]))
+
+
+def test_work_dirs(tool, data, tmp_path, capsys):
+    works = tmp_path / 'works'
+    for seed, keep in ((0, 1), (1, 0)):
+        write_run(works / f'ssd_{seed}', 'ssd', data, seed, keep)
+    teacher = dict(config='configs/teacher.py', checkpoint='work_dirs/teacher/epoch_2.pth')
+    for seed in (0, 1):
+        write_run(works / f'ld_{seed}', 'ld', data, seed, teacher=teacher)
+    write_run(works / 'teacher', 'teacher', data, 0)
+    run(tool, *sorted(works.glob('ssd_*')), f'LD-WSCCD={works}/ld_0', f'LD-WSCCD={works}/ld_1',
+        works / 'teacher', '--out', tmp_path / 'out' / 'report.html')  # fmt: skip
+    said = capsys.readouterr().out
+    assert '| LD-WSCCD | SSDVGG + local distillation | 0, 1 | 100.0 ± 0.0' in said
+    assert '| ssd | SSDVGG | 0, 1 |' in said
+    assert '| teacher | teacher | 0 | 100.0' in said
+    assert '2 min 00 s' in said
+    text = (tmp_path / 'out' / 'report.html').read_text(encoding='utf-8')
+    assert 'minus teacher' in text
+    assert 'Gain over ssd' in text
+    assert '2.13.0+cpu' in text
+    assert f'{works}/ld_0/epoch_2.pth' in text
+    assert '--amp' in text
+    assert 'data:image/jpeg' in text
+    assert 'LD-WSCCD, seed 1' in text
+
+
+def test_predictions_alone(tool, data, tmp_path):
+    """Images are found where the test read them, the rest is left out."""
+    for name, keep in (('one', 1), ('all', None)):
+        (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(samples(data, keep)))
+    (tmp_path / 'elsewhere.json').write_text((data / 'val.json').read_text())
+    run(tool, f'SSD={tmp_path}/one.pkl', tmp_path / 'all.pkl', '--ann',
+        tmp_path / 'elsewhere.json', '--out', tmp_path / 'r.html')  # fmt: skip
+    text = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    assert 'id="training"' not in text
+    assert 'data:image/jpeg' in text
+    assert 'predictions only' in text
+
+
+def test_no_detection_at_all(tool, data, tmp_path):
+    (tmp_path / 'none.pkl').write_bytes(pickle.dumps(samples(data, 0)))
+    (tmp_path / 'val.json').write_text((data / 'val.json').read_text())
+    run(tool, tmp_path / 'none.pkl', '--ann', tmp_path / 'val.json', '--out', tmp_path / 'r.html')
+    text = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    assert 'No model has a single detection' in text
+    assert 'nan' not in (tmp_path / 'r.md').read_text(encoding='utf-8')
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ('other set', r'x.pkl: predictions and annotations are of different sets: 4 of 4 images'),
+        ('cut short', r'x.pkl does not hold predictions .* write it again'),
+        ('no such file', r'no predictions at .*x.pkl'),
+        ('no image', r'x.pkl holds no image'),
+        ('more classes', r'x.pkl: predictions have class indices 0 to 7, but there are 3 classes'),
+    ],
+)
+def test_bad_predictions(tool, data, tmp_path, change, message):
+    path = tmp_path / 'x.pkl'
+    rows = samples(data)
+    if change == 'other set':
+        rows = [{**row, 'img_id': row['img_id'] + 100} for row in rows]
+    if change == 'no image':
+        rows = []
+    if change == 'more classes':
+        rows[0]['pred_instances']['labels'][0] = 0
+        rows[0]['pred_instances']['labels'][1] = 7
+    content = pickle.dumps(rows)
+    if change != 'no such file':
+        path.write_bytes(content[:300] if change == 'cut short' else content)
+    with pytest.raises(ResultsError, match=message):
+        run(tool, path, '--ann', data / 'val.json', '--out', tmp_path / 'r.html')
+    assert not (tmp_path / 'r.html').exists()
+
+
+def test_classes_of_another_set(tool, data, tmp_path):
+    write_run(tmp_path / 'run', 'ssd', data, classes=('RBC', 'WBC'))
+    with pytest.raises(ResultsError, match=r'ssd was trained for classes .* lack \(RBC, WBC'):
+        run(tool, tmp_path / 'run', '--out', tmp_path / 'r.html')
+
+
+def test_folder_without_predictions(tool, data, tmp_path):
+    write_run(tmp_path / 'run', 'ssd', data)
+    (tmp_path / 'run' / 'predictions.pkl').unlink()
+    (tmp_path / 'run' / 'epoch_2.pth').touch()
+    with pytest.raises(ResultsError, match='tools/test.py .*ssd.py .*epoch_2.pth --out'):
+        run(tool, tmp_path / 'run')
+    for name in 'ab':
+        (tmp_path / 'run' / f'{name}.pkl').touch()
+    with pytest.raises(ResultsError, match=r'2 files of predictions \(a.pkl, b.pkl\)'):
+        run(tool, tmp_path / 'run')
+
+
+def test_other_faults(tool, data, tmp_path):
+    write_run(tmp_path / 'run', 'ssd', data)
+    with pytest.raises(ResultsError, match='neither a work directory nor a .pkl'):
+        run(tool, tmp_path / 'nothing')
+    with pytest.raises(ConfigError, match="--baseline is 'SSD', expected one of ssd"):
+        run(tool, tmp_path / 'run', '--baseline', 'SSD')
+    with pytest.raises(ConfigError, match='name it with --ann'):
+        run(tool, tmp_path / 'run' / 'predictions.pkl')
+    with pytest.raises(DatasetError, match='is not JSON'):
+        run(tool, tmp_path / 'run', '--ann', TOOL)
+    with pytest.raises(DatasetError, match='--images: .* has not the images val_1.jpg'):
+        run(tool, tmp_path / 'run', '--images', tmp_path)
