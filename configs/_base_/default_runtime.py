@@ -17,6 +17,12 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='DetVisualizationHook'),
 )
+# each does nothing where its part, the teacher or the MIL head, is not there
+custom_hooks = [
+    dict(type='BagAuditHook'),  # classes that image labels cannot teach, before the first step
+    dict(type='DistillationGateHook'),  # what to know before the first step, in the log
+    dict(type='TeacherEvaluationHook'),  # the teacher's AP beside the student's
+]
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -1,13 +1,19 @@
 """Run-time side: what a checkpoint may hold, hooks, and the optimizer wrapper for the CPU."""
 
 from .checkpoint import allow_checkpoint_globals
-from .hooks import DistillationGateHook, DistillationScheduleHook, TeacherEvaluationHook
+from .hooks import (
+    BagAuditHook,
+    DistillationGateHook,
+    DistillationScheduleHook,
+    TeacherEvaluationHook,
+)
 from .optimizers import CPUAmpOptimWrapper
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
 allow_checkpoint_globals()
 
 __all__ = [
+    'BagAuditHook',
     'CPUAmpOptimWrapper',
     'DistillationGateHook',
     'DistillationScheduleHook',

@@ -1,7 +1,13 @@
-"""Hooks of distillation."""
+"""Hooks of distillation and of weak supervision."""
 
+from .bag_audit_hook import BagAuditHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
-__all__ = ['DistillationGateHook', 'DistillationScheduleHook', 'TeacherEvaluationHook']
+__all__ = [
+    'BagAuditHook',
+    'DistillationGateHook',
+    'DistillationScheduleHook',
+    'TeacherEvaluationHook',
+]

@@ -1,0 +1,121 @@
+"""Say which classes image labels cannot teach: those in nearly all images, and those in none.
+
+Examples:
+    python tools/analysis_tools/audit_bags.py configs/cric/ldwsccd_ssd512-narrow_cric.py
+    python tools/analysis_tools/audit_bags.py train.json --json
+
+An image is a bag of regions; its labels are the classes of its boxes or, where its record has
+supervision "image", its image_labels. Exit code: 0, or 1 if a class cannot be learnt.
+"""
+
+import argparse
+import contextlib
+import importlib.util
+import json
+import math
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mmdet.registry import DATASETS  # noqa: E402
+from mmdet.utils import register_all_modules  # noqa: E402
+from mmengine.config import DictAction  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from ldwsccd_mmdet import apis  # noqa: E402
+from ldwsccd_mmdet.apis.plain_dataset import data_infos  # noqa: E402
+from ldwsccd_mmdet.datasets import CervicalCellDataset  # noqa: E402
+from ldwsccd_mmdet.datasets.checks import load_coco  # noqa: E402
+from ldwsccd_mmdet.datasets.converters.cli import exit_code  # noqa: E402
+from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+from ldwsccd_mmdet.evaluation.functional.bag_audit import (  # noqa: E402
+    UBIQUITOUS,
+    BagAudit,
+    audit_bags,
+)
+
+
+def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Audit the bags of a set for MIL.')
+    parser.add_argument('source', help='config of a training, or COCO json')
+    parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
+    parser.add_argument(
+        '--ubiquitous', type=float, default=UBIQUITOUS, metavar='SHARE',
+        help='a class in more than this share of the images is everywhere (default: %(default)s)',
+    )  # fmt: skip
+    parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+    parser.add_argument(
+        '--image-labels', action='store_true',
+        help="audit the images' own image_label(s) instead of the classes of their boxes",
+    )  # fmt: skip
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='settings to override in the config',
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    if not 0 < args.ubiquitous <= 1:
+        parser.error(f'--ubiquitous {args.ubiquitous:g}: expected a share in (0, 1]')
+    return args
+
+
+def audit(args: argparse.Namespace) -> BagAudit:
+    """Audit a config's split, or an annotation file with all of its classes."""
+    if args.source.endswith('.json'):
+        classes = [category['name'] for category in load_coco(args.source)['categories']]
+        dataset = CervicalCellDataset(
+            ann_file=args.source, metainfo={'classes': classes}, check_images=False,
+            data_prefix={'img': ''}, filter_cfg={'filter_empty_gt': False},
+        )  # fmt: skip
+    else:
+        register_all_modules(init_default_scope=True)
+        config = apis.load_config(args.source, args.cfg_options)
+        loader = config.get(f'{args.split}_dataloader')
+        if not loader:
+            raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')
+        dataset = DATASETS.build(loader.dataset)
+    records = data_infos(dataset)
+    if args.image_labels:
+        records = ({**record, 'supervision': 'image'} for record in records)
+    return audit_bags(records, dataset.metainfo['classes'], args.ubiquitous)
+
+
+def show(result: BagAudit, console: Console) -> None:
+    """Print the table and what is wrong."""
+    table = Table(title=f'{result.num_images} images')
+    table.add_column('class')
+    for name in ('bags', 'share', 'cells', 'cells a bag'):
+        table.add_column(name, justify='right')
+    for i, name in enumerate(result.classes):
+        bad = name in result.everywhere or name in result.nowhere
+        per_bag = result.cells_per_bag[i]
+        table.add_row(
+            name, str(result.bags[i]), f'{result.share[i]:.1%}', str(result.cells[i]),
+            '' if math.isnan(per_bag) else f'{per_bag:.1f}', style='red' if bad else None,
+        )  # fmt: skip
+    console.print(table)
+    per_image = result.cells_per_image
+    cells = 'no box' if math.isnan(per_image) else f'{per_image:.1f} cells an image with boxes'
+    console.print(
+        f'{result.labels_per_image:.2f} classes an image; {cells}; {result.empty} images without '
+        f'a class; {result.image_only} with image labels alone', highlight=False,
+    )  # fmt: skip
+    for problem in result.problems:
+        console.print(f'[red]MIL cannot learn all:[/red] {problem}', highlight=False)
+
+
+def main(argv: 'list[str] | None' = None) -> int:
+    args = parse_args(argv)
+    with contextlib.redirect_stdout(sys.stderr):  # pycocotools reports on stdout
+        result = audit(args)
+    if args.json:
+        print(json.dumps(result.as_dict(), indent=1, allow_nan=False))
+    else:
+        show(result, Console(width=None if sys.stdout.isatty() else 120))
+    return 1 if result.problems else 0
+
+
+if __name__ == '__main__':
+    sys.exit(exit_code(main))
