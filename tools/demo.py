@@ -766,8 +766,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--wrong-class', type=fraction, default=0.05, metavar='FRACTION',
         help='of the training boxes that get a wrong class (default: 0.05)')  # fmt: skip
     add('--num-fields', type=whole, default=6, help='smears shown on the page (default: 6)')
-    add('--score-thr', type=fraction, default=0.3, metavar='SCORE',
-        help='least score of a detection shown (default: 0.3)')  # fmt: skip
+    add('--score-thr', type=fraction, default=0.25, metavar='SCORE',
+        help='least score of a detection shown (default: 0.25)')  # fmt: skip
     add('--picture', metavar='FILE.png', help='also draw three smears, truth above detections')
     args = parser.parse_args(argv)
     for key, value in (QUICK if args.quick else FULL).items():
