@@ -10,7 +10,14 @@ from .config import (
     set_launcher,
     set_work_dir,
 )
-from .results import find_images, find_teacher, find_truth, measure, parse_source
+from .results import (
+    existing_path,
+    find_images,
+    find_teacher,
+    find_truth,
+    measure,
+    parse_source,
+)
 from .tool import add_common_arguments, build_runner, find_checkpoint, find_resume, run_tool
 
 __all__ = [
@@ -21,6 +28,7 @@ __all__ = [
     'enable_auto_scale_lr',
     'enable_tta',
     'enable_visualization',
+    'existing_path',
     'find_checkpoint',
     'find_images',
     'find_resume',

@@ -20,7 +20,15 @@ from ..visualization.report_tables import ModelResult, Run
 from ..visualization.training_curves import read_training_log
 from .config import load_config
 
-__all__ = ['Source', 'find_images', 'find_teacher', 'find_truth', 'measure', 'parse_source']
+__all__ = [
+    'Source',
+    'existing_path',
+    'find_images',
+    'find_teacher',
+    'find_truth',
+    'measure',
+    'parse_source',
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 _STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - mmengine', re.MULTILINE)
@@ -119,7 +127,7 @@ def _test_dataset(config: Config) -> Mapping[str, Any]:
     return dataset
 
 
-def _existing(path: str) -> Path:
+def existing_path(path: str) -> Path:
     """Find a path of a config: as it is, or beside the repository."""
     plain = Path(path)
     beside = ROOT / path
@@ -143,7 +151,7 @@ def find_truth(sources: Sequence[Source], ann: str | None = None) -> tuple[COCO,
     for source in sources:
         dataset = _test_dataset(source.config) if source.config is not None else {}
         if dataset.get('ann_file'):
-            path = _existing(str(Path(dataset.get('data_root') or '') / dataset['ann_file']))
+            path = existing_path(str(Path(dataset.get('data_root') or '') / dataset['ann_file']))
             named.setdefault(path.resolve(), source.name)
     if not named:
         raise ConfigError(
@@ -184,12 +192,12 @@ def find_images(
         if source.config is not None:
             dataset = _test_dataset(source.config)
             prefix = (dataset.get('data_prefix') or {}).get('img', '')
-            candidates.append(_existing(str(Path(dataset.get('data_root') or '') / prefix)))
+            candidates.append(existing_path(str(Path(dataset.get('data_root') or '') / prefix)))
     candidates += [ann.parent / 'images', ann.parent]
     paths = load_image_paths(sources[0].predictions)
     first = truth.dataset['images'][0]
     if first['id'] in paths and paths[first['id']].endswith(names[0]):
-        candidates.append(_existing(paths[first['id']][: -len(names[0])] or '.'))
+        candidates.append(existing_path(paths[first['id']][: -len(names[0])] or '.'))
     return next((folder for folder in candidates if holds(folder)), None)
 
 

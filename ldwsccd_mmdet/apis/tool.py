@@ -91,19 +91,19 @@ def build_runner(config: Config) -> Runner:
     return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
 
 
-def run_tool(main: Callable[[argparse.Namespace], None], args: argparse.Namespace) -> int:
+def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Namespace) -> int:
     """Run a tool; what the user can mend is said in one line on stderr, without a traceback.
 
     Args:
-        main: The tool itself.
+        main: The tool itself; returns its exit code, or nothing for 0.
         args: Its command line.
 
     Returns:
-        The exit code: 0, or 2 for an :class:`ldwsccd_mmdet.errors.InputError`.
+        The exit code of ``main``, or 2 for an :class:`ldwsccd_mmdet.errors.InputError`.
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
-        main(args)
+        return main(args) or 0
     except InputError as error:
         print(f'error: {_WORKER_PREFIX.sub("", str(error))}'.rstrip(), file=sys.stderr)
         return 2
@@ -115,4 +115,3 @@ def run_tool(main: Callable[[argparse.Namespace], None], args: argparse.Namespac
             file=sys.stderr,
         )
         return 2
-    return 0
