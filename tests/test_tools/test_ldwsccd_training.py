@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import (
@@ -128,44 +129,71 @@ def test_inference(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.pred_instances.bboxes.shape[1] == 4
 
 
-def test_two_processes_give_the_gradients_of_one(workplace: Path) -> None:
-    """DDP over gloo, without find_unused_parameters, and with no teacher in its buckets.
-
-    Two processes with one image each and one process with both take the same step in distillation
-    and MIL head, whose losses are means over images. (mmdet's SSD loss is not: it divides by the
-    matched priors of each process.)
-    """
+@pytest.fixture(scope='module')
+def two_processes(workplace: Path) -> list[dict]:
+    """What :mod:`tests.test_tools.two_processes` found, in each of its two processes."""
+    config = Config.fromfile(workplace / 'ldwsccd.py')
+    config.model.mil_head.dropout = 0.0
+    # every prior is a region: which of two with one score goes first must not matter
+    config.model.train_cfg.proposal = dict(
+        nms_pre=1000, nms=dict(type='nms', iou_threshold=1.0), max_per_img=1000
+    )
+    config.train_dataloader.batch_size = 1
+    config.train_cfg.max_epochs = 2
+    config.optim_wrapper.clip_grad = None
+    config.default_hooks.checkpoint.save_best = None
+    config.custom_hooks = [
+        dict(type='DistillationGateHook'),
+        dict(type='TeacherEvaluationHook'),
+        dict(type='DistillationScheduleHook', warmup_iters=3),
+        dict(type='EMAHook'),
+    ]
+    config.dump(workplace / 'two.py')
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
-    options = [
-        'model.mil_head.dropout=0', 'train_dataloader.dataset.indices=2', 'val_cfg=None',
-        'val_dataloader=None', 'val_evaluator=None', 'default_hooks.checkpoint.save_best=None',
-        'optim_wrapper.clip_grad=None', 'optim_wrapper.optimizer.lr=0.1',
-        # every prior is a region: which of two with one score goes first must not matter
-        'model.train_cfg.proposal.nms_pre=1000', 'model.train_cfg.proposal.max_per_img=1000',
-        'model.train_cfg.proposal.nms.iou_threshold=1.0',
-    ]  # fmt: skip
-    done = tool(
-        workplace, 'bash', ROOT / 'tools/dist_train.sh', 'ldwsccd.py', 2, '--work-dir', 'two',
-        '--cfg-options', 'train_dataloader.batch_size=1', *options, env=dict(PORT=str(port)),
-    )  # fmt: skip
-    assert 'Distributed training: True' in done.stdout + done.stderr
+    script = Path(__file__).with_name('two_processes.py')
     tool(
-        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--work-dir', 'one',
-        '--cfg-options', *options,
+        workplace, sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', 2,
+        '--master_port', port, script, 'two.py', 'two', env=dict(PYTHONPATH=str(ROOT)),
     )  # fmt: skip
-    one, two = (
-        torch.load(workplace / name / 'epoch_1.pth', weights_only=True)['state_dict']
-        for name in ('one', 'two')
-    )
-    assert set(one) == set(two)
-    compared = 0
-    for key, value in one.items():
-        if key.startswith(('distillation', 'mil_head')):
-            torch.testing.assert_close(value, two[key], rtol=1e-4, atol=1e-5)
-            compared += value.numel()
-    assert compared > 1000
+    return [torch.load(workplace / f'two/rank_{rank}.pt', weights_only=True) for rank in (0, 1)]
+
+
+def test_two_processes_give_loss_and_gradients_of_one(two_processes: list[dict]) -> None:
+    """An image on each process, and both on one, to 1e-5: SSD, distillation and MIL loss.
+
+    The two images match the same number of priors, being mirror images: mmdet's SSD loss divides by
+    the matched priors of its own process, and is the same only for equal numbers.
+    """
+    losses, gradients = two_processes[0]['alone']
+    shared = [process['shared'] for process in two_processes]
+    assert {'loss_cls', 'loss_distill_fg', 'loss_mil', 'loss_refine_2'} <= set(losses)
+    for name, loss in losses.items():
+        mean = (shared[0][0][name] + shared[1][0][name]) / 2
+        assert mean == pytest.approx(loss, rel=1e-5, abs=1e-5), name
+    assert shared[0][0]['loss'] != shared[1][0]['loss']
+    for name, gradient in gradients.items():
+        scale = max(1.0, float(gradient.abs().max()))
+        for _, found in shared:
+            torch.testing.assert_close(
+                found[name] / scale, gradient / scale, rtol=1e-5, atol=1e-5, msg=name
+            )
+
+
+def test_no_teacher_in_the_buckets(two_processes: list[dict]) -> None:
+    """DDP reduces the student's parameters, and looks for no unused one."""
+    for found in two_processes:
+        assert found['world_size'] == 2
+        assert found['num_in_ddp'] == found['num_trained'] > 0
+        assert not found['find_unused_parameters']
+
+
+def test_resume_in_the_middle_of_a_distributed_run(two_processes: list[dict]) -> None:
+    for found in two_processes:
+        assert found['resumed_steps'] == 2
+        for name, value in found['straight'].items():
+            torch.testing.assert_close(value, found['resumed'][name], rtol=0, atol=0, msg=name)
 
 
 @pytest.mark.parametrize(
