@@ -1,9 +1,10 @@
 """Models of LD-WSCCD, in the rooms where mmdet keeps its own."""
 
-from .backbones import ScaledSSDVGG
-from .dense_heads import SSDStudentHead
-from .detectors import LDWSCCD, FrozenTeacher, LDWSCCDMixin, LDWSCCDTwoStage
-from .losses import LocalDistillationLoss
+from .backbones import CSPDarknet53, ScaledSSDVGG
+from .dense_heads import SSDStudentHead, YOLOv4Head
+from .detectors import LDWSCCD, YOLOV4, FrozenTeacher, LDWSCCDMixin, LDWSCCDTwoStage
+from .losses import CompleteIoULoss, LocalDistillationLoss
+from .necks import YOLOv4Neck
 from .roi_heads import MILRefinementHead
 from .task_modules.proposers import (
     FileProposer,
@@ -14,6 +15,9 @@ from .task_modules.proposers import (
 
 __all__ = [
     'LDWSCCD',
+    'YOLOV4',
+    'CSPDarknet53',
+    'CompleteIoULoss',
     'FileProposer',
     'FrozenTeacher',
     'LDWSCCDMixin',
@@ -25,4 +29,6 @@ __all__ = [
     'SSDStudentHead',
     'ScaledSSDVGG',
     'SelectiveSearchProposer',
+    'YOLOv4Head',
+    'YOLOv4Neck',
 ]

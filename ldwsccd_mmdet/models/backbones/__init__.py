@@ -1,5 +1,6 @@
 """Backbones."""
 
+from .csp_darknet53 import CSPDarknet53
 from .scaled_ssd_vgg import ScaledSSDVGG
 
-__all__ = ['ScaledSSDVGG']
+__all__ = ['CSPDarknet53', 'ScaledSSDVGG']

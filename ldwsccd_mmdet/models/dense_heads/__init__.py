@@ -1,5 +1,6 @@
 """Dense heads."""
 
 from .ssd_student_head import SSDStudentHead
+from .yolov4_head import YOLOv4Head
 
-__all__ = ['SSDStudentHead']
+__all__ = ['SSDStudentHead', 'YOLOv4Head']

@@ -5,5 +5,13 @@ from .frozen_teacher import FrozenTeacher
 from .ldwsccd import LDWSCCD
 from .ldwsccd_mixin import LDWSCCDMixin
 from .ldwsccd_two_stage import LDWSCCDTwoStage
+from .yolov4 import YOLOV4
 
-__all__ = ['LDWSCCD', 'FeatureCache', 'FrozenTeacher', 'LDWSCCDMixin', 'LDWSCCDTwoStage']
+__all__ = [
+    'LDWSCCD',
+    'YOLOV4',
+    'FeatureCache',
+    'FrozenTeacher',
+    'LDWSCCDMixin',
+    'LDWSCCDTwoStage',
+]

@@ -17,6 +17,7 @@ equation function or class               file
 """
 
 from .attention import channel_attention, spatial_attention
+from .complete_iou_loss import CompleteIoULoss, complete_iou
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation
 from .local_distillation_loss import DistillationMaps, LocalDistillationLoss
@@ -24,10 +25,12 @@ from .mil_loss import image_level_loss, mil_scores
 from .refinement_loss import refinement_loss, refinement_targets
 
 __all__ = [
+    'CompleteIoULoss',
     'DistillationMaps',
     'LevelDistillation',
     'LocalDistillationLoss',
     'channel_attention',
+    'complete_iou',
     'fgd_scale_masks',
     'foreground_mask',
     'image_level_loss',

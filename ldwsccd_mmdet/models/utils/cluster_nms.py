@@ -37,6 +37,19 @@ def cluster_nms(bboxes: Tensor, candidate: Tensor, iou_threshold: float) -> Tens
 def _cluster_nms(bboxes: Tensor, candidate: Tensor, iou_threshold: float) -> Tensor:
     # row i may suppress column j > i
     suppresses = (pairwise_iou(bboxes, bboxes) > iou_threshold).triu(diagonal=1)
+    return suppress(suppresses, candidate)
+
+
+def suppress(suppresses: Tensor, candidate: Tensor) -> Tensor:
+    """Let each kept box suppress those after it, as a greedy loop would.
+
+    Args:
+        suppresses: Boolean (..., k, k), whether row i would suppress column j; false for j <= i.
+        candidate: Boolean (..., k), false for boxes to leave out.
+
+    Returns:
+        Boolean (..., k), true for the boxes that stay.
+    """
     keep = candidate
     while True:
         suppressed = (suppresses & keep[..., None]).any(dim=-2)

@@ -1,0 +1,5 @@
+"""Necks."""
+
+from .yolov4_neck import YOLOv4Neck
+
+__all__ = ['YOLOv4Neck']
