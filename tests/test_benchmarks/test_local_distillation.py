@@ -1,0 +1,62 @@
+"""The benchmark's yardsticks and the loss are one formula, and its figures can be taken."""
+
+import csv
+import importlib.util
+import sys
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).parents[2] / 'benchmarks' / 'local_distillation.py'
+LEVELS = ((8, 6), (5, 3))
+
+
+@pytest.fixture
+def benchmark():
+    spec = importlib.util.spec_from_file_location('local_distillation_benchmark', PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
+@pytest.mark.parametrize('layout', ['contiguous', 'channels_last'])
+def test_yardsticks_give_our_loss_and_gradient(benchmark, feature_norm, layout):
+    inputs = benchmark.make_inputs(LEVELS, 2, 'cpu', layout, 'float32', 7)
+    sides = [benchmark.OURS, *benchmark.YARDSTICKS]
+    steps = {side: benchmark.make_step(side, inputs, LEVELS, feature_norm) for side in sides}
+    benchmark.check_equal(steps, inputs[0], rtol=1e-4)
+    steps[sides[1]] = lambda: 2 * steps[sides[2]]()
+    with pytest.raises(AssertionError, match='the sides differ'):
+        benchmark.check_equal(steps, inputs[0], rtol=1e-4)
+
+
+def test_writes_its_figures(benchmark, tmp_path, monkeypatch):
+    """In this process, where a peak of memory means nothing but is a number."""
+    monkeypatch.setattr(benchmark, 'LEVELS', LEVELS)
+    monkeypatch.setattr(benchmark, 'extra_peak_memory', lambda spec, side: len(side))
+    out = tmp_path / 'out.csv'
+    arguments = ['--batch', '1', '--repetitions', '1', '--layout', 'contiguous', '--out', str(out)]
+    monkeypatch.setattr(sys, 'argv', ['x', *arguments, '--threads', '1'])
+    monkeypatch.setattr(benchmark, 'memory_process', Here)
+    benchmark.main()
+    rows = list(csv.DictReader(out.open()))
+    assert [row['feature_norm'] for row in rows] == ['none'] * 2 + ['standardize'] * 2
+    for row in rows:
+        ratio = float(row['ours_ms']) / float(row['yardstick_ms'])
+        assert float(row['time_ratio']) == pytest.approx(ratio, rel=0.5)
+        assert float(row['memory_ratio']) == pytest.approx(4 / 10, abs=0.1)
+
+
+class Here:
+    """Stands for the process that measures memory."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def submit(self, function, *args):
+        self.result = lambda: function(*args)
+        return self
