@@ -1,0 +1,41 @@
+"""Teacher on blood cells: ImageNet MobileNetV2 + FPN (strides 8 to 64) with an SSD head.
+
+tools/train.py configs/bccd/teacher_mobilenetv2-fpn_bccd.py --amp
+"""
+
+_base_ = [
+    '../_base_/models/ssd256_vgg11_narrow.py',
+    '../_base_/datasets/bccd_detection.py',
+    '../_base_/schedules/schedule_small.py',
+    '../_base_/default_runtime.py',
+]
+
+weights = '../shared/weights/mobilenet_v2_imagenet.pth'
+
+model = dict(
+    data_preprocessor=dict(std=[58.395, 57.12, 57.375]),
+    backbone=dict(
+        _delete_=True,
+        type='MobileNetV2',
+        out_indices=(2, 4, 7),
+        # the stem and two stages stay as ImageNet left them: three times faster on a CPU
+        frozen_stages=3,
+        norm_eval=True,
+        init_cfg=dict(type='Pretrained', checkpoint=weights),
+    ),
+    neck=dict(
+        _delete_=True,
+        type='FPN',
+        in_channels=[32, 96, 1280],
+        out_channels=96,
+        add_extra_convs='on_output',
+        num_outs=4,
+    ),
+    bbox_head=dict(
+        num_classes=3,
+        in_channels=(96, 96, 96, 96),
+        stacked_convs=1,
+        feat_channels=96,
+    ),
+)
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
