@@ -62,7 +62,7 @@ class TeacherEvaluationHook(Hook):
             )
             return
         for name, value in results.items():
-            if np.isscalar(value):
+            if isinstance(value, (int, float, np.number)):
                 runner.message_hub.update_scalar(f'val/teacher/{name}', float(value))
 
 
