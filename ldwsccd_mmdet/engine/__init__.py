@@ -3,6 +3,7 @@
 from .checkpoint import allow_checkpoint_globals
 from .hooks import (
     BagAuditHook,
+    CollapseWatchHook,
     DistillationGateHook,
     DistillationScheduleHook,
     TeacherEvaluationHook,
@@ -15,6 +16,7 @@ allow_checkpoint_globals()
 __all__ = [
     'BagAuditHook',
     'CPUAmpOptimWrapper',
+    'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',
     'TeacherEvaluationHook',

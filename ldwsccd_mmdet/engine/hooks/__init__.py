@@ -1,12 +1,14 @@
 """Hooks of distillation and of weak supervision."""
 
 from .bag_audit_hook import BagAuditHook
+from .collapse_watch_hook import CollapseWatchHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
 __all__ = [
     'BagAuditHook',
+    'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',
     'TeacherEvaluationHook',

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-__all__ = ['BagAudit', 'audit_bags']
+__all__ = ['BagAudit', 'audit_bags', 'bag_labels']
 
 UBIQUITOUS = 0.95
 """Share of the images from which on a class has too few images without it to learn from."""
@@ -71,11 +71,16 @@ class BagAudit:
                 f'{name} ({self.bags[self.classes.index(name)]} of {self.num_images})'
                 for name in self.everywhere
             )
+            boxes = (
+                'give them boxes (supervision "box")'
+                if self.image_only
+                else 'rely on their boxes, which still teach the student'
+            )
             found.append(
-                f'classes in more than {self.ubiquitous:.0%} of the images: {listed}. There is no '
-                'image without them to tell their cells from other regions, so MIL cannot learn '
-                'them: add images without them, cut the images into smaller fields, leave them '
-                'out of metainfo.classes, or give them boxes (supervision "box")'
+                f'classes in more than {self.ubiquitous:.0%} of the images: {listed}. There are no '
+                'images without them to tell their cells from other regions, so MIL cannot learn '
+                'them from image labels: add images without them, cut the images into smaller '
+                f'fields, leave them out of metainfo.classes, or {boxes}'
             )
         if self.nowhere:
             found.append(
@@ -108,38 +113,45 @@ class BagAudit:
         }
 
 
+def bag_labels(record: Mapping[str, Any], num_classes: int) -> np.ndarray:
+    """Classes that an image is known to have, boolean (C,).
+
+    Args:
+        record: One ``data_info`` of an mmdet data set: the classes of its ``instances``, or its
+            ``image_labels`` where its ``supervision`` is ``'image'``.
+        num_classes: C.
+    """
+    if record.get('supervision') == 'image':
+        return np.isin(np.arange(num_classes), record.get('image_labels', ()))
+    return _num_cells(record, num_classes) > 0
+
+
+def _num_cells(record: Mapping[str, Any], num_classes: int) -> np.ndarray:
+    """Boxes of each class (C,), crowds left out."""
+    labels = [
+        box['bbox_label'] for box in record.get('instances', ()) if not box.get('ignore_flag', 0)
+    ]
+    return np.bincount(np.array(labels, int), minlength=num_classes)
+
+
 def audit_bags(
-    records: Iterable[dict[str, Any]],
+    records: Iterable[Mapping[str, Any]],
     classes: Sequence[str],
     ubiquitous: float = UBIQUITOUS,
 ) -> BagAudit:
     """Count the bags of a data set.
 
     Args:
-        records: One ``data_info`` of an mmdet data set an image: ``instances``, whose
-            ``bbox_label`` are the boxes' classes, and perhaps ``image_labels`` and ``supervision``
-            as :class:`~ldwsccd_mmdet.datasets.CervicalCellDataset` reads them. The labels of an
-            image are those of its boxes; of one with ``supervision='image'``, its image labels.
+        records: One ``data_info`` of an mmdet data set an image, see :func:`bag_labels`.
         classes: Names of the classes.
         ubiquitous: Share of the images above which a class counts as everywhere, in (0, 1].
     """
     bag_rows, cell_rows, image_only = [], [], 0
     for record in records:
-        cells = np.bincount(
-            [
-                box['bbox_label']
-                for box in record.get('instances', ())
-                if not box.get('ignore_flag', 0)
-            ],
-            minlength=len(classes),
-        ).astype(int)
-        labels = cells > 0
-        if record.get('supervision') == 'image':
-            image_only += 1
-            labels = np.isin(np.arange(len(classes)), record.get('image_labels', ()))
-            cells = np.zeros_like(cells)
-        bag_rows.append(labels)
-        cell_rows.append(cells)
+        bag_rows.append(bag_labels(record, len(classes)))
+        bare = record.get('supervision') == 'image'
+        image_only += bare
+        cell_rows.append(_num_cells({} if bare else record, len(classes)))
     bags = np.array(bag_rows, bool).reshape(-1, len(classes))
     boxes = np.array(cell_rows, int).reshape(-1, len(classes))
     per_image = boxes.sum(axis=1)

@@ -40,7 +40,9 @@ def test_counts():
 def test_the_border_is_more_than():
     records = [image(0)] * 19 + [image(1)]
     assert audit_bags(records, CLASSES[:2]).everywhere == []
-    assert audit_bags(records + [image(0)], CLASSES[:2]).everywhere == ['nilm']
+    audit = audit_bags(records + [image(0)], CLASSES[:2])
+    assert audit.everywhere == ['nilm']
+    assert 'rely on their boxes' in audit.problems[0]
 
 
 def test_json_has_no_nan():
