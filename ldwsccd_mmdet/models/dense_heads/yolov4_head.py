@@ -313,7 +313,7 @@ class YOLOv4Head(BaseDenseHead):
 
             if batch_gt_instances_ignore is not None:
                 truths = [
-                    torch.cat([truth, ignored.bboxes.float()])
+                    truth if ignored is None else torch.cat([truth, ignored.bboxes.float()])
                     for truth, ignored in zip(truths, batch_gt_instances_ignore, strict=True)
                 ]
             counts = (self._best_iou(predictions.bboxes, truths) <= self.ignore_iou_thr).flatten()
