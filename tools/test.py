@@ -41,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
     apis.set_work_dir(config, args.config, args.work_dir)
     apis.check_classes(config, ['test'])
     config.load_from = apis.find_checkpoint(args.checkpoint)
+    apis.check_checkpoint_classes(config, config.load_from)
     config.resume = False
     if args.show or args.show_dir:
         apis.enable_visualization(config, args.show, args.show_dir, args.wait_time)

@@ -1,6 +1,7 @@
 """What `tools/train.py` and `tools/test.py` are made of."""
 
 from .config import (
+    check_checkpoint_classes,
     check_classes,
     enable_amp,
     enable_auto_scale_lr,
@@ -23,6 +24,7 @@ from .tool import add_common_arguments, build_runner, find_checkpoint, find_resu
 __all__ = [
     'add_common_arguments',
     'build_runner',
+    'check_checkpoint_classes',
     'check_classes',
     'enable_amp',
     'enable_auto_scale_lr',

@@ -17,6 +17,7 @@ from mmengine.device import get_device
 from ..errors import ConfigError
 
 __all__ = [
+    'check_checkpoint_classes',
     'check_classes',
     'enable_amp',
     'enable_auto_scale_lr',
@@ -187,6 +188,37 @@ def check_classes(config: Config, stages: Sequence[str]) -> None:
                         f'{head}={num_classes}, but {key} has {len(classes)} classes '
                         f'({", ".join(classes)}): set both to the same classes'
                     )
+
+
+def check_checkpoint_classes(config: Config, checkpoint: str) -> None:
+    """Check that a checkpoint was trained for the classes that it will be tested on.
+
+    mmengine loads a head of other classes with a warning at most, and goes on to an mAP of 0.
+
+    Args:
+        config: The config of the test.
+        checkpoint: The checkpoint; one that does not name its classes passes, as does an address.
+
+    Raises:
+        ConfigError: The classes differ, or stand in another order.
+    """
+    if '://' in checkpoint:
+        return
+    try:  # mapped into memory: the weights themselves are not read
+        content = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
+    except RuntimeError:  # an old format, or not a checkpoint: the loader says so itself
+        return
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    dataset_meta = (meta.get('dataset_meta') if isinstance(meta, Mapping) else None) or {}
+    trained = dataset_meta.get('classes', dataset_meta.get('CLASSES'))
+    if not trained or isinstance(trained, str):
+        return
+    for key, classes in _dataset_classes(config.test_dataloader.dataset, 'test_dataloader.dataset'):
+        if tuple(trained) != classes:
+            raise ConfigError(
+                f"checkpoint '{checkpoint}' was trained for the classes ({', '.join(trained)}), "
+                f'but {key} has ({", ".join(classes)}): test it with the config it was trained with'
+            )
 
 
 def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -273,6 +273,23 @@ def test_test_says_what_is_wrong(
     assert last.startswith('error: ') and expected in last
 
 
+def checkpoint_for(file: Path, classes: object) -> str:
+    torch.save(dict(state_dict={}, meta=dict(dataset_meta=dict(classes=classes))), file)
+    return str(file)
+
+
+def test_checkpoint_of_other_classes(config: Path, tmp_path: Path) -> None:
+    settings = Config.fromfile(config)
+    file = tmp_path / 'x.pth'
+    for same in (('lsil', 'hsil', 'scc'), ['lsil', 'hsil', 'scc'], None):
+        apis.check_checkpoint_classes(settings, checkpoint_for(file, same))
+    for other in (('hsil', 'lsil', 'scc'), ('RBC', 'WBC', 'Platelets'), ('lsil', 'hsil')):
+        with pytest.raises(ConfigError, match=rf'trained for the classes \({other[0]}.*lsil, hsil'):
+            apis.check_checkpoint_classes(settings, checkpoint_for(file, other))
+    file.write_bytes(b'not a checkpoint')  # the loader itself says so
+    apis.check_checkpoint_classes(settings, str(file))
+
+
 def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / 'epoch_3.pth').touch()
     with pytest.raises(CheckpointError, match='in that folder: epoch_3.pth'):
