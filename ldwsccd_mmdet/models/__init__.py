@@ -1,10 +1,10 @@
 """Models of LD-WSCCD, in the rooms where mmdet keeps its own."""
 
 from .backbones import CSPDarknet53, ScaledSSDVGG
-from .dense_heads import SSDStudentHead, YOLOv4Head
+from .dense_heads import DSSDHead, SSDStudentHead, YOLOv4Head
 from .detectors import LDWSCCD, YOLOV4, FrozenTeacher, LDWSCCDMixin, LDWSCCDTwoStage
 from .losses import CompleteIoULoss, LocalDistillationLoss
-from .necks import YOLOv4Neck
+from .necks import DSSDNeck, FSSDNeck, YOLOv4Neck
 from .roi_heads import MILRefinementHead
 from .task_modules.proposers import (
     FileProposer,
@@ -18,6 +18,9 @@ __all__ = [
     'YOLOV4',
     'CSPDarknet53',
     'CompleteIoULoss',
+    'DSSDHead',
+    'DSSDNeck',
+    'FSSDNeck',
     'FileProposer',
     'FrozenTeacher',
     'LDWSCCDMixin',
