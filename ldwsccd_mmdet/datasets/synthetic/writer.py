@@ -95,7 +95,7 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
 
     tasks = [(split, index) for split, count in (('train', num_train), ('val', num_val))
              for index in range(count)]
-    with _whole_or_nothing(root) as part:
+    with whole_or_nothing(root) as part:
         (part / 'images').mkdir()
         job = partial(_draw_one, str(part / 'images'), seed)
         truth: dict[str, list[tuple[dict, list]]] = dict(train=[], val=[])
@@ -136,7 +136,7 @@ def _finished(settings_file: Path, settings: dict[str, Any]) -> bool:
 
 
 @contextmanager
-def _whole_or_nothing(root: Path) -> Iterator[Path]:
+def whole_or_nothing(root: Path) -> Iterator[Path]:
     """A folder beside ``root`` that becomes ``root`` when the block ends without an error."""
     root.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{root.name}.part-', dir=root.parent))
