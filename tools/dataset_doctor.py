@@ -92,7 +92,7 @@ def print_text(result: Examination, console: Console) -> None:
 def describe(item: dict[str, Any]) -> str:
     """Write one affected thing in a line."""
     if 'images' in item:
-        return ' = '.join(item['images'])
+        return ' = '.join(item['images'][:4]) + (' = ...' if len(item['images']) > 4 else '')
     text = str(item['image'])
     if 'annotation' in item:
         text += f' #{item["annotation"]} {item["class"]} {item["bbox"]}'

@@ -122,3 +122,31 @@ def test_dataset_doctor(call, tiny_coco, tmp_path):
     (root / 'train.json').write_text('{"images": [')
     code, out, error = call(*tool)
     assert code == 2 and error.startswith('error: annotation file') and error.count('\n') == 1
+
+
+def test_browse_dataset_ends(tiny_coco, tmp_path, capsys):
+    """On a data set that is repeated for ever, too."""
+    spec = importlib.util.spec_from_file_location('browse', ROOT / 'tools/browse_dataset.py')
+    browse = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(browse)
+    root = tiny_coco(num_images=3)
+    config = tmp_path / 'config.py'
+    config.write_text(f"""
+pipeline = [dict(type='LoadVerifiedImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+            dict(type='RandomFlip', prob=1.0), dict(type='PackDetInputs')]
+data = dict(type='CervicalCellDataset', data_root='{root}', ann_file='train.json',
+            data_prefix=dict(img='images'), metainfo=dict(classes=('lsil', 'hsil', 'scc')),
+            pipeline=pipeline)
+train_dataloader = dict(dataset=dict(type='RepeatDataset', times=10**9, dataset=data))
+val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[data, data]))
+""")
+    for options, count in (([], 3), (['-n', '2'], 2), (['--phase', 'val'], 6)):
+        out = tmp_path / f'out{count}'
+        browse.main(browse.parse_args([str(config), '--out', str(out), *options]))
+        pictures = sorted(out.iterdir())
+        assert len(pictures) == count and f'{count} pictures' in capsys.readouterr().out
+    assert Image.open(pictures[0]).size[0] == 3 * 96
+    with pytest.raises(Exception, match='no test_dataloader'):
+        browse.main(browse.parse_args([str(config), '--phase', 'test']))
+    with pytest.raises(Exception, match='at least 1 picture'):
+        browse.main(browse.parse_args([str(config), '-n', '0']))
