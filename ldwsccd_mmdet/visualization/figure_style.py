@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from matplotlib.figure import Figure
 
 __all__ = ['SVG_SETTINGS', 'line_styles', 'save_svg']
 
 #: A fixed salt, and no date below: the same results give the same file.
-SVG_SETTINGS = {'svg.hashsalt': 'ldwsccd', 'font.size': 9, 'axes.spines.top': False,
+SVG_SETTINGS: dict[Any, Any] = {'svg.hashsalt': 'ldwsccd', 'font.size': 9, 'axes.spines.top': False,
                 'axes.spines.right': False}  # fmt: skip
 
 # Okabe and Ito's colours; dash patterns tell the models apart where colours do not

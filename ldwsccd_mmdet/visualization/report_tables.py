@@ -17,6 +17,8 @@ from ..evaluation.functional import KINDS, interval
 __all__ = ['ModelResult', 'Run', 'Table', 'Value', 'make_tables', 'to_csv', 'to_markdown']
 
 _NONE = '\N{EN DASH}'
+Measure = Callable[[DetectionMetrics], float]
+Samples = Callable[[DetectionMetrics], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,8 @@ def make_tables(
 
 def _over_runs(
     model: ModelResult,
-    measure: Callable[[DetectionMetrics], float],
-    samples: Callable[[DetectionMetrics], np.ndarray] | None = None,
+    measure: Measure,
+    samples: Samples | None = None,
     style: str = 'percent',
 ) -> Value:
     """Measure every run: mean and spread; the interval is that of the mean of the runs."""
@@ -233,6 +235,41 @@ def _value(values: np.ndarray, low: float, high: float, style: str) -> Value:
         return Value(math.nan, style=style)
     spread = float(known.std(ddof=1)) if known.size > 1 else math.nan
     return Value(float(known.mean()), spread, low, high, style)
+
+
+def _at(name: str, *place: int) -> Measure:
+    """Read one entry of an array of the metrics."""
+    return lambda m: float(getattr(m, name)[place])
+
+
+def _mean_at(name: str, row: int) -> Measure:
+    """Mean over the classes of one row of an array of the metrics."""
+    return lambda m: m.mean(getattr(m, name)[row])
+
+
+def _samples(name: str, column: int) -> Samples:
+    """Read bootstrap samples."""
+    return lambda m: getattr(m.bootstrap, name)[:, column]
+
+
+def _pooled(key: str) -> Measure:
+    """Read a value of the operating point of all classes."""
+    return lambda m: getattr(m.pooled, key)
+
+
+def _point(label: int, key: str) -> Measure:
+    """Read a value of the operating point of a class."""
+    return lambda m: getattr(m.points[label], key)
+
+
+def _mean_point(key: str) -> Measure:
+    """Mean over the classes of a value of their operating points."""
+    return lambda m: m.mean([getattr(point, key) for point in m.points])
+
+
+def _count(kind: str) -> Measure:
+    """Count errors of a kind."""
+    return lambda m: float(m.errors.count(kind))
 
 
 def _boot_map(metrics: DetectionMetrics) -> np.ndarray:
@@ -317,14 +354,10 @@ def _operating(models: Sequence[ModelResult]) -> Table:
         row: list[str | Value] = [model.name]
         row.append(_over_runs(model, lambda m: m.pooled.score, style='score'))
         for key in ('precision', 'recall', 'f1', 'mean_iou'):
-            row.append(_over_runs(model, lambda m, key=key: getattr(m.pooled, key)))
+            row.append(_over_runs(model, _pooled(key)))
         for i in range(len(rates)):
             row.append(
-                _over_runs(
-                    model,
-                    lambda m, i=i: m.pooled_sensitivity[i],
-                    lambda m, i=i: m.bootstrap.sensitivity[:, i],
-                )
+                _over_runs(model, _at('pooled_sensitivity', i), _samples('sensitivity', i))
             )
         row.append(_over_runs(model, lambda m: m.mean(m.corloc)))
         error = _over_runs(model, lambda m: m.calibration.error)
@@ -347,10 +380,7 @@ def _classes(models: Sequence[ModelResult]) -> Table:
     rows: list[list[str | Value]] = []
     for i, name in enumerate(first.classes):
         row: list[str | Value] = [name, Value(float(first.num_truths[i]), style='count')]
-        row += [
-            _over_runs(m, lambda m, i=i: m.ap[i], lambda m, i=i: m.bootstrap.ap[:, i])
-            for m in models
-        ]
+        row += [_over_runs(model, _at('ap', i), _samples('ap', i)) for model in models]
         rows.append(row)
     mean: list[str | Value] = ['mean', Value(float(first.num_truths.sum()), style='count')]
     mean += [_over_runs(model, lambda m: m.mean_ap, _boot_map) for model in models]
@@ -371,15 +401,13 @@ def _one_model(model: ModelResult, number: int) -> Table:
     rows: list[list[str | Value]] = []
     for i, name in enumerate(first.classes):
         row: list[str | Value] = [name, Value(float(first.num_truths[i]), style='count')]
-        row.append(_over_runs(model, lambda m, i=i: m.ap[i], lambda m, i=i: m.bootstrap.ap[:, i]))
+        row.append(_over_runs(model, _at('ap', i), _samples('ap', i)))
         for key in ('precision', 'recall', 'f1', 'score', 'mean_iou'):
             style = 'score' if key == 'score' else 'percent'
-            row.append(
-                _over_runs(model, lambda m, i=i, k=key: getattr(m.points[i], k), style=style)
-            )
+            row.append(_over_runs(model, _point(i, key), style=style))
         for rate in range(len(first.rates)):
-            row.append(_over_runs(model, lambda m, i=i, r=rate: m.sensitivity[r, i]))
-        row.append(_over_runs(model, lambda m, i=i: m.corloc[i]))
+            row.append(_over_runs(model, _at('sensitivity', rate, i)))
+        row.append(_over_runs(model, _at('corloc', i)))
         rows.append(row)
     mean: list[str | Value] = ['mean', Value(float(first.num_truths.sum()), style='count')]
     mean.append(_over_runs(model, lambda m: m.mean_ap, _boot_map))
@@ -387,11 +415,9 @@ def _one_model(model: ModelResult, number: int) -> Table:
         if key == 'score':
             mean.append(Value(math.nan, style='score'))
             continue
-        mean.append(
-            _over_runs(model, lambda m, k=key: m.mean([getattr(p, k) for p in m.points]))
-        )
+        mean.append(_over_runs(model, _mean_point(key)))
     for rate in range(len(first.rates)):
-        mean.append(_over_runs(model, lambda m, r=rate: m.mean(m.sensitivity[r])))
+        mean.append(_over_runs(model, _mean_at('sensitivity', rate)))
     mean.append(_over_runs(model, lambda m: m.mean(m.corloc)))
     note = (
         'Each class by itself, at the score where its F1 is highest on these images (or at the '
@@ -406,7 +432,7 @@ def _sizes(models: Sequence[ModelResult]) -> Table:
     rows: list[list[str | Value]] = []
     for i, size in enumerate(('small', 'medium', 'large')):
         row: list[str | Value] = [size]
-        row += [_over_runs(model, lambda m, i=i: m.mean(m.size_ap[i])) for model in models]
+        row += [_over_runs(model, _mean_at('size_ap', i)) for model in models]
         rows.append(row)
     note = (
         "COCO's AP at the chosen IoU, of boxes whose area lies below 32 x 32 px, up to 96 x 96 px, "
@@ -423,10 +449,7 @@ def _errors(models: Sequence[ModelResult]) -> Table:
     for model in models:
         row: list[str | Value] = [model.name]
         row.append(_over_runs(model, lambda m: m.errors.score_thr, style='score'))
-        row += [
-            _over_runs(model, lambda m, k=kind: float(m.errors.count(k)), style='count')
-            for kind in KINDS
-        ]
+        row += [_over_runs(model, _count(kind), style='count') for kind in KINDS]
         rows.append(row)
     note = (
         'Detections of at least the score of the operating point. Wrong class: on a cell of '
@@ -444,13 +467,13 @@ def _against_teacher(models: Sequence[ModelResult], teacher: ModelResult) -> Tab
     columns = ['Class', f'{teacher.name}, %', *(f'{m.name} minus teacher' for m in students)]
     rows: list[list[str | Value]] = []
 
-    def difference(model: ModelResult, measure: Callable[[DetectionMetrics], float]) -> Value:
+    def difference(model: ModelResult, measure: Measure) -> Value:
         mine, theirs = _over_runs(model, measure), _over_runs(teacher, measure)
         return Value(mine.mean - theirs.mean, style='gain')
 
     for i, name in enumerate(teacher.runs[0].metrics.classes):
-        row: list[str | Value] = [name, _over_runs(teacher, lambda m, i=i: m.ap[i])]
-        row += [difference(model, lambda m, i=i: m.ap[i]) for model in students]
+        row: list[str | Value] = [name, _over_runs(teacher, _at('ap', i))]
+        row += [difference(model, _at('ap', i)) for model in students]
         rows.append(row)
     mean: list[str | Value] = ['mean', _over_runs(teacher, lambda m: m.mean_ap)]
     mean += [difference(model, lambda m: m.mean_ap) for model in students]

@@ -189,7 +189,7 @@ def match_detections(
         truth_label=gt['label'],
         truth_bbox=truth_bbox,
         truth_ignored=flags[:, 0],
-        truth_difficult=flags.any(1),
+        truth_difficult=np.asarray(flags.any(axis=1)),
         ious=ious,
         ap_grid=ap_grid,
     )
