@@ -45,6 +45,14 @@ def count_images(dataset: Any) -> int:
     return count_images(dataset.dataset) if hasattr(dataset, 'dataset') else len(dataset)
 
 
+def loads_truth_late(dataset: Any) -> bool:
+    """Tell whether boxes are loaded after Resize, as for tests: they are the original image's."""
+    while not hasattr(dataset, 'pipeline'):
+        dataset = dataset.datasets[0] if hasattr(dataset, 'datasets') else dataset.dataset
+    steps = [type(step).__name__ for step in dataset.pipeline.transforms]
+    return 'Resize' in steps and 'LoadAnnotations' in steps[steps.index('Resize') :]
+
+
 def main(args: argparse.Namespace) -> None:
     if args.num is not None and args.num < 1:
         raise ConfigError(f'-n is {args.num}: expected at least 1 picture')
@@ -58,10 +66,13 @@ def main(args: argparse.Namespace) -> None:
     visualizer.dataset_meta = dataset.metainfo
     out = args.out or Path('work_dirs') / 'browse' / Path(args.config).stem
     number = min(args.num or sys.maxsize, count_images(dataset), len(dataset))
+    late = loads_truth_late(dataset)
     for index in track(range(number), 'Drawing', disable=args.show, transient=True):
         item = dataset[index]
         image = item['inputs'].permute(1, 2, 0).numpy()[..., ::-1]  # to RGB
         sample = item['data_samples']
+        if late and 'scale_factor' in sample:
+            sample.gt_instances.bboxes.rescale_(sample.scale_factor)
         stem = Path(sample.get('img_path', 'image')).stem
         visualizer.add_datasample(
             stem, image, sample, draw_pred=False, show=args.show, wait_time=args.wait_time,

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from ldwsccd_mmdet.datasets.converters.cli import exit_code
+from ldwsccd_mmdet.visualization import CytologyVisualizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,7 +125,7 @@ def test_dataset_doctor(call, tiny_coco, tmp_path):
     assert code == 2 and error.startswith('error: annotation file') and error.count('\n') == 1
 
 
-def test_browse_dataset_ends(tiny_coco, tmp_path, capsys):
+def test_browse_dataset_ends(tiny_coco, tmp_path, capsys, monkeypatch):
     """On a data set that is repeated for ever, too."""
     spec = importlib.util.spec_from_file_location('browse', ROOT / 'tools/browse_dataset.py')
     browse = importlib.util.module_from_spec(spec)
@@ -146,6 +147,19 @@ val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[data, data]))
         pictures = sorted(out.iterdir())
         assert len(pictures) == count and f'{count} pictures' in capsys.readouterr().out
     assert Image.open(pictures[0]).size[0] == 3 * 96
+    # a test pipeline loads boxes of the original image: they are scaled to the one it hands on
+    late = "[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128)), " \
+           "dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]"
+    early = config.read_text().split('pipeline = ')[1].split('\ndata')[0]
+    drawn = []
+    monkeypatch.setattr(CytologyVisualizer, 'add_datasample',
+                        lambda self, name, image, sample, **_: drawn.append((image, sample)))
+    config.write_text(config.read_text().replace(early, late))
+    browse.main(browse.parse_args([str(config), '-n', '1']))
+    image, sample = drawn[0]
+    x, y, w, h = json.loads((root / 'train.json').read_text())['annotations'][0]['bbox']
+    box = sample.gt_instances.bboxes.tensor[0].tolist()
+    assert image.shape == (128, 192, 3) and box == [2 * v for v in (x, y, x + w, y + h)]
     with pytest.raises(Exception, match='no test_dataloader'):
         browse.main(browse.parse_args([str(config), '--phase', 'test']))
     with pytest.raises(Exception, match='at least 1 picture'):
