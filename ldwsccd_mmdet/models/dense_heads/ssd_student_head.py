@@ -7,14 +7,13 @@ import torch.nn.functional as F
 from mmcv.ops import batched_nms
 from mmdet.models.dense_heads import SSDHead
 from mmdet.models.losses import smooth_l1_loss
-from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
-from mmdet.structures import SampleList
 from mmdet.utils import ConfigType, InstanceList, OptInstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import ConfigError
+from ..utils import RegionBatch, pairwise_iou
 
 
 @MODELS.register_module()
@@ -74,7 +73,8 @@ class SSDStudentHead(SSDHead):
             batch_gt_instances: Per image ``bboxes`` (n, 4) in pixels of the padded batch tensor and
                 ``labels`` (n,).
             batch_img_metas: Per image ``img_shape`` and ``pad_shape``.
-            batch_gt_instances_ignore: Per image boxes whose priors are ignored.
+            batch_gt_instances_ignore: Per image boxes of objects of no known class, or of none:
+                priors that would match such a box are no negatives.
 
         Returns:
             ``loss_cls`` and ``loss_bbox``, float32 scalars.
@@ -96,11 +96,14 @@ class SSDStudentHead(SSDHead):
         bbox_targets = torch.cat(bbox_targets, dim=1)
         bbox_weights = torch.cat(bbox_weights, dim=1)
         logits, deltas = self._flatten(cls_scores, bbox_preds)
+        ignored = self._ignored(torch.cat(anchors[0]), batch_gt_instances_ignore)
 
         with torch.autocast(device_type=logits.device.type, enabled=False):
             loss = F.cross_entropy(logits.transpose(1, 2), labels, reduction='none')
             loss = loss * label_weights
             positive = labels < self.num_classes
+            if ignored is not None:
+                loss = loss.masked_fill(ignored & ~positive, 0)
             loss_cls = loss[positive].sum() + self._hard_negative_loss(loss, positive).sum()
             if self.reg_decoded_bbox:
                 priors = torch.cat(anchors[0]).repeat(len(logits), 1)
@@ -122,6 +125,18 @@ class SSDStudentHead(SSDHead):
         rank = torch.arange(loss.shape[1], device=loss.device)
         return hardest.masked_fill(rank >= num_negatives, 0).sum(dim=1)
 
+    def _ignored(self, priors: Tensor, instances: OptInstanceList) -> Tensor | None:
+        """Whether a prior would match a box to be ignored, (N, A)."""
+        bboxes = [boxes.get('bboxes') if boxes else None for boxes in instances or []]
+        counts = [0 if boxes is None else len(boxes) for boxes in bboxes]
+        if not any(counts):
+            return None
+        batch = RegionBatch(counts, priors.device)
+        padded = batch.pad(torch.cat([boxes for boxes in bboxes if boxes is not None]).to(priors))
+        iou = pairwise_iou(priors[None], padded)
+        enough = iou >= self.train_cfg['assigner'].get('pos_iou_thr', 0.5)
+        return (enough & batch.mask[..., None]).any(dim=1)
+
     def _flatten(self, cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of all levels as logits (N, A, C + 1) and deltas (N, A, 4), float32."""
         num_images = len(cls_scores[0])
@@ -131,24 +146,6 @@ class SSDStudentHead(SSDHead):
         ]
         deltas = [pred.permute(0, 2, 3, 1).reshape(num_images, -1, 4) for pred in bbox_preds]
         return torch.cat(logits, dim=1).float(), torch.cat(deltas, dim=1).float()
-
-    def loss_and_propose(
-        self, x: tuple[Tensor, ...], batch_data_samples: SampleList, proposal_cfg: ConfigType
-    ) -> tuple[dict[str, Tensor], InstanceList]:
-        """Loss and proposals of one forward pass.
-
-        Args:
-            x: Feature maps, one a level.
-            batch_data_samples: The batch's samples.
-            proposal_cfg: See :meth:`propose`.
-
-        Returns:
-            The dict of :meth:`loss_by_feat` and the list of :meth:`propose`.
-        """
-        instances, instances_ignore, metas = unpack_gt_instances(batch_data_samples)
-        scores, deltas = self(x)
-        losses = self.loss_by_feat(scores, deltas, instances, metas, instances_ignore)
-        return losses, self.propose(scores, deltas, metas, proposal_cfg)
 
     @torch.no_grad()
     def propose(

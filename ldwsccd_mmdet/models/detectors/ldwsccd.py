@@ -1,7 +1,9 @@
 """LD-WSCCD with a single-stage student."""
 
+from typing import Any
+
 from mmdet.models.detectors import SingleStageDetector
-from mmdet.models.utils import filter_scores_and_topk
+from mmdet.models.utils import filter_scores_and_topk, unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList
@@ -29,13 +31,14 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     - 'ssd' (default, the best of the three on CRIC val): those of the dense head, by mmdet's own
       prediction; the MIL head is not run.
-    - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes.
+    - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes, which
+      stages with box regression move.
     - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
 
     Args:
         *args: As ``SingleStageDetector``. Any dense head can be distilled; with ``mil_head`` it
-            must have ``propose`` and ``loss_and_propose`` as :class:`SSDStudentHead` has, and
-            ``train_cfg.proposal`` says how many regions there are.
+            must have ``propose`` as :class:`SSDStudentHead` has, and ``train_cfg.proposal`` says
+            how many regions there are.
         **kwargs: As :class:`LDWSCCDMixin` and ``SingleStageDetector``.
 
     Raises:
@@ -44,7 +47,7 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     def _check_mil_head(self) -> None:
         super()._check_mil_head()
-        if not (hasattr(self.bbox_head, 'loss_and_propose') and hasattr(self.bbox_head, 'propose')):
+        if not hasattr(self.bbox_head, 'propose'):
             raise ConfigError(
                 'model.bbox_head: expected a head with proposals (type SSDStudentHead) because '
                 f'model.mil_head is set, found {type(self.bbox_head).__name__}; set mil_head=None, '
@@ -82,13 +85,20 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         """Losses of the dense head; of an SSD eq. 5-7."""
         return self.bbox_head.loss(feats, batch_data_samples)
 
-    def loss_and_propose(
+    def student_forward(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], InstanceList]:
-        """Losses of the SSD head, eq. 5-7, and its best boxes, of one forward pass."""
-        return self.bbox_head.loss_and_propose(
-            feats, batch_data_samples, self.train_cfg['proposal']
-        )
+    ) -> tuple[Any, InstanceList]:
+        """Run the dense head, and propose its best boxes."""
+        outs = self.bbox_head(feats)
+        metas = [sample.metainfo for sample in batch_data_samples]
+        return outs, self.bbox_head.propose(*outs, metas, self.train_cfg['proposal'])
+
+    def student_loss_by_feat(
+        self, outs: Any, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses of the dense head from its forward pass; of an SSD eq. 5-7."""
+        instances, ignored, metas = unpack_gt_instances(batch_data_samples)
+        return self.bbox_head.loss_by_feat(*outs, instances, metas, ignored)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
@@ -112,19 +122,22 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         regions = self.bbox_head.propose(
             *self.bbox_head(feats), batch_img_metas=metas, cfg=self.test_cfg['proposal']
         )
-        mil_probs = self.mil_head.predict(feats, [region.bboxes for region in regions])
+        scored = self.mil_head.predict(feats, [region.bboxes for region in regions], metas)
         results = []
-        for region, probs, meta in zip(regions, mil_probs, metas, strict=True):
+        for region, mil, meta in zip(regions, scored, metas, strict=True):
+            probs = mil.class_probs
             if source == 'fused':
                 probs = (region.class_probs * probs).sqrt()
-            results.append(self._select(region.bboxes, probs[:, :-1], meta, rescale))
+            results.append(self._select(mil.bboxes, probs[:, :-1], meta, rescale))
         return self.add_pred_to_datasample(batch_data_samples, results)
 
     def _select(self, bboxes: Tensor, scores: Tensor, meta: dict, rescale: bool) -> InstanceData:
         """Threshold, NMS and top k of one image, as the SSD head does with its own scores."""
         cfg = self.test_cfg
         scores, labels, keep, _ = filter_scores_and_topk(scores, cfg['score_thr'], cfg['nms_pre'])
-        results = InstanceData(bboxes=bboxes[keep], scores=scores, labels=labels)
+        # a region has one box, or one for each class
+        bboxes = bboxes[keep] if bboxes.dim() == 2 else bboxes[keep, labels]
+        results = InstanceData(bboxes=bboxes, scores=scores, labels=labels)
         return self.bbox_head._bbox_post_process(
             results=results, cfg=cfg, rescale=rescale, img_meta=meta
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
 from mmengine.logging import print_log
@@ -13,8 +13,13 @@ from torch import Tensor, nn
 from ...errors import ConfigError, NonFiniteLossError
 from .frozen_teacher import FrozenTeacher
 from .level_pairs import LevelPairs, check_level_pairs, feature_strides, pair_levels
+from .supervision import Supervision
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
+REMEDY = (
+    '; look at the images and boxes of this batch, lower optim_wrapper.optimizer.lr, or set '
+    'optim_wrapper.clip_grad'
+)
 DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
 
 
@@ -26,8 +31,9 @@ class LDWSCCDMixin:
 
     Put it before a detector of mmdet: ``class LDWSCCD(LDWSCCDMixin, SingleStageDetector)``. The
     student's features are computed once an image and shared by its head, the distillation and the
-    MIL head. The detector says how its loss and its proposals come about in
-    :meth:`loss_and_propose`.
+    MIL head. With a MIL head the detector runs in the order in which one needs the other: the
+    student's forward pass and proposals (:meth:`student_forward`), MIL head, its pseudo-boxes, the
+    student's loss (:meth:`student_loss_by_feat`), the distillation. Each runs once.
 
     The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing
     and inference need neither its config nor its checkpoint.
@@ -41,6 +47,16 @@ class LDWSCCDMixin:
         distillation: Config of :class:`LocalDistillationLoss`, whose channels are those of the
             pairs, in their order; or None. Needs ``teacher``.
         mil_head: Config of :class:`MILRefinementHead`, or None.
+        supervision: What teaches: 'box', 'image' (image labels alone) or 'mixed'; see
+            :class:`Supervision`. The arguments up to ``proposer`` need ``mil_head``.
+        mask_source: Boxes of the distillation's mask: 'gt', 'mil' or 'both'.
+        ignore_mined_negatives: Leave cells that the MIL head finds and that have no box out of the
+            student's negatives.
+        mined_score: Score from which on it has found one, in [0, 1].
+        pseudo_warmup: Iterations before its boxes are used for any of this.
+        proposer: Config of a proposer whose regions the MIL head gets in training: beside the
+            student's, or with image labels alone until the warm-up is over instead of them, which
+            are of no use yet.
         **kwargs: As the detector.
 
     Attributes:
@@ -48,8 +64,9 @@ class LDWSCCDMixin:
             :class:`DistillationScheduleHook` sets it. At 0 the teacher does not run.
 
     Raises:
-        ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, or if
-            the MIL head lacks its proposals or has another number of classes than the detector.
+        ConfigError: If one of ``teacher`` and ``distillation`` is given without the other, if the
+            MIL head lacks its proposals or has another number of classes than the detector, or if
+            it is missing although pseudo-boxes are wanted.
     """
 
     # what mmdet's detectors bring along
@@ -65,6 +82,12 @@ class LDWSCCDMixin:
         teacher: OptConfigType = None,
         distillation: OptConfigType = None,
         mil_head: OptConfigType = None,
+        supervision: str = 'box',
+        mask_source: str = 'gt',
+        ignore_mined_negatives: bool = False,
+        mined_score: float = 0.5,
+        pseudo_warmup: int = 500,
+        proposer: OptConfigType = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -85,8 +108,17 @@ class LDWSCCDMixin:
         self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
+        self.supervision = Supervision(
+            supervision, mask_source, ignore_mined_negatives, mined_score, pseudo_warmup
+        )
+        self.proposer: Any = TASK_UTILS.build(proposer) if proposer is not None else None
         if self.mil_head is not None:
             self._check_mil_head()
+        elif self.supervision.needs_pseudo_boxes or proposer is not None:
+            raise ConfigError(
+                'model.mil_head: expected a config because one of model.supervision, mask_source, '
+                'ignore_mined_negatives and proposer needs it, found None'
+            )
 
     def _check_mil_head(self) -> None:
         if self.num_student_classes != self.mil_head.num_classes:
@@ -100,10 +132,21 @@ class LDWSCCDMixin:
         """Number of foreground classes of the student."""
         raise NotImplementedError
 
-    def loss_and_propose(
+    def student_forward(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], InstanceList]:
-        """Losses of the student, and its proposals (``bboxes`` in pixels of the batch tensor)."""
+    ) -> tuple[Any, InstanceList]:
+        """Run the student's head; its labels are not looked at.
+
+        Returns:
+            What :meth:`student_loss_by_feat` takes, and the proposals, ``bboxes`` in pixels of the
+            batch tensor, without gradient.
+        """
+        raise NotImplementedError
+
+    def student_loss_by_feat(
+        self, outs: Any, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses of the student from its forward pass, for the boxes of the given samples."""
         raise NotImplementedError
 
     def student_loss(
@@ -142,37 +185,75 @@ class LDWSCCDMixin:
 
         Args:
             batch_inputs: Normalised images (N, 3, H, W).
-            batch_data_samples: Samples with ``gt_instances`` in pixels of the batch tensor.
+            batch_data_samples: Samples with ``gt_instances`` in pixels of the batch tensor, or with
+                ``image_labels``, as ``supervision`` says.
 
         Returns:
             The student's losses, and those of the parts that are there: ``loss_distill_*``,
             ``loss_mil``, ``loss_refine_*``.
 
         Raises:
+            DatasetError: If image labels are to teach an image that has none.
             NonFiniteLossError: If a loss is not finite; it names each such loss.
         """
         feats = self.extract_feat(batch_inputs)
+        mask_bboxes = None
         if self.mil_head is None:
             losses = dict(self.student_loss(feats, batch_data_samples))
         else:
-            losses, proposals = self.loss_and_propose(feats, batch_data_samples)
-            losses = dict(losses)
-            # before the RoI pooling, which only says that a NaN box has no size
-            _check_finite(losses)
-            losses.update(
-                self.mil_head.loss(
-                    feats,
-                    [proposal.bboxes for proposal in proposals],
-                    self._image_labels(batch_data_samples, feats[0]),
-                )
+            losses, mask_bboxes = self._student_and_mil_loss(
+                feats, batch_inputs, batch_data_samples
             )
         if self.distillation is not None:
-            losses.update(self._distillation_loss(feats, batch_inputs, batch_data_samples))
+            losses.update(
+                self._distillation_loss(feats, batch_inputs, batch_data_samples, mask_bboxes)
+            )
         _check_finite(losses)
         return losses
 
+    def _student_and_mil_loss(
+        self, feats: tuple[Tensor, ...], batch_inputs: Tensor, batch_data_samples: SampleList
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Losses of student and MIL head, and the boxes of the distillation's mask."""
+        supervision, device = self.supervision, feats[0].device
+        known = supervision.known(batch_data_samples, device)
+        image_labels = supervision.image_labels(
+            batch_data_samples, known, self.num_student_classes, device
+        )
+        is_warm = supervision.is_warm
+        outs, proposals = self.student_forward(feats, batch_data_samples)
+        regions = [proposal.bboxes for proposal in proposals]
+        if not torch.cat(regions).isfinite().all():
+            # RoI pooling would only say that such a box has no size
+            _check_finite(self.student_loss_by_feat(outs, feats, batch_data_samples))
+            raise NonFiniteLossError('non-finite proposals' + REMEDY)
+        if self.proposer is not None:
+            metas = [sample.metainfo for sample in batch_data_samples]
+            proposed = self.proposer(batch_inputs, metas, self.data_preprocessor)
+            if supervision.regime == 'image' and not is_warm:
+                regions = [boxes[:0] for boxes in regions]
+            regions = [
+                torch.cat([own, other.bboxes.to(own)])
+                for own, other in zip(regions, proposed, strict=True)
+            ]
+
+        logits = self.mil_head(feats, regions)
+        pseudo = None
+        if supervision.needs_pseudo_boxes and is_warm:
+            pseudo = self.mil_head.pseudo_boxes(logits, regions, image_labels)
+        samples = supervision.student_samples(
+            batch_data_samples, known, pseudo, self.mil_head.fg_iou
+        )
+        losses = dict(self.student_loss_by_feat(outs, feats, samples))
+        losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known))
+        return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo)
+
     def _distillation_loss(
-        self, feats: Sequence[Tensor], batch_inputs: Tensor, batch_data_samples: SampleList
+        self,
+        feats: Sequence[Tensor],
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        bboxes: list[Tensor] | None,
     ) -> dict[str, Tensor]:
         """The three losses of eq. 14, times ``distillation_weight``."""
         weight = self.distillation_weight
@@ -183,12 +264,16 @@ class LDWSCCDMixin:
                 zero = zero + (parameter * 0).sum()
             return dict.fromkeys(DISTILLATION_LOSSES, zero)
         losses = self.distillation(
-            **self.distillation_inputs(feats, batch_inputs, batch_data_samples)
+            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes)
         )
         return {name: weight * loss for name, loss in losses.items()}
 
     def distillation_inputs(
-        self, feats: Sequence[Tensor], batch_inputs: Tensor, batch_data_samples: SampleList
+        self,
+        feats: Sequence[Tensor],
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        bboxes: list[Tensor] | None = None,
     ) -> dict[str, Any]:
         """Run the teacher, and give what :class:`LocalDistillationLoss` takes.
 
@@ -196,6 +281,7 @@ class LDWSCCDMixin:
             feats: All maps of the student.
             batch_inputs: The student's normalised images (N, 3, H, W).
             batch_data_samples: Samples with ``gt_instances`` in pixels of the batch tensor.
+            bboxes: Boxes of the mask, per image (n, 4); None for those of the samples.
 
         Returns:
             The keyword arguments ``student_feats`` and ``teacher_feats`` (one map a pair),
@@ -205,6 +291,8 @@ class LDWSCCDMixin:
             ConfigError: If the levels cannot be paired.
         """
         assert self.teacher is not None
+        if bboxes is None:
+            bboxes = [sample.gt_instances.bboxes for sample in batch_data_samples]
         input_size = (batch_inputs.shape[2], batch_inputs.shape[3])
         if self._level_pairs is None:
             teacher_feats = self.teacher.extract_feat(batch_inputs[:1])
@@ -214,7 +302,7 @@ class LDWSCCDMixin:
             teacher_feats=self.teacher.extract_feat(
                 batch_inputs, [teacher for _, teacher in self._level_pairs]
             ),
-            bboxes=[sample.gt_instances.bboxes for sample in batch_data_samples],
+            bboxes=bboxes,
             input_size=input_size,
         )
 
@@ -248,18 +336,6 @@ class LDWSCCDMixin:
         )
         return pairs
 
-    def _image_labels(self, batch_data_samples: SampleList, like: Tensor) -> Tensor:
-        """Classes (N, C) of each image, from the labels of its boxes."""
-        labels = [sample.gt_instances.labels for sample in batch_data_samples]
-        image = torch.arange(len(labels), device=like.device).repeat_interleave(
-            torch.tensor([len(label) for label in labels], device=like.device)
-        )
-        classes = torch.zeros(
-            len(labels), self.num_student_classes, dtype=torch.float32, device=like.device
-        )
-        classes[image, torch.cat(labels)] = 1
-        return classes
-
 
 def _check_finite(losses: dict[str, Any]) -> None:
     """Raise if a loss is NaN or infinite, with one transfer from the device for all of them."""
@@ -282,7 +358,4 @@ def _check_finite(losses: dict[str, Any]) -> None:
                 if not abs(value) < float('inf')
             }
         )
-        raise NonFiniteLossError(
-            f'non-finite loss: {", ".join(bad)}; look at the images and boxes of this batch, lower '
-            'optim_wrapper.optimizer.lr, or set optim_wrapper.clip_grad'
-        )
+        raise NonFiniteLossError(f'non-finite loss: {", ".join(bad)}' + REMEDY)

@@ -1,10 +1,10 @@
 """LD-WSCCD with a two-stage student."""
 
-import copy
 from typing import Any
 
 import torch
 from mmdet.models.detectors import TwoStageDetector
+from mmdet.models.utils import unpack_gt_instances
 from mmdet.registry import MODELS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList
@@ -65,42 +65,47 @@ class LDWSCCDTwoStage(LDWSCCDMixin, TwoStageDetector):
     @property
     def num_student_classes(self) -> int:
         """Number of foreground classes of the student."""
-        head = self.roi_head.bbox_head
+        head: Any = self.roi_head.bbox_head
         return int((head[-1] if isinstance(head, nn.ModuleList) else head).num_classes)
 
     def student_loss(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
     ) -> dict[str, Tensor]:
         """Losses of RPN and RoI head."""
-        return self._loss_and_rpn(feats, batch_data_samples)[0]
+        outs, _ = self.student_forward(feats, batch_data_samples)
+        return self.student_loss_by_feat(outs, feats, batch_data_samples)
 
-    def loss_and_propose(
+    def student_forward(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], InstanceList]:
-        """Losses of RPN and RoI head, and the RPN's best boxes."""
-        losses, bboxes = self._loss_and_rpn(feats, batch_data_samples)
-        limit = self.train_cfg['proposal']['max_per_img']
-        return losses, [InstanceData(bboxes=boxes[:limit].detach()) for boxes in bboxes]
+    ) -> tuple[Any, InstanceList]:
+        """Run the RPN, if there is one; its best boxes are the MIL head's proposals."""
+        if not self.with_rpn:
+            return (None, [sample.proposals for sample in batch_data_samples]), []
+        outs = self.rpn_head(feats)
+        proposals = self.rpn_head.predict_by_feat(
+            *outs,
+            batch_img_metas=[sample.metainfo for sample in batch_data_samples],
+            cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn),
+        )
+        limit = self.train_cfg.get('proposal', {}).get('max_per_img')
+        best = [InstanceData(bboxes=found.bboxes[:limit].detach()) for found in proposals]
+        return (outs, proposals), best
 
-    def _loss_and_rpn(
-        self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """``TwoStageDetector.loss`` from given maps; also the RPN's boxes, best first."""
+    def student_loss_by_feat(
+        self, outs: Any, feats: tuple[Tensor, ...], batch_data_samples: SampleList
+    ) -> dict[str, Tensor]:
+        """Losses of RPN and RoI head, as ``TwoStageDetector.loss``, from the RPN's forward pass."""
+        rpn_outs, proposals = outs
         losses: dict[str, Tensor] = {}
-        if self.with_rpn:
+        if rpn_outs is not None:
+            instances, ignored, metas = unpack_gt_instances(batch_data_samples)
             # the RPN tells objects from background: one class, 0
-            rpn_samples = copy.deepcopy(batch_data_samples)
-            for sample in rpn_samples:
-                sample.gt_instances.labels = torch.zeros_like(sample.gt_instances.labels)
-            rpn_losses, proposals = self.rpn_head.loss_and_predict(
-                feats,
-                rpn_samples,
-                proposal_cfg=self.train_cfg.get('rpn_proposal', self.test_cfg.rpn),
-            )
+            objects = [
+                InstanceData(bboxes=found.bboxes, labels=torch.zeros_like(found.labels))
+                for found in instances
+            ]
+            rpn_losses = self.rpn_head.loss_by_feat(*rpn_outs, objects, metas, ignored)
             for name, loss in rpn_losses.items():
                 losses[name if 'rpn' in name else f'rpn_{name}'] = loss
-        else:
-            proposals = [sample.proposals for sample in batch_data_samples]
-        bboxes = [proposal.bboxes for proposal in proposals]  # the RoI head takes them out
         losses.update(self.roi_head.loss(feats, proposals, batch_data_samples))
-        return losses, bboxes
+        return losses

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import torch
+from mmcv.ops import RoIPool
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures.bbox import bbox2roi
 from mmdet.utils import ConfigType, InstanceList, OptMultiConfig
@@ -102,9 +103,10 @@ class MILRefinementHead(BaseModule):
 
     Args:
         num_classes: C, without background.
-        bbox_roi_extractor: mmdet RoI extractor (RoIAlign or RoIPool); its ``featmap_strides`` are
-            those of the first levels of the neck. Levels of unequal channels need a
-            ``GenericRoIExtractor`` with ``aggregation='concat'``.
+        bbox_roi_extractor: mmdet RoI extractor; its ``featmap_strides`` are those of the first
+            levels of the neck. Levels of unequal channels need a ``GenericRoIExtractor`` with
+            ``aggregation='concat'``. RoIPool runs on a GPU only; on a CPU RoIAlign with
+            ``pool_mode='max'`` comes close.
         num_stages: K >= 1. Not in the paper's print; 3 is OICR's. Default: the preset's.
         fg_iou: IoU with a seed from which on a region takes its class, in [0, 1]; 0.5 is OICR's.
             Default: the preset's.
@@ -210,6 +212,7 @@ class MILRefinementHead(BaseModule):
         self.mil_loss_weight = mil_loss_weight
         self.refine_loss_weight = refine_loss_weight
         self.reg_loss_weight = reg_loss_weight
+        self.reg_class_agnostic = reg_class_agnostic
         self.roi_chunk_size = roi_chunk_size
         _check(self.num_stages >= 1, 'num_stages', '>= 1', self.num_stages)
         for name in ('fg_iou', 'ignore_iou'):
@@ -268,6 +271,13 @@ class MILRefinementHead(BaseModule):
         # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous: mmcv's
         # RoIAlign on the CPU silently misreads a channels_last map
         used = feats[: self.bbox_roi_extractor.num_inputs]
+        if used[0].device.type == 'cpu' and isinstance(
+            self.bbox_roi_extractor.roi_layers[0], RoIPool
+        ):
+            raise ConfigError(
+                'mil_head.bbox_roi_extractor.roi_layer: RoIPool of mmcv needs a GPU, found maps on '
+                "the CPU; take dict(type='RoIAlign', output_size=..., pool_mode='max') there"
+            )
         maps = tuple(_at_least_float32(feat).contiguous() for feat in used)
         rois = bbox2roi([boxes.detach() for boxes in bboxes]).to(maps[0])
         if self.roi_chunk_size is None or len(rois) <= self.roi_chunk_size:
@@ -293,6 +303,9 @@ class MILRefinementHead(BaseModule):
 
         Returns:
             The logits of the sum of R_i regions, image after image.
+
+        Raises:
+            ConfigError: If the RoI layer does not run on the maps' device.
         """
         x = self._region_features(feats, bboxes)
         return RegionLogits(
@@ -414,8 +427,8 @@ class MILRefinementHead(BaseModule):
             image_labels: (N, C), 1 where the class occurs in the image, else 0.
 
         Returns:
-            Per image ``bboxes`` (n, 4) among its regions, ``labels`` (n,) among its classes, and
-            ``scores`` (n,) in (0, 1], without gradient.
+            Per image ``bboxes`` (n, 4) among its regions, at least 1 px wide and high, ``labels``
+            (n,) among its classes, and ``scores`` (n,) in (0, 1], without gradient.
 
         Raises:
             ValueError: If ``image_labels`` is not (N, C).
@@ -423,8 +436,10 @@ class MILRefinementHead(BaseModule):
         batch = self._batch(bboxes, image_labels)
         probs = batch.pad(logits.mean_probs)
         regions = self._regions(bboxes, batch, probs)
-        seeds = self.choose_pseudo_boxes(regions, probs, image_labels > 0, batch.valid)
-        keep = seeds.valid & (seeds.scores > 0) & batch.mask.any(dim=1, keepdim=True)
+        # a region that clipping left without a size could not be encoded as anyone's target
+        valid = batch.mask & (regions[..., 2:] - regions[..., :2] >= 1).all(dim=-1)
+        seeds = self.choose_pseudo_boxes(regions, probs, image_labels > 0, valid)
+        keep = seeds.valid & (seeds.scores > 0) & valid.any(dim=1, keepdim=True)
         sizes = keep.sum(dim=1).tolist()
         return [
             InstanceData(bboxes=box, labels=label, scores=score)
@@ -450,18 +465,36 @@ class MILRefinementHead(BaseModule):
         return batch.pad(torch.cat([boxes.detach() for boxes in bboxes]).to(like))
 
     @torch.no_grad()
-    def predict(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> list[Tensor]:
-        """Class probabilities of regions: the mean over the K stages.
+    def predict(
+        self, feats: Sequence[Tensor], bboxes: Sequence[Tensor], batch_img_metas: list[dict]
+    ) -> InstanceList:
+        """Score regions, and move them if the head has learnt to.
 
         Args:
             feats: The student's maps, one a level.
             bboxes: Per image (R_i, 4) in pixels of the padded batch tensor.
+            batch_img_metas: Per image ``img_shape``, to which moved boxes are clipped.
 
         Returns:
-            Per image (R_i, C + 1), float32, background last, each row summing to 1.
+            Per image ``class_probs`` (R_i, C + 1), the mean of the K stages, float32, background
+            last, each row summing to 1; and ``bboxes``: the given ones (R_i, 4), or with
+            ``reg_stages`` moved by the mean of these stages, (R_i, 4) or (R_i, C, 4).
         """
         logits = self(feats, bboxes)
-        return list(logits.mean_probs.split([len(boxes) for boxes in bboxes]))
+        sizes = [len(boxes) for boxes in bboxes]
+        moved = list(bboxes)
+        if logits.bbox_deltas:
+            deltas = torch.stack([_at_least_float32(x) for x in logits.bbox_deltas]).mean(dim=0)
+            flat = self.bbox_coder.decode(torch.cat(moved).to(deltas), deltas)
+            shape = (-1, 4) if self.reg_class_agnostic else (-1, self.num_classes, 4)
+            moved = [
+                boxes.clamp(min=0).minimum(boxes.new_tensor(meta['img_shape'][1::-1] * 2))
+                for boxes, meta in zip(flat.view(shape).split(sizes), batch_img_metas, strict=True)
+            ]
+        return [
+            InstanceData(bboxes=boxes, class_probs=probs)
+            for boxes, probs in zip(moved, logits.mean_probs.split(sizes), strict=True)
+        ]
 
 
 def _at_least_float32(x: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def test_two_stage_losses_are_mmdets_own(student):
 def test_mil_regions_are_the_best_of_the_rpn(student):
     model = student(zoo.faster_rcnn(), ldm=False, mil=True)
     feats = model.extract_feat(images())
-    _, regions = model.loss_and_propose(feats, samples())
+    _, regions = model.student_forward(feats, samples())
     proposals = model.rpn_head.predict(feats, samples(), rescale=False)
     for region, proposal in zip(regions, proposals, strict=True):
         assert len(region.bboxes) == 20

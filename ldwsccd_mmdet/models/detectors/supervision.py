@@ -1,0 +1,190 @@
+"""What may teach a student: boxes, image labels, or either, image by image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.utils import InstanceList
+from mmengine.logging import MessageHub
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+from ...errors import ConfigError, DatasetError
+from ..utils import RegionBatch, pairwise_iou
+
+REGIMES = ('box', 'image', 'mixed')
+MASK_SOURCES = ('gt', 'mil', 'both')
+
+
+class Supervision:
+    """Which labels each image of a batch may show, and what the MIL head's boxes stand for.
+
+    - 'box': the boxes; the classes of an image are those of its boxes.
+    - 'image': ``image_labels`` of the image's meta information, class indices. No box is looked at.
+    - 'mixed': as the image's ``supervision`` says, 'box' or 'image'; an image without a box that
+      has ``image_labels`` counts as 'image'. To the classes of its boxes an image adds its
+      ``image_labels``, if it has any: boxes may be missing.
+
+    Args:
+        regime: 'box', 'image' or 'mixed'.
+        mask_source: Boxes of the distillation's mask, eq. 9: 'gt', 'mil' (pseudo-boxes) or 'both'.
+            Images with image labels alone always use 'mil'.
+        ignore_mined_negatives: Leave priors on pseudo-boxes that no box accounts for out of the
+            student's negatives.
+        mined_score: Score from which on such a pseudo-box counts, in [0, 1].
+        pseudo_warmup: Iterations before pseudo-boxes are used for any of this, >= 0. They are the
+            runner's, so that resuming goes on with them.
+
+    Raises:
+        ConfigError: If an argument is outside its range.
+    """
+
+    def __init__(
+        self,
+        regime: str = 'box',
+        mask_source: str = 'gt',
+        ignore_mined_negatives: bool = False,
+        mined_score: float = 0.5,
+        pseudo_warmup: int = 500,
+    ) -> None:
+        for name, value, fine, expected in (
+            ('supervision', regime, regime in REGIMES, f'one of {REGIMES}'),
+            ('mask_source', mask_source, mask_source in MASK_SOURCES, f'one of {MASK_SOURCES}'),
+            ('mined_score', mined_score, 0 <= mined_score <= 1, 'a number in [0, 1]'),
+            ('pseudo_warmup', pseudo_warmup, pseudo_warmup >= 0, 'a number of iterations >= 0'),
+        ):
+            if not fine:
+                raise ConfigError(f'model.{name}: expected {expected}, found {value!r}')
+        self.regime = regime
+        self.mask_source = mask_source
+        self.ignore_mined_negatives = ignore_mined_negatives
+        self.mined_score = mined_score
+        self.pseudo_warmup = pseudo_warmup
+
+    @property
+    def needs_pseudo_boxes(self) -> bool:
+        """Whether pseudo-boxes are ever used."""
+        return self.regime != 'box' or self.mask_source != 'gt' or self.ignore_mined_negatives
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the warm-up is over."""
+        iteration = MessageHub.get_current_instance().get_info('iter', 0)
+        return int(iteration) >= self.pseudo_warmup
+
+    def by_image_labels(self, sample: DetDataSample) -> bool:
+        """Whether an image teaches by its image labels alone."""
+        if self.regime != 'mixed':
+            return self.regime == 'image'
+        meta = sample.metainfo
+        if meta.get('supervision') == 'image':
+            return True
+        return bool(meta.get('image_labels')) and len(sample.gt_instances) == 0
+
+    def known(self, samples: SampleList, device: torch.device) -> InstanceList:
+        """Boxes and labels that may be looked at, per image; none where image labels teach."""
+        nothing = InstanceData(
+            bboxes=torch.zeros((0, 4), device=device),
+            labels=torch.zeros(0, dtype=torch.long, device=device),
+        )
+        return [nothing if self.by_image_labels(s) else s.gt_instances for s in samples]
+
+    def image_labels(
+        self, samples: SampleList, known: InstanceList, num_classes: int, device: torch.device
+    ) -> Tensor:
+        """Classes (N, C) of each image, 0 or 1.
+
+        Raises:
+            DatasetError: If image labels are to teach an image that has none.
+        """
+        image: list[int] = []
+        label: list[int] = []
+        for index, sample in enumerate(samples):
+            if self.regime == 'box':
+                continue
+            labels = sample.metainfo.get('image_labels')
+            if labels is None and self.by_image_labels(sample):
+                raise DatasetError(
+                    f'{sample.metainfo.get("img_path", "an image")}: expected image_labels, class '
+                    f"indices, because model.supervision is '{self.regime}', found none; give the "
+                    'images of the annotation file image_labels, and the training pipeline '
+                    "PackDetInputs(meta_keys=(..., 'image_labels', 'supervision'))"
+                )
+            image += [index] * len(labels or ())
+            label += list(labels or ())
+        counts = torch.tensor([len(instances) for instances in known], device=device)
+        of_boxes = torch.arange(len(samples), device=device).repeat_interleave(counts)
+        classes = torch.zeros(len(samples), num_classes, device=device)
+        classes[of_boxes, torch.cat([instances.labels for instances in known])] = 1
+        places = torch.tensor([image, label], dtype=torch.long, device=device)
+        classes[places[0], places[1]] = 1
+        return classes
+
+    def student_samples(
+        self, samples: SampleList, known: InstanceList, pseudo: InstanceList | None, fg_iou: float
+    ) -> SampleList:
+        """The samples that the student's own loss sees.
+
+        Args:
+            samples: The batch.
+            known: Of :meth:`known`.
+            pseudo: Pseudo-boxes, or None during the warm-up: then image labels teach the student
+                nothing yet.
+            fg_iou: IoU with a box from which on that box accounts for a pseudo-box.
+        """
+        ignored = None
+        if self.ignore_mined_negatives and pseudo is not None:
+            ignored = self._mined(known, pseudo, fg_iou)
+        if self.regime == 'box' and ignored is None:
+            return samples
+        results = []
+        for index, (sample, instances) in enumerate(zip(samples, known, strict=True)):
+            seen = DetDataSample(metainfo=sample.metainfo)
+            if self.by_image_labels(sample):
+                found = instances if pseudo is None else pseudo[index]
+                seen.gt_instances = InstanceData(bboxes=found.bboxes, labels=found.labels)
+            else:
+                seen.gt_instances = instances
+                given = sample.get('ignored_instances', {})
+                parts = [part for part in (given, ignored and ignored[index]) if part]
+                if parts:
+                    seen.ignored_instances = InstanceData(
+                        bboxes=torch.cat([part.bboxes for part in parts]),
+                        labels=torch.cat([part.labels for part in parts]),
+                    )
+            results.append(seen)
+        return results
+
+    def mask_bboxes(
+        self, samples: SampleList, known: InstanceList, pseudo: InstanceList | None
+    ) -> list[Tensor]:
+        """Boxes of the distillation's mask, per image; pseudo-boxes not during the warm-up."""
+        found = [k.bboxes[:0] for k in known] if pseudo is None else [p.bboxes for p in pseudo]
+        sources = {'gt': (True, False), 'mil': (False, True), 'both': (True, True)}
+        use_known, use_pseudo = sources[self.mask_source]
+        return [
+            torch.cat(
+                [boxes.bboxes[: len(boxes.bboxes) if use_known else 0]]
+                + ([mined] if use_pseudo or self.by_image_labels(sample) else [])
+            )
+            for sample, boxes, mined in zip(samples, known, found, strict=True)
+        ]
+
+    def _mined(
+        self, known: InstanceList, pseudo: InstanceList, fg_iou: float
+    ) -> list[InstanceData]:
+        """Pseudo-boxes that score high and that no box accounts for."""
+        mined, given = _pad(pseudo), _pad(known)
+        iou = pairwise_iou(mined, given.to(mined))
+        covered = (iou >= fg_iou).any(dim=1)
+        return [
+            boxes[(boxes.scores >= self.mined_score) & ~cover[: len(boxes)]]
+            for boxes, cover in zip(pseudo, covered, strict=True)
+        ]
+
+
+def _pad(instances: Sequence[Any]) -> Tensor:
+    """Boxes of a batch as (N, n >= 1, 4); padding has no area, so that no box overlaps it."""
+    bboxes = torch.cat([boxes.bboxes for boxes in instances])
+    return RegionBatch([len(boxes) for boxes in instances], bboxes.device, min_size=1).pad(bboxes)
