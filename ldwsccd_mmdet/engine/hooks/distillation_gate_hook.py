@@ -4,7 +4,6 @@ import copy
 import io
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from mmdet.registry import HOOKS
@@ -14,11 +13,18 @@ from mmengine.runner import Runner
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...errors import ConfigError
 from ...models.detectors import FrozenTeacher, LDWSCCDMixin
 from ...models.detectors.frozen_teacher import normalisation
+from ..distillation_scale import (
+    TERMS,
+    DistillationScale,
+    level_names,
+    measure_scale,
+    term_weights,
+)
 from .training_state import distilled_student, untouched_training
 
 # draws of one image that tell whether the pipeline augments; a flip is missed once in 2 ** 7
@@ -134,36 +140,13 @@ def _refuse_augmentation(student: LDWSCCDMixin, runner: Runner) -> None:
 
 def _tables(student: LDWSCCDMixin, runner: Runner, data_batch: dict) -> str:
     """The tables of teacher and levels, for a batch as the data loader gives it."""
-    data: dict[str, Any] = student.data_preprocessor(data_batch, training=True)
-    inputs, samples = data['inputs'], data['data_samples']
-    feats = student.extract_feat(inputs)
-    detection = _total(student.student_loss(feats, samples))
-    pairs = student.distillation_inputs(feats, inputs, samples)
-    losses = _weighted_level_losses(student.distillation, pairs)
+    scale = measure_scale(student, data_batch)
     checks = _teacher_table(student, _teacher(student), _classes(runner))
-    levels = _level_table(student, pairs, losses, detection)
     text = io.StringIO()
     console = Console(file=text, width=140)
     console.print(checks)
-    console.print(levels)
+    console.print(_level_table(student, scale))
     return text.getvalue()
-
-
-def _total(losses: dict[str, Any]) -> float:
-    """Sum of all losses, as ``parse_losses`` adds them."""
-    values = [value for name, value in losses.items() if 'loss' in name]
-    return sum(
-        float(part.mean())
-        for value in values
-        for part in (value if isinstance(value, (list, tuple)) else [value])
-    )
-
-
-def _weighted_level_losses(distillation: nn.Module, pairs: dict[str, Any]) -> Tensor:
-    """Foreground, background and attention loss (L, 3) of each level, as they are added up."""
-    losses = distillation.level_losses(**pairs)
-    terms = losses.new_tensor([distillation.alpha, distillation.beta, distillation.gamma])
-    return losses * terms * losses.new_tensor(distillation.level_weights)[:, None]
 
 
 def _teacher_table(
@@ -190,22 +173,17 @@ def _teacher_table(
     return table
 
 
-def _level_table(
-    student: LDWSCCDMixin, pairs: dict[str, Any], losses: Tensor, detection: float
-) -> Table:
+def _level_table(student: LDWSCCDMixin, scale: DistillationScale) -> Table:
+    detection = scale.detection
+    losses = scale.levels * term_weights(student.distillation).to(scale.levels)
     table = Table(
         title=f'Weighted losses of the first batch (detection loss {detection:.4g})', box=box.ASCII2
     )
-    columns = ('student', 'map C x H x W', 'teacher', 'map C x H x W', 'foreground', 'background',
-               'attention', 'sum', 'of detection')  # fmt: skip
+    columns = ('student', 'map C x H x W', 'teacher', 'map C x H x W', *TERMS, 'sum',
+               'of detection')  # fmt: skip
     for column in columns:
         table.add_column(column, justify='right')
-    rows = losses.tolist()
-    feats = zip(pairs['student_feats'], pairs['teacher_feats'], strict=True)
-    for (level_s, level_t), (map_s, map_t), row in zip(
-        student.level_pairs or (), feats, rows, strict=True
-    ):
-        names = (str(level_s), _shape(map_s), str(level_t), _shape(map_t))
+    for names, row in zip(level_names(student, scale.inputs), losses.tolist(), strict=True):
         table.add_row(*names, *_loss_cells(row, detection))
     table.add_section()
     table.add_row('all', '', '', '', *_loss_cells(losses.sum(dim=0).tolist(), detection))
@@ -226,7 +204,3 @@ def _class_text(classes: Sequence[str] | None, number: int | None = None) -> str
 
 def _numbers(values: Tensor) -> str:
     return ', '.join(f'{value:.4g}' for value in values.flatten().tolist())
-
-
-def _shape(feat: Tensor) -> str:
-    return ' x '.join(map(str, feat.shape[1:]))
