@@ -68,3 +68,10 @@ def run_config(model: dict, root: Path) -> Config:
             randomness=dict(seed=0),
         )
     )
+
+
+def write_config(config: Config, file: Path) -> None:
+    """Write a config as Python; unlike ``Config.dump`` without a second of formatting."""
+    content = config.to_dict() if isinstance(config, Config) else config
+    lines = [f'{key} = {value!r}\n' for key, value in content.items()]
+    file.write_text(''.join(lines), encoding='utf-8')

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import islice
+from typing import Any
 
 from mmdet.registry import MODELS
 from mmengine.config import Config
@@ -16,10 +17,12 @@ from ..errors import CheckpointError, ConfigError
 from ..models.detectors import LDWSCCDMixin
 from .tool import find_checkpoint
 
-__all__ = ['build_distilled_student', 'describe_student', 'training_batches']
+__all__ = ['build_distilled_student', 'training_batches']
 
 
-def build_distilled_student(config: Config, checkpoint: str | None = None) -> LDWSCCDMixin:
+def build_distilled_student(
+    config: Config, checkpoint: str | None = None
+) -> tuple[LDWSCCDMixin, str]:
     """Build student and teacher of a config, on the accelerator if there is one.
 
     Args:
@@ -28,11 +31,14 @@ def build_distilled_student(config: Config, checkpoint: str | None = None) -> LD
             1 x 1 convolutions of the distillation, then stays random); None initialises it as
             training does.
 
+    Returns:
+        The student, and in a few words which student it is.
+
     Raises:
         ConfigError: If the config distils nothing.
         CheckpointError: If the checkpoint lacks weights of the student.
     """
-    model_cfg = config.get('model') or {}
+    model_cfg: Any = config.get('model') or {}
     absent = [key for key in ('teacher', 'distillation') if not model_cfg.get(key)]
     if absent:
         raise ConfigError(
@@ -47,15 +53,17 @@ def build_distilled_student(config: Config, checkpoint: str | None = None) -> LD
             f"'{model_cfg.type}'"
         )
     student = MODELS.build(model_cfg)
+    which = 'student as initialised'
     if checkpoint is None:
         student.init_weights()
     else:
-        _load(student, find_checkpoint(checkpoint))
-    return student.to(get_device())
+        with_f = _load(student, find_checkpoint(checkpoint))
+        which = f'student of {checkpoint}' + ('' if with_f else ' (f as initialised)')
+    return student.to(get_device()), which
 
 
-def _load(student: LDWSCCDMixin, checkpoint: str) -> None:
-    """Load a student's weights, refusing a checkpoint that lacks some."""
+def _load(student: LDWSCCDMixin, checkpoint: str) -> bool:
+    """Load a student's weights, refusing a checkpoint that lacks some; tell whether it has f."""
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
     state = loaded.get('state_dict', loaded)
     own = student.state_dict()  # type: ignore[attr-defined]
@@ -76,16 +84,7 @@ def _load(student: LDWSCCDMixin, checkpoint: str) -> None:
             'student alone'
         )
     student.load_state_dict(fitting, strict=False)  # type: ignore[attr-defined]
-    aligned = [key for key in own if key.startswith('distillation.')]
-    student.untrained_align = any(key not in fitting for key in aligned)
-
-
-def describe_student(student: LDWSCCDMixin, checkpoint: str | None) -> str:
-    """Say in a few words which student is looked at."""
-    if checkpoint is None:
-        return 'student as initialised'
-    random_f = getattr(student, 'untrained_align', False)
-    return f'student of {checkpoint}' + (' (f as initialised)' if random_f else '')
+    return all(key in fitting for key in own if key.startswith('distillation.'))
 
 
 def training_batches(config: Config, number: int, seed: int) -> Iterator[dict]:

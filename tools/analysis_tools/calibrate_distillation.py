@@ -1,0 +1,168 @@
+"""Print how large each distillation term is, and the weights that make it a share of the loss.
+
+Examples:
+    python tools/analysis_tools/calibrate_distillation.py CONFIG
+    python tools/analysis_tools/calibrate_distillation.py CONFIG --share fg=0.2 bg=0.1 attention=0
+    python tools/analysis_tools/calibrate_distillation.py CONFIG --checkpoint epoch_4.pth
+
+A few training batches run through student and teacher, without gradient, in float32. Without
+--checkpoint the student is as initialised: this is the first step of a training. The detection loss
+of an SSD is then several times what it is a few epochs later; the distillation terms fall less, so
+the same weights give a far larger share later. To see the share that a term has in most of the
+training, give a --checkpoint that was trained for a few epochs, with or without distillation.
+"""
+
+import argparse
+import importlib.util
+import sys
+from pathlib import Path
+
+if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import torch  # noqa: E402
+from mmdet.utils import register_all_modules  # noqa: E402
+from mmengine.config import DictAction  # noqa: E402
+from mmengine.logging import MMLogger  # noqa: E402
+from mmengine.runner import set_random_seed  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.progress import track  # noqa: E402
+from rich.table import Table  # noqa: E402
+
+from ldwsccd_mmdet import apis  # noqa: E402
+from ldwsccd_mmdet.apis.distillation import (  # noqa: E402
+    build_distilled_student,
+    training_batches,
+)
+from ldwsccd_mmdet.engine.distillation_scale import (  # noqa: E402
+    TERMS,
+    WEIGHTS,
+    DistillationScale,
+    level_names,
+    measure_scale,
+    term_weights,
+    weights_for_shares,
+)
+from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+
+SHARE_NAMES = ('fg', 'bg', 'attention')
+SHARES = (0.1, 0.05, 0.05)
+
+
+def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config of a distilled training')
+    parser.add_argument('--batches', type=int, default=4, help='training batches (default: 4)')
+    parser.add_argument(
+        '--share', nargs='+', default=[], metavar='SHARE',
+        help='wanted share of the detection loss of foreground, background and attention term: '
+        'three numbers, or fg=, bg=, attention= (default: 0.1 0.05 0.05)',
+    )  # fmt: skip
+    parser.add_argument(
+        '--checkpoint', metavar='STUDENT.pth', help='a trained student (default: as initialised)'
+    )
+    parser.add_argument('--seed', type=int, default=0, help='of weights, order and augmentation')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        help='settings to override in the config',
+    )  # fmt: skip
+    args = parser.parse_args(argv)
+    if args.batches < 1:
+        parser.error(f'--batches: expected at least 1, found {args.batches}')
+    try:
+        args.share = read_shares(args.share)
+    except ValueError as error:
+        parser.error(f'--share: {error}')
+    return args
+
+
+def read_shares(texts: 'list[str]') -> list[float]:
+    """Read three numbers, or NAME=NUMBER; what is not named keeps its default."""
+    if not any('=' in text for text in texts):
+        if texts and len(texts) != 3:
+            raise ValueError(f'expected three numbers, found {len(texts)}; or write fg=0.1')
+        texts = [f'{name}={text}' for name, text in zip(SHARE_NAMES, texts, strict=False)]
+    shares = dict(zip(SHARE_NAMES, SHARES, strict=True))
+    for text in texts:
+        name, _, number = text.partition('=')
+        if name not in shares:
+            raise ValueError(f'expected one of {", ".join(SHARE_NAMES)}, found {text!r}')
+        shares[name] = float(number)
+        if not 0 <= shares[name] < float('inf'):
+            raise ValueError(f'expected a number >= 0, found {text!r}')
+    return list(shares.values())
+
+
+def table_of(
+    title: str, names: 'list[tuple[str, ...]]', scales: 'list[DistillationScale]',
+    weights: torch.Tensor,
+) -> Table:  # fmt: skip
+    """One row a level: each term before and after its weight; at last what share each has."""
+    detection = sum(scale.detection for scale in scales) / len(scales)
+    raw = torch.stack([scale.levels.cpu().double() for scale in scales]).mean(dim=0)
+    weighted = raw * weights
+    table = Table(title=title)
+    columns = ['student', 'C x H x W', 'teacher', 'C x H x W']
+    for column in (*columns, *(c for t, w in zip(TERMS, WEIGHTS, strict=True) for c in
+                   (t, f'x {w}')), 'of detection'):  # fmt: skip
+        table.add_column(column, justify='right')
+
+    def cells(one: torch.Tensor, other: torch.Tensor) -> list[str]:
+        pairs = zip(one.tolist(), other.tolist(), strict=True)
+        return [f'{value:.4g}' for pair in pairs for value in pair] + [percent(other.sum())]
+
+    def percent(value: torch.Tensor) -> str:
+        return f'{100 * float(value) / detection:.1f} %'
+
+    for name, *row in zip(names, raw, weighted, strict=True):
+        table.add_row(*name, *cells(*row))
+    table.add_section()
+    table.add_row('all', '', '', '', *cells(raw.sum(dim=0), weighted.sum(dim=0)))
+    shares = [cell for total in weighted.sum(dim=0) for cell in ('', percent(total))]
+    table.add_row('of detection', '', '', '', *shares, '')
+    return table
+
+
+def main(args: argparse.Namespace) -> None:
+    register_all_modules(init_default_scope=True)
+    config = apis.load_config(args.config, args.cfg_options)
+    apis.check_classes(config, ['train'])
+    MMLogger.get_instance('distillation').setLevel('WARNING')  # not how each weight began
+    set_random_seed(args.seed)
+    student, which = build_distilled_student(config, args.checkpoint)
+    student.train()
+    set_random_seed(args.seed)  # the same images, whatever was initialised
+    scales: list[DistillationScale] = []
+    names: list[tuple[str, ...]] = []
+    batches = training_batches(config, args.batches, args.seed)
+    for batch in track(batches, total=args.batches, disable=not sys.stderr.isatty()):
+        scale = measure_scale(student, batch)
+        names = list(level_names(student, scale.inputs))
+        scales.append(scale._replace(inputs={}))  # the maps are large
+    losses = [scale.detection for scale in scales]
+    if not losses or not sum(losses) > 0:
+        raise ConfigError(
+            f'train_dataloader: expected batches with a detection loss, found {len(losses)} '
+            f'batches with {losses}; is the data set empty?'
+        )
+    loss = student.distillation
+    console = Console(width=None if sys.stdout.isatty() else 150)
+    spread = f'{min(losses):.4g} to {max(losses):.4g}'
+    title = (
+        f'{which}: mean of {len(losses)} batches of '
+        f'{config.train_dataloader.batch_size}; detection loss {sum(losses) / len(losses):.4g} '
+        f'({spread})'
+    )
+    console.print(table_of(title, names, scales, term_weights(loss)))
+    weights = weights_for_shares(scales, loss.level_weights, args.share)
+    wanted = zip(TERMS, args.share, strict=True)
+    print(f'For {", ".join(f"{term} {100 * share:g} %" for term, share in wanted)}:')
+    settings = zip(WEIGHTS, weights, strict=True)
+    options = ' '.join(f'model.distillation.{name}={value:.3g}' for name, value in settings)
+    print(f'--cfg-options {options}')
+
+
+if __name__ == '__main__':
+    sys.exit(apis.run_tool(main, parse_args()))
