@@ -20,7 +20,9 @@ teacher = dict(
     config='configs/teachers/retinanet_r50-fpn_ccd.py',
     checkpoint='work_dirs/retinanet_r50-fpn_ccd/epoch_24.pth',
 )
-alpha, beta, gamma = 0.2, 0.1, 0.1  # foreground, background, attention: eq. 14
+# foreground, background, attention: eq. 14; not calibrated, as data and teacher are not at hand:
+# tools/analysis_tools/calibrate_distillation.py configs/ldwsccd_ssd512.py (docs/distillation.md)
+alpha, beta, gamma = 0.2, 0.1, 0.1
 num_stages = 3  # K of eq. 16
 score_source = 'ssd'  # 'ssd', 'mil' or 'fused': the best of the three on CRIC val
 

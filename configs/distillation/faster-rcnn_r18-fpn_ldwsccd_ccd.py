@@ -35,6 +35,7 @@ model = dict(
         student_channels=(256,) * 4,
         teacher_channels=(256,) * 4,
         feature_norm='standardize',
+        # not calibrated (no data here): tools/analysis_tools/calibrate_distillation.py CONFIG
         alpha=0.2,
         beta=0.1,
         gamma=0.1,
