@@ -60,11 +60,14 @@ def find_pseudo_boxes(
 ) -> InstanceList:
     """Boxes that the refined stages find for the classes of each image.
 
+    Their regions are those of training after ``pseudo_warmup``: the student's own, and those of
+    ``model.proposer`` if there is one.
+
     Args:
         model: A detector with a ``mil_head``, in eval mode.
         inputs: Normalised images (N, 3, H, W).
         samples: Their samples.
-        image_labels: (N, C), 1 where the class occurs in the image, else 0.
+        image_labels: (N, C), true where the class occurs in the image.
 
     Returns:
         Per image ``bboxes`` (n, 4) in pixels of the image file, ``labels`` (n,) and ``scores``
@@ -80,8 +83,15 @@ def find_pseudo_boxes(
         )
     feats = model.extract_feat(inputs)
     bboxes = [region.bboxes for region in student_regions(model, feats, samples)]
+    if model.proposer is not None:
+        metas = [sample.metainfo for sample in samples]
+        proposed = model.proposer(inputs, metas, model.data_preprocessor)
+        bboxes = [
+            torch.cat([own, other.bboxes.to(own)])
+            for own, other in zip(bboxes, proposed, strict=True)
+        ]
     logits = model.mil_head(feats, bboxes)
-    found = model.mil_head.pseudo_boxes(logits, bboxes, image_labels.to(inputs.device))
+    found = model.mil_head.pseudo_boxes(logits, bboxes, image_labels.to(feats[0]))
     return [
         InstanceData(
             bboxes=rescale_to_file(item.bboxes, sample.metainfo),

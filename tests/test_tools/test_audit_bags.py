@@ -100,7 +100,9 @@ def runner(records, mil_head=True, classes=('a', 'b'), rank=0):
 
     wrapped = SimpleNamespace(dataset=Dataset(), metainfo=Dataset.metainfo)
     return SimpleNamespace(
-        model=SimpleNamespace(mil_head=object() if mil_head else None),
+        model=SimpleNamespace(
+            mil_head=object() if mil_head else None, supervision=SimpleNamespace(regime='box')
+        ),
         train_dataloader=SimpleNamespace(dataset=wrapped),
         rank=rank,
     )

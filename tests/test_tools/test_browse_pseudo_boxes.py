@@ -34,7 +34,8 @@ def workplace(tiny_coco, tmp_path):
     true = (root / 'train.json').read_text()
     (root / 'true.json').write_text(true)
     (root / 'train.json').write_text(json.dumps(weaken(json.loads(true), image_labels_only=1)))
-    model = student_cfg(mil_head=mil_cfg())
+    proposer = dict(type='NucleusBlobProposer', max_per_img=20)
+    model = student_cfg(mil_head=mil_cfg(), supervision='image', proposer=proposer)
     run_config(model, root).dump(tmp_path / 'config.py')
     register_all_modules(init_default_scope=True)
     torch.manual_seed(0)
@@ -71,5 +72,6 @@ def test_pictures_table_and_results(tool, workplace, capsys):
 
 
 def test_without_a_mil_head(tool, workplace, capsys):
-    assert run(tool, workplace, '--cfg-options', 'model.mil_head=None') == 2
+    edits = ['model.mil_head=None', 'model.supervision=box', 'model.proposer=None']
+    assert run(tool, workplace, '--cfg-options', *edits) == 2
     assert 'model.mil_head: pseudo-boxes come from' in capsys.readouterr().err

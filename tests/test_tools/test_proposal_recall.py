@@ -82,7 +82,9 @@ def test_options_and_errors(tool, workplace, capsys):
     assert run(tool, workplace, *options, '--csv', table, '--max-images', 2) == 0
     assert '2 images of val, 4 cells' in capsys.readouterr().out
     assert run(tool, workplace, '--proposer', 'magic') == 2
-    assert '--proposer magic: expected head, blobs' in capsys.readouterr().err
+    assert '--proposer magic: expected config, head, blobs' in capsys.readouterr().err
+    assert run(tool, workplace, '--proposer', 'config') == 2
+    assert 'needs model.proposer' in capsys.readouterr().err
     assert run(tool, workplace, '--proposer', workplace / 'none.npz') == 2
     assert 'does not exist' in capsys.readouterr().err
     with pytest.raises(SystemExit):

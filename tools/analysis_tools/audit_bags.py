@@ -4,8 +4,9 @@ Examples:
     python tools/analysis_tools/audit_bags.py configs/cric/ldwsccd_ssd512-narrow_cric.py
     python tools/analysis_tools/audit_bags.py train.json --json
 
-An image is a bag of regions; its labels are the classes of its boxes or, where its record has
-supervision "image", its image_labels. Exit code: 0, or 1 if a class cannot be learnt.
+An image is a bag of regions. Its labels are what model.supervision of the config says: the classes
+of its boxes, or its image_labels; of a file, its image_labels where it has no boxes. Exit code: 0,
+or 1 if a class cannot be learnt.
 """
 
 import argparse
@@ -63,6 +64,7 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
 
 def audit(args: argparse.Namespace) -> BagAudit:
     """Audit a config's split, or an annotation file with all of its classes."""
+    regime = 'mixed'
     if args.source.endswith('.json'):
         classes = [category['name'] for category in load_coco(args.source)['categories']]
         dataset = CervicalCellDataset(
@@ -76,10 +78,10 @@ def audit(args: argparse.Namespace) -> BagAudit:
         if not loader:
             raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')
         dataset = DATASETS.build(loader.dataset)
-    records = data_infos(dataset)
-    if args.image_labels:
-        records = ({**record, 'supervision': 'image'} for record in records)
-    return audit_bags(records, dataset.metainfo['classes'], args.ubiquitous)
+        regime = config.get('model', {}).get('supervision', 'box')
+    regime = 'image' if args.image_labels else regime
+    classes = dataset.metainfo['classes']
+    return audit_bags(data_infos(dataset), classes, args.ubiquitous, regime)
 
 
 def show(result: BagAudit, console: Console) -> None:

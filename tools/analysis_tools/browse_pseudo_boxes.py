@@ -134,6 +134,7 @@ def main(args: argparse.Namespace) -> None:
     model: Any = MODELS.build(config.model)
     load_checkpoint(model, checkpoint, map_location='cpu')
     model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    regime = getattr(getattr(model, 'supervision', None), 'regime', 'box')
     metric: Any = METRICS.build({'type': 'PseudoBoxMetric'})
     metric.dataset_meta = dataset.metainfo
     drawn = set(np.linspace(0, len(dataset) - 1, min(args.num, len(dataset))).round().astype(int))
@@ -143,7 +144,7 @@ def main(args: argparse.Namespace) -> None:
     for index in track(range(len(dataset)), disable=not sys.stderr.isatty()):
         record = dataset.get_data_info(index)
         batch = model.data_preprocessor(pseudo_collate([dataset[index]]), False)
-        labels = torch.tensor(bag_labels(record, len(classes)))[None].float()
+        labels = torch.tensor(bag_labels(record, len(classes), regime))[None]
         found = find_pseudo_boxes(model, batch['inputs'], batch['data_samples'], labels)[0]
         boxes, own = truth[record['img_id']]
         sample = batch['data_samples'][0]

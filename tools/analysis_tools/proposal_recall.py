@@ -5,8 +5,8 @@ Examples:
     python tools/analysis_tools/proposal_recall.py CONFIG CHECKPOINT --csv recall.csv
     python tools/analysis_tools/proposal_recall.py CONFIG --proposer blobs --options 'sizes=[83]'
 
-Proposers: head (the student's own; needs CHECKPOINT), blobs, priors, priors-even,
-selective-search, or a file of regions (.json, .npz). --save writes such a file.
+Proposers: config (its model.proposer), head (the student's own; needs CHECKPOINT), blobs, priors,
+priors-even, selective-search, or a file of regions (.json, .npz). --save writes such a file.
 """
 
 import argparse
@@ -40,7 +40,7 @@ from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
 from ldwsccd_mmdet.evaluation.functional import ProposalRecall, proposal_recall  # noqa: E402
 
 Propose = Callable[[dict], list[tuple[np.ndarray, np.ndarray]]]
-KINDS = ('head', 'blobs', 'priors', 'priors-even', 'selective-search')
+KINDS = ('config', 'head', 'blobs', 'priors', 'priors-even', 'selective-search')
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -85,7 +85,11 @@ def build_proposer(kind: str, config: Config, args: argparse.Namespace) -> Propo
     if kind == 'head':
         return _head(config, args.checkpoint, most)
     settings: dict[str, Any] = {'max_per_img': most}
-    if kind == 'blobs':
+    if kind == 'config':
+        if not config.model.get('proposer'):
+            raise ConfigError('--proposer config needs model.proposer, found none in the config')
+        settings |= config.model.proposer
+    elif kind == 'blobs':
         settings |= {'type': 'NucleusBlobProposer'}
     elif kind == 'selective-search':
         settings |= {'type': 'SelectiveSearchProposer'}

@@ -25,7 +25,21 @@ train_pipeline = [
         saturation_range=(0.8, 1.2),
         hue_delta=8,
     ),
-    dict(type='PackDetInputs'),
+    dict(
+        type='PackDetInputs',
+        meta_keys=(
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            # what image labels teach by
+            'image_labels',
+            'supervision',
+        ),
+    ),
 ]
 test_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=None),

@@ -24,7 +24,21 @@ train_pipeline = [
         saturation_range=(0.5, 1.5),
         hue_delta=18,
     ),
-    dict(type='PackDetInputs'),
+    dict(
+        type='PackDetInputs',
+        meta_keys=(
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            # what image labels teach by
+            'image_labels',
+            'supervision',
+        ),
+    ),
 ]
 test_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),

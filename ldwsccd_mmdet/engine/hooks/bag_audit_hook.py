@@ -33,7 +33,8 @@ class BagAuditHook(Hook):
             return
         dataset = runner.train_dataloader.dataset
         classes = dataset.metainfo.get('classes', ())
-        audit = audit_bags(data_infos(dataset), classes, self.ubiquitous)
+        regime = model.supervision.regime
+        audit = audit_bags(data_infos(dataset), classes, self.ubiquitous, regime)
         if audit.problems:
             print_log(
                 'The MIL head learns from the classes of whole images, and here it cannot learn '

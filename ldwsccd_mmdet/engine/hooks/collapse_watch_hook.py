@@ -24,7 +24,8 @@ class CollapseWatchHook(Hook):
     """Finds pseudo-boxes on training images and logs how right they are, beside the val metrics.
 
     The images are evenly spread over the training set, the same at each validation, and read
-    without augmentation. The model gets what training gives it: the image and its labels. CorLoc
+    without augmentation. The MIL head gets what training gives it after ``pseudo_warmup``: regions
+    of the student and of ``model.proposer``, and the classes of the image. CorLoc
     and AP (see :class:`PseudoBoxMetric`) stand in the log under ``pseudo/``; where the pseudo-boxes
     of a class lie on one part of its cells, or on the whole image, a warning says so and what to
     do. Nothing happens where the model has no MIL head.
@@ -96,15 +97,17 @@ class CollapseWatchHook(Hook):
         dataset = self._dataset
         count = min(self.num_images, len(dataset))
         indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
+        num_classes = len(dataset.metainfo['classes'])
         training = model.training
         model.eval()
         for start in range(0, count, self.batch_size):
             chosen = [int(index) for index in indices[start : start + self.batch_size]]
             batch = model.data_preprocessor(pseudo_collate([dataset[i] for i in chosen]), False)
             records = [dataset.get_data_info(i) for i in chosen]
-            num_classes = len(dataset.metainfo['classes'])
-            labels = torch.tensor(np.stack([bag_labels(r, num_classes) for r in records])).float()
-            found = find_pseudo_boxes(model, batch['inputs'], batch['data_samples'], labels)
+            labels = [bag_labels(r, num_classes, model.supervision.regime) for r in records]
+            found = find_pseudo_boxes(
+                model, batch['inputs'], batch['data_samples'], torch.tensor(np.stack(labels))
+            )
             samples = [
                 _sample(record, sample, boxes)
                 for record, sample, boxes in zip(

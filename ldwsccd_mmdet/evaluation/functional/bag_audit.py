@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['BagAudit', 'audit_bags', 'bag_labels']
+__all__ = ['BagAudit', 'audit_bags', 'bag_labels', 'by_image_labels']
 
 UBIQUITOUS = 0.95
 """Share of the images from which on a class has too few images without it to learn from."""
@@ -113,17 +113,37 @@ class BagAudit:
         }
 
 
-def bag_labels(record: Mapping[str, Any], num_classes: int) -> np.ndarray:
+def by_image_labels(record: Mapping[str, Any], regime: str = 'mixed') -> bool:
+    """Whether an image teaches by its image labels alone, as ``model.supervision`` decides it.
+
+    Args:
+        record: One ``data_info`` of an mmdet data set.
+        regime: ``'box'``, ``'image'`` or ``'mixed'``.
+    """
+    if regime != 'mixed':
+        return regime == 'image'
+    bare = bool(record.get('image_labels')) and not record.get('instances')
+    return bare or record.get('supervision') == 'image'
+
+
+def bag_labels(
+    record: Mapping[str, Any], num_classes: int, regime: str = 'mixed'
+) -> np.ndarray:
     """Classes that an image is known to have, boolean (C,).
 
     Args:
-        record: One ``data_info`` of an mmdet data set: the classes of its ``instances``, or its
-            ``image_labels`` where its ``supervision`` is ``'image'``.
+        record: One ``data_info`` of an mmdet data set: its ``instances``, and perhaps
+            ``image_labels`` and ``supervision``.
         num_classes: C.
+        regime: As ``model.supervision``. ``'box'``: the classes of the boxes; ``'image'``: the
+            image labels; ``'mixed'``: both, or, of an image that teaches by them alone, the image
+            labels.
     """
-    if record.get('supervision') == 'image':
-        return np.isin(np.arange(num_classes), record.get('image_labels', ()))
-    return _num_cells(record, num_classes) > 0
+    labels = np.isin(np.arange(num_classes), record.get('image_labels') or ())
+    if by_image_labels(record, regime):
+        return labels
+    boxed = _num_cells(record, num_classes) > 0
+    return boxed if regime == 'box' else boxed | labels
 
 
 def _num_cells(record: Mapping[str, Any], num_classes: int) -> np.ndarray:
@@ -138,18 +158,20 @@ def audit_bags(
     records: Iterable[Mapping[str, Any]],
     classes: Sequence[str],
     ubiquitous: float = UBIQUITOUS,
+    regime: str = 'mixed',
 ) -> BagAudit:
     """Count the bags of a data set.
 
     Args:
-        records: One ``data_info`` of an mmdet data set an image, see :func:`bag_labels`.
+        records: One ``data_info`` of an mmdet data set an image.
         classes: Names of the classes.
         ubiquitous: Share of the images above which a class counts as everywhere, in (0, 1].
+        regime: What teaches, see :func:`bag_labels`.
     """
     bag_rows, cell_rows, image_only = [], [], 0
     for record in records:
-        bag_rows.append(bag_labels(record, len(classes)))
-        bare = record.get('supervision') == 'image'
+        bag_rows.append(bag_labels(record, len(classes), regime))
+        bare = by_image_labels(record, regime)
         image_only += bare
         cell_rows.append(_num_cells({} if bare else record, len(classes)))
     bags = np.array(bag_rows, bool).reshape(-1, len(classes))

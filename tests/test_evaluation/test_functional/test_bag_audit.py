@@ -4,8 +4,17 @@ import json
 import math
 
 import numpy as np
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
 
-from ldwsccd_mmdet.evaluation.functional.bag_audit import audit_bags
+from ldwsccd_mmdet.evaluation.functional.bag_audit import (
+    audit_bags,
+    bag_labels,
+    by_image_labels,
+)
+from ldwsccd_mmdet.models.detectors.supervision import Supervision
 
 CLASSES = ('nilm', 'lsil', 'scc', 'agc')
 
@@ -35,6 +44,32 @@ def test_counts():
     first, second = audit.problems
     assert 'nilm (4 of 5)' in first and 'supervision "box"' in first
     assert 'classes in no image: agc' in second
+
+
+@pytest.mark.parametrize(
+    ('record', 'box', 'as_image', 'mixed'),
+    [
+        (image(0, 1), [0, 1], [], [0, 1]),
+        (image(0, image_labels=(2,)), [0], [2], [0, 2]),
+        (image(0, image_labels=(2,), supervision='image'), [0], [2], [2]),
+        (image(image_labels=(1, 2)), [], [1, 2], [1, 2]),
+        (image(), [], [], []),
+    ],
+)
+def test_labels_by_regime(record, box, as_image, mixed):
+    """The same classes as those that the detector's supervision takes."""
+    sample = DetDataSample(metainfo={k: v for k, v in record.items() if k != 'instances'})
+    labels = torch.tensor([cell['bbox_label'] for cell in record['instances']], dtype=torch.long)
+    sample.gt_instances = InstanceData(labels=labels, bboxes=torch.zeros(len(labels), 4))
+    for regime, expected in (('box', box), ('image', as_image), ('mixed', mixed)):
+        assert np.flatnonzero(bag_labels(record, 4, regime)).tolist() == expected
+        supervision = Supervision(regime)
+        if regime == 'image' and 'image_labels' not in record:
+            continue  # there it is an error
+        known = supervision.known([sample], torch.device('cpu'))
+        taken = supervision.image_labels([sample], known, 4, torch.device('cpu'))
+        assert taken[0].nonzero().flatten().tolist() == expected
+        assert supervision.by_image_labels(sample) == by_image_labels(record, regime)
 
 
 def test_the_border_is_more_than():

@@ -23,17 +23,17 @@ class NucleusBlobProposer(ImageProposer):
     difference of Gaussians
 
     .. math::
-        G(r / \sqrt 2) * D - G(r_+ / \sqrt 2) * D, \qquad r_+ = \sqrt 2 \, r
+        G(\sigma) * D - G(\sqrt 2 \, \sigma) * D, \qquad \sigma = r / (2 \sqrt{\ln 2})
 
-    which is largest where a disc of radius about r is darker than what surrounds it. A blob of
-    response s scores :math:`s \, r^{0.6}`, so that large pale nuclei are not lost behind small dark
-    leucocytes. Its boxes are squares *in the image file* around its centre: its own diameter
-    times each of ``contexts``, and each of ``sizes``.
+    which is largest in the centre of a dark disc of radius r. A blob of response s scores
+    :math:`s \, r^{0.6}`, so that large pale nuclei are not lost behind small dark leucocytes.
+    Its boxes are squares *in the image file* around its centre: its own diameter times each of
+    ``contexts``, and each of ``sizes``.
 
     Args:
         max_per_img: See :class:`BaseProposer`.
         radius_range: Smallest and largest radius r of a nucleus, pixels of the batch tensor.
-        contexts: Sides of the boxes, in diameters 2 r; 1 is the nucleus, 3.5 most of a cell.
+        contexts: Sides of the boxes, in diameters 2 r; 1 is the nucleus, 3 most of a cell.
         sizes: Sides of further boxes, in pixels of the image file: for labels that are squares of
             one size around nucleus points, as CRIC's.
         channel: Where D comes from: ``'value'`` - log max(R, G, B), high only where all light is
@@ -50,8 +50,8 @@ class NucleusBlobProposer(ImageProposer):
     def __init__(
         self,
         max_per_img: int = 300,
-        radius_range: tuple[float, float] = (5.0, 20.0),
-        contexts: Sequence[float] = (1.0, 2.0, 3.5),
+        radius_range: tuple[float, float] = (6.0, 24.0),
+        contexts: Sequence[float] = (1.0, 1.8, 3.0),
         sizes: Sequence[float] = (),
         channel: str = 'value',
         min_response: float = 0.005,
@@ -67,14 +67,14 @@ class NucleusBlobProposer(ImageProposer):
         if not len(contexts) and not len(sizes):
             raise ConfigError(
                 'NucleusBlobProposer: expected a side for the boxes, found contexts and sizes '
-                'both empty; set contexts=(1.0, 2.0, 3.5)'
+                'both empty; set contexts=(1.0, 1.8, 3.0)'
             )
         self.contexts = np.asarray(contexts, np.float32)
         self.sizes = np.asarray(sizes, np.float32)
         self.channel = channel
         self.min_response = min_response
-        # blobs are searched in an image so small that the smallest has a radius of 2 px
-        self._shrink = max(1, int(low / 2))
+        # blobs are searched in an image so small that the smallest has a radius of 2 to 3 px
+        self._shrink = max(1, int(low / 2.5))
         steps = int(np.ceil(2 * np.log2(high / low) - 1e-6)) + 1
         self._radii = low / self._shrink * np.sqrt(2.0) ** np.arange(steps + 1)
 
@@ -99,7 +99,7 @@ class NucleusBlobProposer(ImageProposer):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         density = _optical_density(image, self.channel)
         blurred, sigma, blurs = density, 0.0, []
-        for target in self._radii / np.sqrt(2):
+        for target in self._radii / (2 * np.sqrt(np.log(2))):
             # Gaussians compose: each blur adds what is missing to the last
             step = float(np.sqrt(target**2 - sigma**2))
             blurred, sigma = cv2.GaussianBlur(blurred, (0, 0), step), target
