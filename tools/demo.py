@@ -10,10 +10,8 @@ Example:
 from __future__ import annotations
 
 import argparse
-import fcntl
 import hashlib
 import importlib.util
-import io
 import json
 import os
 import platform
@@ -21,12 +19,9 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -38,33 +33,39 @@ if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not in
 import numpy as np  # noqa: E402
 from mmengine.config import Config  # noqa: E402
 from PIL import Image, ImageDraw  # noqa: E402
-from pycocotools.coco import COCO  # noqa: E402
 from rich.console import Console  # noqa: E402
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: E402
 from rich.table import Table  # noqa: E402
 
-from ldwsccd_mmdet.errors import ConfigError, InputError  # noqa: E402
-from ldwsccd_mmdet.evaluation import average_precision, load_predictions  # noqa: E402
+from ldwsccd_mmdet.apis.stages import (  # noqa: E402
+    Show,
+    Stage,
+    StageRunner,
+    claim,
+    run_program,
+    run_stages,
+    test_progress,
+    tool_command,
+    train_progress,
+)
+from ldwsccd_mmdet.errors import InputError  # noqa: E402
+from ldwsccd_mmdet.evaluation import (  # noqa: E402
+    evaluate_detections,
+    load_predictions,
+    load_truth,
+    truth_boxes,
+)
 from ldwsccd_mmdet.visualization import (  # noqa: E402
     ModelResult,
     Report,
+    Run,
     choose_fields,
     class_palette,
     draw_detections,
     read_training_log,
-    truth_boxes,
     write_report,
 )
 from ldwsccd_mmdet.visualization.label_layout import label_font  # noqa: E402
 
-MARKER = 'demo.json'
-# glibc gives each large tensor back to the system and asks for it again, at a cost in system time.
-# These keep the memory; other C libraries don't look at them.
-KEEP_MEMORY = {
-    'MALLOC_MMAP_MAX_': '0',
-    'MALLOC_TRIM_THRESHOLD_': str(1 << 34),
-    'MALLOC_TOP_PAD_': str(1 << 28),
-}
 # crowded and evenly stained, so that a few hundred steps teach something
 SMEARS = dict(crowding=3.0, variation=0.6)
 # what the result of a stage depends on, apart from its settings
@@ -72,11 +73,6 @@ CODE = {
     'data': ('ldwsccd_mmdet/datasets/synthetic',),
     'train': ('ldwsccd_mmdet/models', 'ldwsccd_mmdet/engine/optimizers'),
 }
-# "Epoch(train) [2][15/38] ... eta: 0:01:10 ... loss: 4.2", "Epoch(test) [ 3/10] ... eta: 0:00:02"
-LOG_LINE = re.compile(
-    r'Epoch\((?P<mode>train|test)\)\s+(?:\[(?P<epoch>\d+)\])?\[\s*(?P<done>\d+)/(?P<total>\d+)\]'
-    r'.*?eta: (?P<eta>(?:\d+ days?, )?[\d:]+)(?:.*?\sloss: (?P<loss>\S+))?'
-)
 
 
 @dataclass(frozen=True)
@@ -109,37 +105,6 @@ SSD = Model(
 MODELS = (TEACHER, LDWSCCD, SSD)
 
 
-@dataclass
-class Stage:
-    """A step of the demo.
-
-    Attributes:
-        name: Folder of the stage within the demo's folder.
-        title: What is shown.
-        settings: What its result depends on, as JSON.
-        needs: Stages it builds on.
-        run: Does the work; gets the function that shows progress, as
-            ``show(done, total, text)``.
-    """
-
-    name: str
-    title: str
-    settings: dict[str, Any]
-    run: Callable[[Callable[[float, float, str], None]], None]
-    needs: Sequence[Stage] = ()
-    resumable: bool = False
-    outputs: Sequence[Path] = ()
-    key: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        content = json.dumps([self.settings, [need.key for need in self.needs]], sort_keys=True)
-        self.key = hashlib.sha256(content.encode()).hexdigest()
-
-
-class StageFailed(RuntimeError):
-    """A program that a stage started has failed."""
-
-
 class Demo:
     """The stages, their folder and their state on disk.
 
@@ -153,6 +118,7 @@ class Demo:
         self.configs = {model.key: self._write_config(model) for model in MODELS}
         self.data = self.out / 'data'
         self.stages = self._stages()
+        self.runner = StageRunner(self.out, self.stages)
 
     def _stages(self) -> list[Stage]:
         args = self.args
@@ -252,7 +218,7 @@ class Demo:
         path.write_text('\n'.join(lines) + '\n', encoding='utf-8')
         return path
 
-    def _draw(self, show: Callable[[float, float, str], None]) -> None:
+    def _draw(self, show: Show) -> None:
         args = self.args
         total = args.num_train + args.num_val
         pictures = f'.{self.data.name}.part-*/images/*'
@@ -264,7 +230,7 @@ class Demo:
         for rest in self.out.glob(f'.{self.data.name}.part-*'):  # of a run that was cut short
             shutil.rmtree(rest)
         run_program(
-            self._command(
+            tool_command(
                 'tools/dataset_converters/make_synthetic_smears.py',
                 *('--out', self.data, '--num-train', args.num_train, '--num-val', args.num_val),
                 *('--seed', args.seed, '--missing', args.missing),
@@ -278,126 +244,45 @@ class Demo:
             show,
         )
 
-    def _train(self, model: Model, show: Callable[[float, float, str], None]) -> None:
+    def _train(self, model: Model, show: Show) -> None:
         folder = self.out / model.key
         resume = ['--resume'] if (folder / 'last_checkpoint').is_file() else []
-        command = self._command(
-            'tools/train.py', self.configs[model.key], '--work-dir', folder, '--amp'
+        command = tool_command(
+            'tools/train.py', self.configs[model.key], '--work-dir', folder, '--amp', *resume
         )
         log = folder / 'train.log'
         epochs = self.epochs(model)
+        run_program(command, log, lambda: train_progress(log, epochs, bool(resume)), show)
 
-        def progress() -> tuple[float, float, str]:
-            line = last_log_line(log, 'train')
-            if line is None:
-                return 0, 1, 'starting again' if resume else 'starting'
-            epoch, done, total = (int(line[key]) for key in ('epoch', 'done', 'total'))
-            return (
-                (epoch - 1) * total + done,
-                epochs * total,
-                f'epoch {epoch}/{epochs}  loss {float(line["loss"]):.2f}  ETA {line["eta"]}',
-            )
-
-        run_program([*command, *resume], log, progress, show)
-
-    def _test(self, model: Model, show: Callable[[float, float, str], None]) -> None:
+    def _test(self, model: Model, show: Show) -> None:
         folder = self.out / f'test-{model.key}'
         log = folder / 'test.log'
-
-        def progress() -> tuple[float, float, str]:
-            line = last_log_line(log, 'test')
-            if line is None:
-                return 0, 1, 'starting'
-            return int(line['done']), int(line['total']), f'ETA {line["eta"]}'
-
-        run_program(
-            self._command(
-                'tools/test.py', self.configs[model.key], self.checkpoint(model),
-                '--work-dir', folder, '--out', self.predictions(model),
-            ),
-            log,
-            progress,
-            show,
+        command = tool_command(
+            'tools/test.py', self.configs[model.key], self.checkpoint(model),
+            '--work-dir', folder, '--out', self.predictions(model),
         )  # fmt: skip
-
-    def _command(self, tool: str, *arguments: object) -> list[str]:
-        """Make a command line that works from the repository's root."""
-        return [sys.executable, str(ROOT / tool), *(str(argument) for argument in arguments)]
-
-    def folder(self, stage: Stage) -> Path:
-        """Folder of a stage."""
-        return self.out / stage.name
-
-    def marker(self, stage: Stage) -> Path:
-        """File that says what a stage was made with, and whether it is finished."""
-        return self.out / 'stages' / f'{stage.name}.json'
-
-    def state(self, stage: Stage) -> dict[str, Any]:
-        """Read what is known of a stage: finished or not, and the seconds spent on it."""
-        try:
-            state = json.loads(self.marker(stage).read_text(encoding='utf-8'))
-        except (OSError, ValueError):
-            state = {}
-        if not isinstance(state, dict) or state.get('key') != stage.key:
-            return {}
-        state['finished'] = bool(state.get('finished')) and all(
-            output.is_file() for output in stage.outputs
-        )
-        return state
-
-    def mark(self, stage: Stage, finished: bool, seconds: float) -> None:
-        """Write down how far a stage is."""
-        path = self.marker(stage)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = dict(
-            key=stage.key, finished=finished, seconds=round(seconds, 1), settings=stage.settings
-        )
-        draft = path.with_suffix('.part')
-        draft.write_text(json.dumps(content, indent=1, default=str), encoding='utf-8')
-        draft.replace(path)
-
-    def run_stage(self, stage: Stage, show: Callable[[float, float, str], None]) -> None:
-        """Do what is not done of a stage."""
-        state = self.state(stage)
-        if not stage.resumable or not state:
-            shutil.rmtree(self.folder(stage), ignore_errors=True)
-        before = state.get('seconds', 0.0) if stage.resumable else 0.0
-        start = time.monotonic()
-        finished = False
-        try:
-            self.mark(stage, False, before)
-            stage.run(show)
-            missing = [str(output) for output in stage.outputs if not output.is_file()]
-            if missing:
-                raise StageFailed(f'{stage.title} ended without {", ".join(missing)}')
-            finished = True
-        finally:
-            self.mark(stage, finished, before + time.monotonic() - start)
-
-    def times(self) -> list[tuple[str, float | None]]:
-        """List the stages with the seconds spent on each, and the sum."""
-        times = [(stage.title, self.state(stage).get('seconds')) for stage in self.stages]
-        return [*times, ('Sum', sum(seconds or 0 for _, seconds in times))]
+        run_program(command, log, lambda: test_progress(log), show)
 
     def report(self) -> tuple[Report, list[ModelResult]]:
         """Collect what the page shows."""
-        truth = read_coco(self.data / 'val.json')
+        truth = load_truth(self.data / 'val.json')
         models = []
         for model, training in zip(MODELS, self.stages[1:], strict=False):
             predictions = load_predictions(self.predictions(model))
             folder = self.out / model.key
             ran = folder / self.configs[model.key].name
-            models.append(
-                ModelResult(
-                    model.name,
-                    model.role,
-                    average_precision(truth, predictions),
-                    predictions,
-                    read_training_log(folder),
-                    ran.read_text(encoding='utf-8') if ran.is_file() else '',
-                    self.state(training).get('seconds'),
-                )
+            metrics = evaluate_detections(
+                truth, predictions, score_thr=self.args.score_thr, num_resamples=1000
             )
+            result = Run(
+                metrics,
+                predictions,
+                self.args.seed,
+                read_training_log(folder),
+                ran.read_text(encoding='utf-8') if ran.is_file() else '',
+                self.runner.state(training).get('seconds'),
+            )
+            models.append(ModelResult(model.name, model.role, [result]))
         args = self.args
         faults = count_faults(self.data / 'train_clean.json', self.data / 'train.json')
         missing, wrong = faults['Boxes left out'], faults['Boxes of a wrong class']
@@ -405,8 +290,9 @@ class Demo:
             title='LD-WSCCD on synthetic Pap smears',
             truth=truth,
             image_dir=self.data / 'images',
-            models=models,
+            models=models[::-1],  # the teacher last
             baseline=SSD.name,
+            teacher=TEACHER.name,
             intro=[
                 'Every image on this page is drawn by a program, not photographed: the page shows '
                 'that the system runs from end to end, and says nothing about real smears.',
@@ -414,7 +300,6 @@ class Demo:
                 f'have faults put in on purpose ({missing} of the boxes are left out, {wrong} have '
                 f'a wrong class). The labels of the {args.num_val} test images are the truth.',
             ],
-            score_thr=args.score_thr,
             num_fields=args.num_fields,
             facts={
                 'Data and label faults': {
@@ -427,7 +312,7 @@ class Demo:
                 },
                 'Environment': environment(),
             },
-            stages=self.times(),
+            stages=self.runner.times(),
             commands=self.shell_commands(),
         )
         return report, models
@@ -465,120 +350,6 @@ class Demo:
         return commands
 
 
-def run_program(
-    command: Sequence[str],
-    log: Path,
-    progress: Callable[[], tuple[float, float, str]],
-    show: Callable[[float, float, str], None],
-) -> None:
-    """Run a program, its output in a file, and show how far it is.
-
-    Args:
-        command: The command line.
-        log: File for its output.
-        progress: Says how far it is: done, total, text.
-        show: Shows that.
-
-    Raises:
-        StageFailed: The program failed; the message ends with its last lines.
-    """
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open('wb') as output:
-        # a session of its own: Ctrl-C reaches this program first, which then ends the other one
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**KEEP_MEMORY, **os.environ, 'PYTHONUNBUFFERED': '1'},
-        )
-        try:
-            while process.poll() is None:
-                show(*progress())
-                time.sleep(0.25)
-        finally:
-            if process.poll() is None:
-                stop(process)
-    if process.returncode:
-        lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
-        raise StageFailed(
-            f'exit code {process.returncode} of: {shlex.join(command)}\n'
-            + '\n'.join(lines[-15:])
-            + f'\nThe whole output is in {log}.'
-        )
-    show(*progress())
-
-
-def stop(process: subprocess.Popen) -> None:
-    """End a program and what it started."""
-    for sign, patience in ((signal.SIGINT, 10), (signal.SIGKILL, 10)):
-        try:
-            os.killpg(process.pid, sign)
-            process.wait(patience)
-            return
-        except ProcessLookupError:
-            return
-        except subprocess.TimeoutExpired:
-            continue
-
-
-def last_log_line(log: Path, mode: str) -> re.Match[str] | None:
-    """Find the last line of an MMEngine log that says how far the run is."""
-    try:
-        with log.open('rb') as file:
-            file.seek(max(0, log.stat().st_size - 20_000))
-            tail = file.read().decode('utf-8', errors='replace')
-    except OSError:
-        return None
-    matches = [match for match in LOG_LINE.finditer(tail) if match['mode'] == mode]
-    return matches[-1] if matches else None
-
-
-@contextmanager
-def display(console: Console) -> Iterator[Callable[[str], Callable[[float, float, str], None]]]:
-    """Show live bars on a terminal, and a line now and then elsewhere.
-
-    Yields:
-        A function that begins a stage by its title and returns the function that shows how far the
-        stage is.
-    """
-    if console.is_terminal:
-        with Progress(
-            TextColumn('{task.description}'),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
-            TextColumn('{task.fields[text]}', markup=False),
-            console=console,
-        ) as bars:
-
-            def begin(title: str) -> Callable[[float, float, str], None]:
-                task = bars.add_task(title, text='', total=None)
-
-                def show(done: float, total: float, text: str) -> None:
-                    bars.update(task, completed=done, total=total, text=text)
-
-                return show
-
-            yield begin
-        return
-
-    def begin_lines(title: str) -> Callable[[float, float, str], None]:
-        console.print(title, soft_wrap=True)
-        shown, last = time.monotonic(), ''
-
-        def show(done: float, total: float, text: str) -> None:
-            nonlocal shown, last
-            if text != last and (done >= total or time.monotonic() - shown >= 10):
-                console.print(f'  {done / total:4.0%}  {text}', markup=False, soft_wrap=True)
-                shown, last = time.monotonic(), text
-
-        return show
-
-    yield begin_lines
-
-
 def digest(paths: Sequence[str]) -> str:
     """Hash the Python files below some folders of the repository."""
     total = hashlib.sha256()
@@ -586,15 +357,6 @@ def digest(paths: Sequence[str]) -> str:
         for file in sorted((ROOT / path).rglob('*.py')):
             total.update(str(file.relative_to(ROOT)).encode() + b'\0' + file.read_bytes())
     return total.hexdigest()
-
-
-def read_coco(path: Path) -> COCO:
-    """Read an annotation file without pycocotools' words on stdout."""
-    coco = COCO()
-    coco.dataset = json.loads(path.read_text(encoding='utf-8'))
-    with redirect_stdout(io.StringIO()):
-        coco.createIndex()
-    return coco
 
 
 def count_faults(clean: Path, faulty: Path) -> dict[str, str]:
@@ -653,13 +415,14 @@ def write_picture(report: Report, model: ModelResult, path: Path) -> None:
         model: Whose detections.
         path: The PNG to write.
     """
-    classes = model.precision.classes
+    run = model.runs[0]
+    classes = run.metrics.classes
     columns = []
     for image_id in choose_fields(report.truth, 3):
         with Image.open(report.image_dir / report.truth.imgs[image_id]['file_name']) as opened:
             image = np.asarray(opened.convert('RGB'))
         _, bboxes, labels = truth_boxes(report.truth, image_id)
-        kept = model.predictions[image_id].above(report.score_thr)
+        kept = run.predictions[image_id].above(run.metrics.pooled.score)
         drawn = [
             # names large enough to stay readable when the picture is made smaller below
             caption(draw_detections(image, *boxes, classes, scale=2, font_size=18), text)
@@ -694,33 +457,6 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
     strip = Image.new('RGB', (image.shape[1], 26), 'white')
     ImageDraw.Draw(strip).text((2, 13), text, fill='black', font=label_font(17), anchor='lm')
     return np.vstack([np.asarray(strip), image])
-
-
-def claim(out: Path) -> io.TextIOBase:
-    """Make the demo's folder, or take one that a demo has made, for this run alone.
-
-    Returns:
-        The open file that holds the claim.
-
-    Raises:
-        ConfigError: The folder holds something else, or another demo is running in it.
-    """
-    marker = out / MARKER
-    if out.exists() and not marker.is_file() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(
-            f'--out: expected a new or empty folder or one of an earlier demo, found {out} with '
-            f'other things in it; name another folder'
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    file = marker.open('a+', encoding='utf-8')
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        raise ConfigError(
-            f'--out: another demo is running in {out}; wait for it, or name another folder'
-        ) from error
-    return file
 
 
 def fraction(text: str) -> float:
@@ -766,8 +502,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--wrong-class', type=fraction, default=0.05, metavar='FRACTION',
         help='of the training boxes that get a wrong class (default: 0.05)')  # fmt: skip
     add('--num-fields', type=whole, default=6, help='smears shown on the page (default: 6)')
-    add('--score-thr', type=fraction, default=0.25, metavar='SCORE',
-        help='least score of a detection shown (default: 0.25)')  # fmt: skip
+    add('--score-thr', type=fraction, metavar='SCORE',
+        help='least score of a detection shown (default: each model at its best F1)')  # fmt: skip
     add('--picture', metavar='FILE.png', help='also draw three smears, truth above detections')
     args = parser.parse_args(argv)
     for key, value in (QUICK if args.quick else FULL).items():
@@ -783,49 +519,30 @@ def run(args: argparse.Namespace, console: Console) -> int:
         The exit code: 0, 1 where a stage failed, 130 where it was interrupted.
     """
     out = Path(args.out).resolve()
-    with claim(out):
+    with claim(out, 'demo'):
         demo = Demo(args)
-        count = len(demo.stages) + 1
-        try:
-            with display(console) as begin:
-                for number, stage in enumerate(demo.stages, start=1):
-                    show = begin(f'{number}/{count} {stage.title}')
-                    if demo.state(stage).get('finished'):
-                        show(1, 1, 'done before')
-                        continue
-                    start = time.monotonic()
-                    demo.run_stage(stage, show)
-                    show(1, 1, f'done in {time.monotonic() - start:.0f} s')
-                show = begin(f'{count}/{count} Write the page')
-                report, models = demo.report()
-                page = write_report(report, out / 'index.html')
-                if args.picture:
-                    write_picture(report, models[MODELS.index(LDWSCCD)], Path(args.picture))
-                show(1, 1, 'done')
-        except KeyboardInterrupt:
-            console.print(
-                f'\nInterrupted. What is done stays in {out}; the same command goes on from there '
-                '(a training from its last whole epoch).',
-                soft_wrap=True,
-            )
-            return 130
-        except StageFailed as error:
-            console.print(f'\n{error}', style='red', markup=False, soft_wrap=True)
-            console.print(
-                'The stages before it are kept; the same command tries again from here.',
-                soft_wrap=True,
-            )
-            return 1
-    base = next(model for model in models if model.name == SSD.name).precision.mean
+        models: list[ModelResult] = []
+
+        def write_page(_: Show) -> None:
+            report, results = demo.report()
+            models.extend(results)
+            write_report(report, out / 'index.html')
+            if args.picture:
+                write_picture(report, models[MODELS.index(LDWSCCD)], Path(args.picture))
+
+        code = run_stages(demo.runner, console, 'Write the page', write_page)
+        if code:
+            return code
+    means = {model.name: model.runs[0].metrics.mean_ap for model in models}
+    base = means[SSD.name]
     table = Table(title=f'AP50 on {args.num_val} synthetic smears, %')
     for heading in ('model', 'AP50', 'gain over SSD'):
         table.add_column(heading, justify='left' if heading == 'model' else 'right')
-    for model in models:
-        gain = round(100 * (model.precision.mean - base), 1) + 0.0
-        mean = f'{100 * model.precision.mean:.1f}'
-        table.add_row(model.name, mean, '' if model.name == SSD.name else f'{gain:+.1f}')
+    for name, mean in means.items():
+        gain = round(100 * (mean - base), 1) + 0.0
+        table.add_row(name, f'{100 * mean:.1f}', '' if name == SSD.name else f'{gain:+.1f}')
     console.print(table)
-    console.print(f'Page: {page}', soft_wrap=True, highlight=False)
+    console.print(f"Page: {out / 'index.html'}", soft_wrap=True, highlight=False)
     return 0
 
 

@@ -25,7 +25,7 @@ from pycocotools.coco import COCO  # noqa: E402
 
 from ldwsccd_mmdet import __version__, apis  # noqa: E402
 from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
-from ldwsccd_mmdet.visualization.detection_report import Report, write_report  # noqa: E402
+from ldwsccd_mmdet.visualization import Report, write_report  # noqa: E402
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

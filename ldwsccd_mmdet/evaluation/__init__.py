@@ -1,17 +1,14 @@
 """Evaluation of cervical cell detectors."""
 
-from .average_precision import AveragePrecision, average_precision
 from .functional import DetectionMetrics, evaluate_detections
 from .metrics import CytologyMetric
 from .predictions import Detections, load_predictions
 from .truth import load_truth, truth_boxes
 
 __all__ = [
-    'AveragePrecision',
     'CytologyMetric',
     'DetectionMetrics',
     'Detections',
-    'average_precision',
     'evaluate_detections',
     'load_predictions',
     'load_truth',

@@ -2,53 +2,31 @@
 
 from __future__ import annotations
 
-import base64
-import io
+import ast
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 from pycocotools.coco import COCO
 
-from ..evaluation import AveragePrecision, Detections
-from .draw_detections import label_texts
-from .label_layout import place_labels, text_sizes
-from .palette import class_palette, contrast_color, hex_color
+from .palette import class_palette, hex_color
+from .report_figures import plot_calibration, plot_froc, plot_precision_recall
+from .report_gallery import data_uri, error_gallery, field_gallery
+from .report_tables import ModelResult, Run, Table, Value, make_tables, to_csv, to_markdown
 from .training_curves import plot_training_curves
 
-__all__ = ['ModelResult', 'Report', 'choose_fields', 'truth_boxes', 'write_report']
+__all__ = ['Report', 'write_report']
 
-_MAX_SIDE = 640  # longest side of an embedded image, px: keeps the page small
-_JPEG_QUALITY = 88
-_MAX_DRAWN = 60  # detections drawn in one panel: an untrained model has hundreds
-
-
-@dataclass(frozen=True)
-class ModelResult:
-    """What one trained detector left behind.
-
-    Attributes:
-        name: Name shown on the page.
-        role: What it is, in a few words, such as ``teacher``.
-        precision: Its average precision on the annotated set.
-        predictions: Its detections, by image id.
-        log: The logged training steps, as of :func:`read_training_log`.
-        config: The text of its config.
-        seconds: Training time in seconds, if known.
-    """
-
-    name: str
-    role: str
-    precision: AveragePrecision
-    predictions: Mapping[int, Detections]
-    log: Sequence[Mapping[str, Any]] = ()
-    config: str = ''
-    seconds: float | None = None
+_CONFUSION_NOTE = (
+    'Rows: the truth. Columns: what was detected. Numbers are cells; the shade is their part of '
+    'the row. Last column: missed. Last row: detections on no cell, or on one that was taken.'
+)
+# top-level names of our configs that stand for settings elsewhere in them, or that differ always
+_NOT_SETTINGS = ('work_dir', 'teacher', 'weights', 'num_classes', 'metainfo', 'data_root')
 
 
 @dataclass(frozen=True)
@@ -58,12 +36,13 @@ class Report:
     Attributes:
         title: Title of the page.
         truth: The annotated images; ``file_name`` is relative to ``image_dir``.
-        image_dir: Folder of the images.
+        image_dir: Folder of the images; None: no pictures.
         models: The detectors, all tested on ``truth``.
         baseline: Name of the model that gains are counted from, or None.
+        teacher: Name of the teacher, or None.
         intro: Sentences under the title.
         num_fields: Images in the gallery.
-        score_thr: Least score, in [0, 1], of a detection shown in the gallery.
+        num_errors: Examples of each kind of error, of each model.
         facts: Tables of names and values under a heading each, such as the label faults.
         stages: Stages of the run: name and seconds (None where it was not timed).
         commands: Commands that repeat the run.
@@ -71,19 +50,23 @@ class Report:
 
     title: str
     truth: COCO
-    image_dir: Path
+    image_dir: Path | None
     models: Sequence[ModelResult]
     baseline: str | None = None
+    teacher: str | None = None
     intro: Sequence[str] = ()
     num_fields: int = 6
-    score_thr: float = 0.3
+    num_errors: int = 6
     facts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     stages: Sequence[tuple[str, float | None]] = ()
     commands: Sequence[str] = ()
 
 
 def write_report(report: Report, path: str | Path) -> Path:
-    """Write the page: one HTML file that needs no other file and no network.
+    """Write the page, and its tables as CSV and Markdown beside it.
+
+    The page is one HTML file that needs no other file and no network. With ``report.html`` come
+    ``report.md`` and the folder ``report_tables`` with a CSV a table.
 
     Args:
         report: What the page shows.
@@ -93,14 +76,44 @@ def write_report(report: Report, path: str | Path) -> Path:
         The path of the page.
 
     Raises:
-        ValueError: There is no model, or the baseline is none of them.
-        FileNotFoundError: An image of the gallery is missing.
+        ValueError: There is no model, a name occurs twice, or baseline or teacher is none of them.
+        DatasetError: An image of the gallery is missing.
     """
     names = [model.name for model in report.models]
     if not names:
         raise ValueError('the report has no model (expected one or more); pass models=[...]')
-    if report.baseline is not None and report.baseline not in names:
-        raise ValueError(f'baseline must be one of {names}, found {report.baseline!r}')
+    if len(set(names)) < len(names):
+        raise ValueError(f'every model needs a name of its own, found {names}')
+    for key in ('baseline', 'teacher'):
+        name = getattr(report, key)
+        if name is not None and name not in names:
+            raise ValueError(f'{key} must be one of {names}, found {name!r}')
+    tables = make_tables(report.models, report.baseline, report.teacher)
+    page = _page(report, tables)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, page)
+    words = '\n'.join([f'# {report.title}', '', *report.intro, ''])
+    _write(path.with_suffix('.md'), words + '\n'.join(map(to_markdown, tables.values())))
+    folder = path.with_name(f'{path.stem}_tables')
+    folder.mkdir(exist_ok=True)
+    confusions = {
+        f'confusion-{i}': _confusion_table(model) for i, model in enumerate(report.models, start=1)
+    }
+    for key, table in {**tables, **confusions}.items():
+        _write(folder / f'{key}.csv', to_csv(table))
+    return path
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file; a half-written one is never left under the final name."""
+    draft = path.with_name(path.name + '.part')
+    draft.write_text(text, encoding='utf-8')
+    draft.replace(path)
+
+
+def _page(report: Report, tables: Mapping[str, Table]) -> str:
+    """Fill the template."""
     environment = Environment(
         loader=PackageLoader('ldwsccd_mmdet.visualization', 'templates'),
         autoescape=True,
@@ -108,235 +121,159 @@ def write_report(report: Report, path: str | Path) -> Path:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters['percent'] = _percent
-    environment.filters['duration'] = _duration
-    curves = plot_training_curves({m.name: m.log for m in report.models if m.log})
-    page = environment.get_template('report.html').render(
-        report=report,
-        summary=_summary(report),
-        classes=_class_rows(report),
-        fields=[_field(report, i) for i in choose_fields(report.truth, report.num_fields)],
-        curves=_data_uri(curves.encode(), 'image/svg+xml') if curves else '',
+    environment.filters['duration'] = lambda s: str(
+        Value(math.nan if s is None else s, style='seconds')
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # a half-written page is never left under the final name
-    draft = path.with_name(path.name + '.part')
-    draft.write_text(page, encoding='utf-8')
-    draft.replace(path)
-    return path
-
-
-def choose_fields(truth: COCO, number: int) -> list[int]:
-    """Choose images that together show every class, by their annotations alone.
-
-    Each image in turn is the one that adds most classes not seen yet, weighted by their rarity;
-    once every class is shown, the next image starts the count again.
-
-    Args:
-        truth: The annotated images.
-        number: How many; fewer if there are not so many.
-
-    Returns:
-        The image ids, in the order chosen.
-    """
-    image_ids = sorted(truth.imgs)
-    cat_ids = sorted(truth.cats)
-    present = np.zeros((len(image_ids), len(cat_ids)), dtype=bool)
-    for annotation in truth.anns.values():
-        row = np.searchsorted(image_ids, annotation['image_id'])
-        present[row, np.searchsorted(cat_ids, annotation['category_id'])] = True
-    worth = 1 / np.maximum(present.sum(0), 1)
-    unseen = np.ones(len(cat_ids), dtype=bool)
-    left = np.ones(len(image_ids), dtype=bool)
-    chosen: list[int] = []
-    while len(chosen) < min(number, len(image_ids)):
-        if not (present[left] & unseen).any():
-            unseen[:] = True
-        gain = np.where(left, (present & unseen) @ worth, -1.0)
-        best = int(gain.argmax())
-        left[best] = False
-        unseen &= ~present[best]
-        chosen.append(image_ids[best])
-    return chosen
-
-
-def truth_boxes(truth: COCO, image_id: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Return one image's annotations as arrays.
-
-    Args:
-        truth: The annotated images.
-        image_id: The image.
-
-    Returns:
-        Annotation ids; boxes ``x1, y1, x2, y2``, shape ``(n, 4)``, in pixels of the image file;
-        class indices, shape ``(n,)``, in the order of the file's categories.
-    """
-    index = {category['id']: i for i, category in enumerate(truth.dataset['categories'])}
-    anns = truth.imgToAnns[image_id] if image_id in truth.imgToAnns else []
-    bboxes = np.array([ann['bbox'] for ann in anns], float).reshape(-1, 4)
-    bboxes[:, 2:] += bboxes[:, :2]
-    labels = np.array([index[ann['category_id']] for ann in anns], int)
-    return [ann['id'] for ann in anns], bboxes, labels
-
-
-def _summary(report: Report) -> list[dict[str, Any]]:
-    """Make the rows of the first table."""
-    means = {model.name: model.precision.mean for model in report.models}
-    base = means[report.baseline] if report.baseline is not None else math.nan
-    return [
-        {
-            'name': model.name,
-            'role': model.role,
-            'mean': means[model.name],
-            'gain': math.nan if model.name == report.baseline else means[model.name] - base,
-            'is_baseline': model.name == report.baseline,
-            'seconds': model.seconds,
-            'bar': 0.0 if math.isnan(means[model.name]) else means[model.name],
-        }
-        for model in report.models
-    ]
-
-
-def _class_rows(report: Report) -> list[dict[str, Any]]:
-    """Make one row per class: its truths and each model's AP; the best AP is marked."""
-    first = report.models[0].precision
-    rows = []
-    for index, name in enumerate(first.classes):
-        aps = np.array([model.precision.ap[index] for model in report.models])
-        # nothing is best where all are equal, 0 or unknown
-        best = np.nanmax(aps) if np.unique(aps[~np.isnan(aps)]).size > 1 else math.nan
-        rows.append(
-            {
-                'name': name,
-                'color': hex_color(class_palette(len(first.classes))[index]),
-                'num_truths': int(first.num_truths[index]),
-                'aps': [
-                    {'value': float(ap), 'best': bool(ap == best), 'bar': float(np.nan_to_num(ap))}
-                    for ap in aps
-                ],
+    environment.tests['value'] = lambda cell: isinstance(cell, Value)
+    first = report.models[0].runs[0].metrics
+    logs = {
+        _run_name(model, run): run.log for model in report.models for run in model.runs if run.log
+    }
+    figures = {
+        'precision_recall': plot_precision_recall(report.models),
+        'froc': plot_froc(report.models),
+        'calibration': plot_calibration(report.models),
+        'training': plot_training_curves(logs),
+    }
+    fields, errors = [], {}
+    if report.image_dir is not None:
+        folder = Path(report.image_dir)
+        fields = field_gallery(report.truth, folder, report.models, report.num_fields)
+        if report.num_errors:
+            errors = {
+                model.name: error_gallery(
+                    report.truth, folder, model.runs[0].metrics, report.num_errors
+                )
+                for model in report.models
             }
-        )
+    colors = class_palette(len(first.classes))
+    # a teacher differs in everything; it is of interest what the others have in common
+    compared = [m for m in report.models if m.name != report.teacher] or list(report.models)
+    return environment.get_template('report.html').render(
+        report=report,
+        tables=tables,
+        swatches={n: hex_color(c) for n, c in zip(first.classes, colors, strict=True)},
+        figures={
+            k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()
+        },
+        confusions=[_confusion(model) for model in report.models],
+        confusion_note=_CONFUSION_NOTE,
+        fields=fields,
+        errors=errors,
+        run_name=_run_name,
+        compared=compared,
+        differences=_differences(compared),
+        facts={**report.facts, **_run_facts(report.models)},
+        commands=[*report.commands, *_run_commands(report.models)],
+    )
+
+
+def _run_name(model: ModelResult, run: Run) -> str:
+    """Name one run of a model."""
+    if len(model.runs) == 1:
+        return model.name
+    seed = run.seed if run.seed is not None else list(model.runs).index(run)
+    return f'{model.name}, seed {seed}'
+
+
+def _confusion(model: ModelResult) -> dict[str, Any]:
+    """Lay out a confusion matrix, summed over the runs."""
+    counts = np.sum([run.metrics.confusion for run in model.runs], axis=0)
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    names = [*model.runs[0].metrics.classes, 'background']
+    rows = []
+    for i, name in enumerate(names):
+        cells = [
+            # nothing can be missed where there is nothing
+            {'count': '' if i == j == len(names) - 1 else int(counts[i, j]),
+             'share': float(shares[i, j]), 'right': i == j < len(names) - 1}
+            for j in range(len(names))
+        ]  # fmt: skip
+        rows.append({'name': name, 'cells': cells})
+    scores = [Value(run.metrics.errors.score_thr, style='score').text for run in model.runs]
+    return {'name': model.name, 'columns': [*names[:-1], 'missed'], 'rows': rows,
+            'score': ', '.join(scores)}  # fmt: skip
+
+
+def _confusion_table(model: ModelResult) -> Table:
+    """The same as a plain table."""
+    layout = _confusion(model)
+    rows = [
+        [row['name'], *(Value(float(cell['count'] or 0), style='count') for cell in row['cells'])]
+        for row in layout['rows']
+    ]
+    columns = [f'truth \\ {model.name}', *layout['columns']]
+    return Table('', f'Confusion of {model.name}', columns, rows)
+
+
+def _run_facts(models: Sequence[ModelResult]) -> dict[str, dict[str, str]]:
+    """Environment of the trainings: told once where it is the same in all."""
+    facts: dict[str, dict[str, str]] = {}
+    known = [(m, r) for m in models for r in m.runs if r.facts]
+    if not known:
+        return {}
+    if all(run.facts == known[0][1].facts for _, run in known):
+        return {'Environment of the trainings': dict(known[0][1].facts)}
+    for model, run in known:
+        facts[f'Environment of {_run_name(model, run)}'] = dict(run.facts)
+    return facts
+
+
+def _run_commands(models: Sequence[ModelResult]) -> list[str]:
+    """Commands of all runs."""
+    return [line for model in models for run in model.runs for line in run.commands]
+
+
+def _differences(models: Sequence[ModelResult]) -> list[tuple[str, list[str]]]:
+    """List the settings in which the models' configs differ.
+
+    Of a part that one model has and another sets to None, only the type is listed.
+    """
+    flat = [dict(_flatten(_parse(model.runs[0].config))) for model in models]
+    if len(models) < 2 or not all(flat):
+        return []
+    absent = {key for settings in flat for key, value in settings.items() if value == 'None'}
+    rows = []
+    for key in sorted(set().union(*flat)):
+        values = [settings.get(key, '\N{EN DASH}') for settings in flat]
+        parents = ['.'.join(key.split('.')[:n]) for n in range(1, key.count('.') + 1)]
+        inside = [parent for parent in parents if parent in absent]
+        detail = bool(inside) and key != f'{inside[0]}.type'
+        if len(set(values)) > 1 and not detail and key.split('.')[0] not in _NOT_SETTINGS:
+            rows.append((key, values))
     return rows
 
 
-def _field(report: Report, image_id: int) -> dict[str, Any]:
-    """Lay out one image: the truth beside each model's detections."""
-    info = report.truth.imgs[image_id]
-    path = Path(report.image_dir) / info['file_name']
-    if not path.is_file():
-        raise FileNotFoundError(f'image {path} of the annotation file is missing; restore it')
-    with Image.open(path) as opened:
-        image = opened.convert('RGB')
-    size = image.size
-    ann_ids, bboxes, labels = truth_boxes(report.truth, image_id)
-    classes = report.models[0].precision.classes
-    panels = [
-        {
-            'title': 'Truth',
-            'note': f'{len(labels)} annotated',
-            'boxes': _boxes(bboxes, labels, None, np.ones(len(labels), bool), classes, size),
-            'missed': [],
-        }
-    ]
-    for model in report.models:
-        every = model.predictions[image_id]
-        kept = every.above(report.score_thr)
-        correct = model.precision.matched[image_id][every.scores >= report.score_thr]
-        order = np.argsort(-kept.scores, kind='stable')[:_MAX_DRAWN]
-        found = np.array(
-            [model.precision.found.get(i, -1.0) >= report.score_thr for i in ann_ids], bool
-        )
-        panels.append(
-            {
-                'title': model.name,
-                'note': f'found {found.sum()} of {len(found)}, {(~correct).sum()} not right'
-                + (f'; the best {_MAX_DRAWN} drawn' if len(kept) > _MAX_DRAWN else ''),
-                'boxes': _boxes(
-                    kept.bboxes[order],
-                    kept.labels[order],
-                    kept.scores[order],
-                    correct[order],
-                    classes,
-                    size,
-                ),
-                'missed': [_rectangle(bbox) for bbox in bboxes[~found]],
-            }
-        )
-    image.thumbnail((_MAX_SIDE, _MAX_SIDE))
-    buffer = io.BytesIO()
-    image.save(buffer, 'JPEG', quality=_JPEG_QUALITY)
-    return {
-        'id': image_id,
-        'file_name': info['file_name'],
-        'width': size[0],
-        'height': size[1],
-        'uri': _data_uri(buffer.getvalue(), 'image/jpeg'),
-        'font_size': _font_size(size),
-        'panels': panels,
-    }
+def _parse(config: str) -> dict[str, Any]:
+    """Read the settings of a config as mmengine dumps it; nothing is run."""
+    try:
+        tree = ast.parse(config)
+    except SyntaxError:
+        return {}
+    settings = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            settings[node.targets[0].id] = _literal(node.value)
+    return settings
 
 
-def _font_size(size: tuple[int, int]) -> float:
-    """Font size of the names, in pixels of an image of this size."""
-    return max(size) / 45
+def _literal(node: ast.expr) -> Any:
+    """Evaluate ``dict(...)`` calls and literals; anything else stays text."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        return {k.arg: _literal(k.value) for k in node.keywords if k.arg is not None}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(element) for element in node.elts]
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return ast.unparse(node)
 
 
-def _rectangle(bbox: np.ndarray) -> dict[str, float]:
-    """Turn ``x1, y1, x2, y2`` into the attributes of an SVG rectangle."""
-    x1, y1, x2, y2 = (round(float(value), 2) for value in bbox)
-    return {'x': x1, 'y': y1, 'width': round(x2 - x1, 2), 'height': round(y2 - y1, 2)}
+def _flatten(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
+    """Yield the settings of a config by their dotted names."""
+    if isinstance(value, dict) and value:
+        for name, part in value.items():
+            yield from _flatten(part, f'{key}.{name}' if key else str(name))
+    else:
+        yield key, str(value)
 
-
-def _boxes(
-    bboxes: np.ndarray,
-    labels: np.ndarray,
-    scores: np.ndarray | None,
-    correct: np.ndarray,
-    classes: Sequence[str],
-    size: tuple[int, int],
-) -> list[dict[str, Any]]:
-    """Lay out boxes and their names; the first box chooses its label's place first."""
-    font_size = _font_size(size)
-    bboxes = np.clip(bboxes, 0, [*size, *size])
-    texts = label_texts(labels, classes, scores)
-    sizes = text_sizes(texts, font_size)
-    corners = place_labels(bboxes, sizes, size)
-    colors = class_palette(len(classes))[labels]
-    return [
-        {
-            'rect': _rectangle(bbox),
-            'label': _rectangle(np.concatenate([corner, corner + label])),
-            'text': text,
-            'text_x': round(float(corner[0] + label[0] / 2), 2),
-            'text_y': round(float(corner[1] + 0.92 * font_size), 2),
-            'text_width': round(float(label[0] - 0.5 * font_size), 2),
-            'color': hex_color(color),
-            'contrast': hex_color(contrast_color(color)),
-            'correct': bool(right),
-        }
-        for bbox, corner, label, text, color, right in zip(
-            bboxes, corners, sizes, texts, colors, correct, strict=True
-        )
-    ]
-
-
-def _data_uri(data: bytes, media_type: str) -> str:
-    """Embed a file."""
-    return f'data:{media_type};base64,{base64.b64encode(data).decode()}'
-
-
-def _percent(value: float, sign: bool = False) -> str:
-    """Write a fraction in percent, a dash where there is none."""
-    if math.isnan(value):
-        return '\N{EN DASH}'
-    value = round(100 * value, 1) + 0.0  # + 0.0 makes -0.0 a plain 0.0
-    return f'{value:+.1f}' if sign else f'{value:.1f}'
-
-
-def _duration(seconds: float | None) -> str:
-    """Write seconds as minutes and seconds, a dash where there are none."""
-    if seconds is None:
-        return '\N{EN DASH}'
-    minutes, rest = divmod(round(seconds), 60)
-    return f'{minutes} min {rest:02d} s' if minutes else f'{rest} s'

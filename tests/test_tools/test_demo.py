@@ -1,18 +1,19 @@
 import importlib.util
 import io
 import json
-import os
 import pickle
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+
+from ldwsccd_mmdet.apis.stages import StageFailed, claim
+from ldwsccd_mmdet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +90,12 @@ def programs(demo, monkeypatch):
     return fake
 
 
+@pytest.fixture
+def no_page(demo, monkeypatch):
+    """The page takes a second to draw, and most tests do not look at it."""
+    monkeypatch.setattr(demo, 'write_report', lambda report, path: path)
+
+
 def run(demo, out, *arguments):
     stream = io.StringIO()
     args = demo.parse_args(
@@ -132,6 +139,7 @@ def test_all_stages_and_again(demo, programs, tmp_path):
         (['--score-thr', '0.1'], []),
     ],
 )
+@pytest.mark.usefixtures('no_page')
 def test_changed_settings_repeat_what_depends_on_them(demo, programs, tmp_path, change, repeated):
     run(demo, tmp_path)
     programs.calls.clear()
@@ -140,6 +148,7 @@ def test_changed_settings_repeat_what_depends_on_them(demo, programs, tmp_path, 
     assert programs.calls == repeated
 
 
+@pytest.mark.usefixtures('no_page')
 def test_a_lost_result_is_made_again(demo, programs, tmp_path):
     run(demo, tmp_path)
     programs.calls.clear()
@@ -148,6 +157,7 @@ def test_a_lost_result_is_made_again(demo, programs, tmp_path):
     assert programs.calls == ['test-ssd']
 
 
+@pytest.mark.usefixtures('no_page')
 def test_interrupted_training_is_resumed(demo, programs, tmp_path):
     programs.interrupt_at = 'ld-wsccd'
     code, output = run(demo, tmp_path)
@@ -158,6 +168,7 @@ def test_interrupted_training_is_resumed(demo, programs, tmp_path):
     assert programs.calls == ['ld-wsccd+resume', *ALL[3:]]
 
 
+@pytest.mark.usefixtures('no_page')
 def test_interrupted_training_starts_anew_with_other_settings(demo, programs, tmp_path):
     programs.interrupt_at = 'ld-wsccd'
     run(demo, tmp_path)
@@ -170,26 +181,21 @@ def test_folder_with_other_things_is_left_alone(demo, programs, tmp_path):
     precious = tmp_path / 'data' / 'precious.txt'
     precious.parent.mkdir()
     precious.touch()
-    with pytest.raises(demo.ConfigError, match='with other things in it; name another folder'):
+    with pytest.raises(ConfigError, match='with other things in it; name another folder'):
         run(demo, tmp_path)
     assert precious.is_file()
     assert programs.calls == []
 
 
 def test_folder_of_a_running_demo(demo, programs, tmp_path):
-    with demo.claim(tmp_path), pytest.raises(demo.ConfigError, match='another demo is running'):
+    with claim(tmp_path, 'demo'), pytest.raises(ConfigError, match='another demo is running'):
         run(demo, tmp_path)
 
 
-def test_failed_program_is_quoted(demo, tmp_path):
-    command = [sys.executable, '-c', 'print("the cause"); raise SystemExit(3)']
-    with pytest.raises(demo.StageFailed, match='exit code 3(.|\n)*the cause(.|\n)*x.log'):
-        demo.run_program(command, tmp_path / 'x.log', lambda: (0, 1, ''), lambda *_: None)
-
-
+@pytest.mark.usefixtures('no_page')
 def test_failed_stage_is_said_and_tried_again(demo, programs, tmp_path, monkeypatch):
     def fail(*_):
-        raise demo.StageFailed('exit code 1 of: train')
+        raise StageFailed('exit code 1 of: train')
 
     monkeypatch.setattr(programs, 'train', fail)
     code, output = run(demo, tmp_path)
@@ -200,39 +206,6 @@ def test_failed_stage_is_said_and_tried_again(demo, programs, tmp_path, monkeypa
     programs.calls.clear()
     assert run(demo, tmp_path)[0] == 0
     assert programs.calls == ALL[1:]
-
-
-def test_interrupt_ends_the_program(demo, tmp_path):
-    pid = tmp_path / 'pid'
-    code = f'import os, time; open({str(pid)!r}, "w").write(str(os.getpid())); time.sleep(60)'
-
-    def show(*_):
-        if pid.exists() and pid.read_text():
-            raise KeyboardInterrupt
-
-    start = time.monotonic()
-    with pytest.raises(KeyboardInterrupt):
-        demo.run_program([sys.executable, '-c', code], tmp_path / 'log', lambda: (0, 1, ''), show)
-    assert time.monotonic() - start < 30
-    with pytest.raises(ProcessLookupError):
-        os.kill(int(pid.read_text()), 0)
-
-
-def test_progress_is_read_from_the_log(demo, tmp_path):
-    log = tmp_path / 'train.log'
-    assert demo.last_log_line(log, 'train') is None
-    log.write_text(
-        '11/22 22:59:14 - mmengine - INFO - Epoch(train)  [1][ 5/38]  base_lr: 1.7e-04  '
-        'eta: 1 day, 0:00:22  time: 4.4  loss: 23.2654  loss_cls: 19.6003\n'
-        '11/22 22:59:20 - mmengine - INFO - Epoch(train) [12][10/38]  lr: 1.7e-04  '
-        'eta: 0:10:22  time: 4.4  loss: nan  loss_cls: 19.6003\nEpoch(train) [12][15/38]  lr: 1'
-    )
-    line = demo.last_log_line(log, 'train')
-    assert (line['epoch'], line['done'], line['total']) == ('12', '10', '38')
-    assert (line['eta'], line['loss']) == ('0:10:22', 'nan')
-    log.write_text('Epoch(test) [ 3/10]    eta: 0:00:02  time: 0.3  data_time: 0.1  \n')
-    line = demo.last_log_line(log, 'test')
-    assert (line['done'], line['total'], line['eta']) == ('3', '10', '0:00:02')
 
 
 @pytest.mark.parametrize('arguments', [['--missing', '1.5'], ['--epochs', '0'], ['--seed', '-1']])

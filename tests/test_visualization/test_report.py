@@ -1,76 +1,50 @@
+import csv
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
-from pycocotools.coco import COCO
 
-from ldwsccd_mmdet.evaluation import Detections, average_precision
-from ldwsccd_mmdet.visualization import ModelResult, Report, choose_fields, write_report
-
-CLASSES = ('ascus', 'hsil', '<b>flora')
+from ldwsccd_mmdet.errors import DatasetError
+from ldwsccd_mmdet.visualization import ModelResult, Report, Run, choose_fields, write_report
 
 
-def annotated(labels_by_image):
-    coco = COCO()
-    coco.dataset = {
-        'images': [
-            {'id': i, 'file_name': f'{i}.png', 'width': 128, 'height': 128}
-            for i in labels_by_image
-        ],
-        'categories': [{'id': i + 1, 'name': name} for i, name in enumerate(CLASSES)],
-        'annotations': [
-            {
-                'id': 100 * image_id + k,
-                'image_id': image_id,
-                'category_id': label + 1,
-                'bbox': [40 * k, 30, 30, 25],
-                'area': 750,
-                'iscrowd': 0,
-            }
-            for image_id, labels in labels_by_image.items()
-            for k, label in enumerate(labels, start=1)
-        ],
-    }
-    coco.createIndex()
-    return coco
-
-
-@pytest.fixture
-def report(tmp_path):
+@pytest.fixture(scope='module')
+def report(tmp_path_factory, annotated, detections, noise_images, measured):
     truth = annotated({1: [0, 1], 2: [2], 3: []})
-    rng = np.random.default_rng(0)
-    for image_id in truth.imgs:
-        noise = rng.integers(0, 255, (128, 128, 3), dtype=np.uint8)
-        Image.fromarray(noise).save(tmp_path / f'{image_id}.png')
-    empty = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+    images = tmp_path_factory.mktemp('images')
+    noise_images(images, truth.imgs)
+    # hits ascus; a second box on it; takes the hsil for ascus; misses flora; one on nothing
     good = {
-        1: Detections(
-            np.array([[40.0, 30, 70, 55], [80, 30, 110, 55], [0, 0, 9, 9]]),
-            np.array([0.9, 0.8, 0.1]),
-            np.array([0, 0, 1]),
-        ),
-        2: empty,
-        3: empty,
+        1: detections((5, 30, 35, 55, 0.9, 0), (6, 30, 35, 55, 0.6, 0), (45, 30, 75, 55, 0.8, 0)),
+        2: detections((45, 30, 60, 50, 0.7, 2), (0, 90, 30, 99, 0.1, 2)),
+        3: detections(),
     }
+    none = dict.fromkeys((1, 2, 3), detections())
+    log = [{'step': 1, 'loss': 1.0, 'loss_mil': 0.4}, {'step': 2, 'loss': 0.5, 'loss_mil': 0.2}]
+    plain = "model = dict(type='LDWSCCD', mil_head=None)\nlr = 0.1  # a < b\n"
+    full = "model = dict(type='LDWSCCD', mil_head=dict(type='MIL', k=3))\nlr = 0.2\n"
     models = [
-        ModelResult(
-            'SSD', 'baseline', average_precision(truth, dict.fromkeys((1, 2, 3), empty)),
-            dict.fromkeys((1, 2, 3), empty),
-        ),
-        ModelResult(
-            'LD-WSCCD', 'student <i>', average_precision(truth, good), good,
-            log=[{'step': 1, 'loss': 1.0}, {'step': 2, 'loss': 0.5}],
-            config="model = dict(type='LDWSCCD')  # a < b", seconds=125.2,
-        ),
-    ]
+        ModelResult('SSD', 'baseline', [Run(measured(truth, none), none, 0, config=plain)]),
+        ModelResult('LD-WSCCD', 'student <i>', [
+            Run(measured(truth, good, score_thr=0.3), good, 0, log, full, 125.2,
+                {'Python': '3.11'}, ['train it'])
+        ]),
+    ]  # fmt: skip
     return Report(
-        title='Demo & test', truth=truth, image_dir=tmp_path, models=models, baseline='SSD',
+        title='Demo & test', truth=truth, image_dir=images, models=models, baseline='SSD',
         facts={'Label faults': {'boxes left out': '30 %'}}, stages=[('draw smears', 3.0)],
         commands=['make demo'],
     )  # fmt: skip
+
+
+@pytest.fixture(scope='module')
+def page(report, tmp_path_factory):
+    return write_report(report, tmp_path_factory.mktemp('page') / 'new' / 'index.html')
 
 
 class Page(HTMLParser):
@@ -106,58 +80,121 @@ class Page(HTMLParser):
         self.text += data
 
 
-def test_page_is_whole_and_self_contained(report, tmp_path):
-    path = write_report(report, tmp_path / 'new' / 'index.html')
-    text = path.read_text(encoding='utf-8')
-    page = Page(text)
-    assert page.open == []
-    assert all(link.startswith(('data:', '#')) for link in page.links)
-    assert {link[1:] for link in page.links if link.startswith('#')} <= page.ids
-    assert not re.search(r'url\(|@import|<script|<link', text)
-    # each image of the gallery is embedded once
-    assert text.count('data:image/jpeg;base64,') == 3
-    assert text.count('data:image/svg+xml;base64,') == 1
-    assert not list(path.parent.glob('*.part'))
+def words_of(path):
+    return ' '.join(Page(path.read_text(encoding='utf-8')).text.split())
 
 
-def test_names_are_escaped(report, tmp_path):
-    page = Page(write_report(report, tmp_path / 'index.html').read_text(encoding='utf-8'))
-    assert 'b' not in page.tags
-    assert 'i' not in page.tags
-    assert '<b>flora' in page.text
-    assert 'a < b' in page.text
+def test_page_is_whole_and_self_contained(page):
+    text = page.read_text(encoding='utf-8')
+    parsed = Page(text)
+    assert parsed.open == []
+    assert all(link.startswith(('data:', '#')) for link in parsed.links)
+    assert {link[1:] for link in parsed.links if link.startswith('#')} <= parsed.ids
+    assert not re.search(r'url\(|@import|<script|<link|https?:(?!//www.w3.org)', text)
+    # 3 fields once each; crops: 3 missed of SSD, and wrong class, duplicate and poor box; the truth
+    # of the poor box is missed
+    assert text.count('data:image/jpeg;base64,') == 3 + 3 + 4
+    assert text.count('data:image/svg+xml;base64,') == 4
+    assert not list(page.parent.glob('*.part'))
 
 
-def test_numbers(report, tmp_path):
-    text = Page(write_report(report, tmp_path / 'index.html').read_text(encoding='utf-8')).text
-    words = ' '.join(text.split())
-    # LD-WSCCD finds the only ascus; the second ascus is a hsil, so AP50 is 1 of 3 classes
-    assert 'LD-WSCCD student <i> 33.3 +33.3 2 min 05 s' in words
-    assert 'SSD baseline 0.0 \N{EN DASH} \N{EN DASH}' in words
-    assert 'found 1 of 2, 1 not right' in words
-    assert 'ascus 0.90' in words
-    assert 'hsil 0.10' not in words  # below score_thr
+def test_names_are_escaped(page):
+    parsed = Page(page.read_text(encoding='utf-8'))
+    assert 'b' not in parsed.tags
+    assert 'i' not in parsed.tags
+    assert '<b>flora' in parsed.text
+    assert 'a < b' in parsed.text
+
+
+def test_numbers(page):
+    words = words_of(page)
+    # LD-WSCCD finds the only ascus, so AP50 is 1 of 3 classes
+    assert 'LD-WSCCD student <i> 0 33.3' in words
+    assert '+33.3' in words
+    assert 'SSD baseline 0 0.0' in words
+    assert '2 min 05 s' in words
+    assert '1 right, 1 wrong class, 1 duplicate' in words
+    assert 'Wrong class (1)' in words
+    assert 'truth: hsil; detected: ascus 0.80; IoU 1.00' in words
     assert 'Label faults boxes left out 30 %' in words
+    assert 'make demo train it' in words
+    # configs: what differs, and of the part that one lacks only its type
+    assert 'lr 0.1 0.2' in words
+    assert 'model.mil_head.type \N{EN DASH} MIL' in words
+    assert 'mil_head.k' not in words
+
+
+def test_tables_beside_the_page(page):
+    folder = page.with_name('index_tables')
+    rows = list(csv.DictReader((folder / 'models.csv').open(encoding='utf-8')))
+    assert [row['Model'] for row in rows] == ['SSD', 'LD-WSCCD']
+    assert float(rows[1]['mAP@50, %']) == pytest.approx(1 / 3, abs=1e-5)
+    assert float(rows[1]['Gain over SSD']) == pytest.approx(1 / 3, abs=1e-5)
+    assert rows[0]['Gain over SSD'] == ''
+    assert 0 <= float(rows[1]['mAP@50, % low']) <= float(rows[1]['mAP@50, % high']) <= 1
+    rows = list(csv.reader((folder / 'confusion-2.csv').open(encoding='utf-8')))
+    assert rows[0] == ['truth \\ LD-WSCCD', 'ascus', 'hsil', '<b>flora', 'missed']
+    assert rows[2][:2] == ['hsil', '1']
+    names = {path.name for path in folder.iterdir()}
+    assert {'classes.csv', 'classes-1.csv', 'operating.csv', 'errors.csv', 'sizes.csv'} < names
+    text = page.with_suffix('.md').read_text(encoding='utf-8')
+    assert '# Demo & test' in text
+    assert re.search(r'\| LD-WSCCD \| student <i> \| 0 \| 33\.3 \(', text)
+
+
+def test_seeds_become_mean_and_spread(report, detections, measured, tmp_path):
+    truth = report.truth
+    half = {1: detections((5, 30, 35, 55, 0.9, 0), (45, 30, 75, 55, 0.9, 1)),
+            2: detections(), 3: detections()}  # fmt: skip
+    first = report.models[1].runs[0]
+    other = Run(measured(truth, half, score_thr=0.3), half, 1, first.log, seconds=60)
+    base = report.models[0].runs[0]
+    models = [
+        replace(report.models[0], runs=[base, replace(base, seed=1)]),
+        replace(report.models[1], runs=[first, other]),
+    ]
+    words = words_of(write_report(replace(report, models=models), tmp_path / 'index.html'))
+    # 1/3 and 2/3
+    assert 'LD-WSCCD student <i> 0, 1 50.0 ± 23.6' in words
+    assert '+50.0 ± 23.6' in words
+    assert '± is the standard deviation over the seeds' in words
+    assert 'summed over seeds' in words
+    assert 'Config of LD-WSCCD, seed 0' in words
+
+
+def test_teacher_against_student(report, tmp_path):
+    taught = replace(report, teacher='SSD', baseline=None)
+    words = words_of(write_report(taught, tmp_path / 'index.html'))
+    assert 'Class SSD, % LD-WSCCD minus teacher ascus 0.0 +100.0' in words
+    assert 'Gain over' not in words
+
+
+def test_no_pictures(report, tmp_path):
+    text = write_report(replace(report, image_dir=None), tmp_path / 'index.html').read_text()
+    assert 'data:image/jpeg' not in text
+    assert 'id="detections"' not in text
 
 
 def test_marks(report, tmp_path):
-    text = write_report(replace(report, num_fields=1), tmp_path / 'index.html').read_text()
-    panels = text.split('<figure>')[1:]
+    one = replace(report, num_fields=1, num_errors=0)
+    text = write_report(one, tmp_path / 'index.html').read_text()
+    panels = text.split('<figure class="panel">')[1:]
     assert len(panels) == 3
-    dashes = [panel.count('stroke-dasharray') for panel in panels]
-    # SSD: two missed truths; LD-WSCCD: one missed truth, and one wrong box of two lines
-    assert dashes == [0, 2, 3]
+    dashes = [panel.split('</figure>')[0].count('stroke-dasharray') for panel in panels]
+    # the rarest class first: image 1. SSD: two missed truths; LD-WSCCD: two wrong boxes, two lines
+    assert dashes == [0, 2, 4]
 
 
-def test_chosen_fields_show_every_class():
+def test_chosen_fields_show_every_class(annotated):
     truth = annotated({1: [1], 2: [1], 3: [1, 1, 1], 4: [0, 1], 5: [2], 6: []})
-    assert choose_fields(truth, 2) == [5, 4] or choose_fields(truth, 2) == [4, 5]
+    assert set(choose_fields(truth, 2)) == {5, 4}
     assert sorted(choose_fields(truth, 99)) == [1, 2, 3, 4, 5, 6]
 
 
-def test_wrong_baseline(report, tmp_path):
-    with pytest.raises(ValueError, match="baseline must be one of .*found 'RetinaNet'"):
-        write_report(replace(report, baseline='RetinaNet'), tmp_path / 'index.html')
+@pytest.mark.parametrize('key', ['baseline', 'teacher'])
+def test_wrong_name(report, tmp_path, key):
+    with pytest.raises(ValueError, match=f"{key} must be one of .*found 'RetinaNet'"):
+        write_report(replace(report, **{key: 'RetinaNet'}), tmp_path / 'index.html')
 
 
 def test_no_model(report, tmp_path):
@@ -166,7 +203,34 @@ def test_no_model(report, tmp_path):
 
 
 def test_missing_image(report, tmp_path):
-    (tmp_path / '2.png').unlink()
-    with pytest.raises(FileNotFoundError, match='2.png'):
-        write_report(report, tmp_path / 'index.html')
+    with pytest.raises(DatasetError, match="png' of the annotation file cannot be read"):
+        write_report(replace(report, image_dir=tmp_path), tmp_path / 'index.html')
     assert not (tmp_path / 'index.html').exists()
+
+
+def test_in_a_browser(page, tmp_path):
+    """Headless Chromium draws the page, every picture in it, and has nothing to complain of."""
+    names = ('chromium', 'chromium-browser', 'google-chrome')
+    browser = next(filter(None, map(shutil.which, names)), None)
+    if browser is None:
+        pytest.skip('no Chromium on this machine')
+    picture = tmp_path / 'page.png'
+    done = subprocess.run(
+        [browser, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+         '--disable-background-networking', '--disable-component-update', '--disable-sync',
+         f'--user-data-dir={tmp_path / "profile"}', '--enable-logging=stderr', '--hide-scrollbars',
+         '--window-size=1300,5000', f'--screenshot={picture}', page.resolve().as_uri()],
+        capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
+    assert said == []
+    with Image.open(picture) as drawn:
+        image = drawn.convert('RGB')
+    assert image.size == (1300, 5000)
+    # the noise of the fields is drawn: thousands of colours
+    assert len(set(image.resize((325, 1250), Image.Resampling.NEAREST).get_flattened_data())) > 2000
+
+
+def test_template_is_in_the_package():
+    folder = Path(write_report.__code__.co_filename).parent / 'templates'
+    assert (folder / 'report.html').is_file()

@@ -10,15 +10,12 @@ The .pkl files come from tools/test.py --out. The gain is over the first model n
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
-import io
 import sys
 from pathlib import Path
 
-from pycocotools.coco import COCO
-
-from ldwsccd_mmdet.evaluation import average_precision, load_predictions
+from ldwsccd_mmdet import apis
+from ldwsccd_mmdet.evaluation import evaluate_detections, load_predictions, load_truth
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -36,23 +33,23 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 def tabulate(args: argparse.Namespace) -> list[list[str]]:
     """Rows of the table: header, one row a model, number of truths."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO(args.annotations)
+    truth = load_truth(args.annotations)
     rows: list[list[str]] = []
     baseline: float | None = None
     for model in args.models:
         name, file = model.rsplit('=', 1)
-        result = average_precision(truth, load_predictions(file), iou_thr=args.iou_thr)
+        result = evaluate_detections(truth, load_predictions(file), iou_thr=args.iou_thr)
         if not rows:
             label = f'mAP@{round(100 * args.iou_thr)}'
             rows.append(['model', label, 'gain over SSD', *result.classes])
             truths = ['(number of boxes)', str(int(result.num_truths.sum())), '']
             truths += [str(int(number)) for number in result.num_truths]
         if name == 'SSD':
-            baseline = result.mean
-        gain = '' if baseline is None or name == 'SSD' else f'{100 * (result.mean - baseline):+.1f}'
+            baseline = result.mean_ap
+        known = baseline is not None and name != 'SSD'
+        gain = f'{100 * (result.mean_ap - baseline):+.1f}' if known else ''
         rows.append(
-            [name, f'{100 * result.mean:.1f}', gain, *(f'{100 * ap:.1f}' for ap in result.ap)]
+            [name, f'{100 * result.mean_ap:.1f}', gain, *(f'{100 * ap:.1f}' for ap in result.ap)]
         )
     return [*rows, truths]
 
@@ -71,4 +68,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main(parse_args()))
+    sys.exit(apis.run_tool(main, parse_args()))
