@@ -98,11 +98,11 @@ def check_duplicates(
         if scan.digest is not None:
             by_digest[scan.digest].append(index)
     exact = [group for group in by_digest.values() if len(group) > 1]
-    seen = [index for index, scan in enumerate(scans) if scan.thumbnail is not None]
+    seen = {i: scan.thumbnail for i, scan in enumerate(scans) if scan.thumbnail is not None}
     near: list[list[int]] = []
     if len(seen) > 1:
-        pairs = near_duplicate_pairs(np.stack([scans[index].thumbnail for index in seen]))
-        pairs = np.asarray(seen)[pairs]
+        pairs = near_duplicate_pairs(np.stack(list(seen.values())))
+        pairs = np.asarray(list(seen))[pairs]
         digests = [scan.digest for scan in scans]
         pairs = np.array([p for p in pairs.tolist() if digests[p[0]] != digests[p[1]]], int)
         near = _groups(pairs.reshape(-1, 2), len(scans)) if len(pairs) else []

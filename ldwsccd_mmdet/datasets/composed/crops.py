@@ -182,8 +182,8 @@ def cut_bystanders(picture: np.ndarray, source: str = '') -> list[Bystander]:
     slide, dense = _over_slide(picture)
     if slide.min() < _BRIGHT - 20:
         return []
-    parts = _solid(dense, 0.25).astype(np.uint8)
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(parts, connectivity=4)
+    solid = _solid(dense, 0.25).astype(np.uint8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)
     found = []
     for k in range(1, count):
         x, y, w, h, area = stats[k].tolist()

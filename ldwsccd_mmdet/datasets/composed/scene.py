@@ -135,7 +135,7 @@ class ComposedScene:
         for number in range(max(len(present), int(rng.poisson(self.mean_cells)))):
             label = present[number] if number < len(present) else int(rng.choice(present))
             group = self.cells[self.classes[label]]
-            cell = group[rng.integers(len(group))]
+            cell = group[int(rng.integers(len(group)))]
             factor = rng.uniform(*self.scale)
             if factor * max(cell.mask.shape) > _LARGEST * self.size:
                 continue
@@ -192,8 +192,9 @@ class ComposedScene:
     def _photograph(self, rng: np.random.Generator, density: np.ndarray) -> np.ndarray:
         """Let light through, and take the picture."""
         groups = list(self.cells.values())
-        group = groups[rng.integers(len(groups))]
-        slide = np.clip(group[rng.integers(len(group))].slide, 226, 250).astype(np.float32)
+        group = groups[int(rng.integers(len(groups)))]
+        like = group[int(rng.integers(len(group)))]
+        slide = np.clip(like.slide, 226, 250).astype(np.float32)
         strength = np.exp(rng.normal(0, 0.12 * self.stain) + rng.normal(0, 0.06 * self.stain, 3))
         picture = cv2.exp(-(density * strength.astype(np.float32)))
         ramp = np.linspace(-1, 1, self.size, dtype=np.float32)

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...errors import ConfigError, ImageFileError
+from ...errors import ConfigError, DatasetError, ImageFileError
 from ..converters.coco_builder import CocoBuilder, check_new, dump
 from ..synthetic.writer import whole_or_nothing
 from .crops import Bystander, Cell, cut_bystanders, cut_cell, find_crops, split_crops
@@ -70,6 +70,14 @@ def write_composed_dataset(
     root = Path(out_dir)
     check_new(root)
     sides = split_crops(find_crops(crop_dir, classes), test_fraction if num_test else 0, seed)
+    for split, side in zip(('train', 'test') if num_test else ('train',), sides, strict=False):
+        lacking = [name for name, paths in side.items() if not paths]
+        if lacking:
+            raise DatasetError(
+                f'{", ".join(lacking)} has no crop left for the {split} scenes, as near copies of '
+                'a crop stay on its side: add crops, change --test-fraction, or leave it out of '
+                '--classes'
+            )
     settings = {
         'crops': Path(crop_dir).name, 'classes': list(classes), 'num_train': num_train,
         'num_test': num_test, 'seed': seed, 'test_fraction': test_fraction,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -32,6 +33,8 @@ def crop(seed: int, size: int = 64, neighbour: bool = True) -> np.ndarray:
     turn = rng.uniform(0, 180)
     cv2.ellipse(picture, (size // 2, size // 2), (size // 3, size // 5), turn, 0, 360,
                 rng.integers(90, 160, 3).tolist(), -1, cv2.LINE_AA)  # fmt: skip
+    for x, y in rng.integers(size // 3, 2 * size // 3, (3, 2)).tolist():  # no two cells are alike
+        cv2.circle(picture, (x, y), size // 12, rng.integers(60, 120, 3).tolist(), -1, cv2.LINE_AA)
     cv2.circle(picture, (size // 2, size // 2), size // 10, (90, 40, 60), -1, cv2.LINE_AA)
     if neighbour:
         cv2.circle(picture, (0, size // 8), size // 7, (150, 90, 200), -1, cv2.LINE_AA)
@@ -217,7 +220,12 @@ def test_set_refuses(crops, tmp_path):
         write_composed_dataset(crops, tmp_path / 'set', ('hsil',), 0, 0)
     with pytest.raises(ConfigError, match='lsil is not among the classes'):
         write_composed_dataset(crops, tmp_path / 's', ('hsil',), 1, 0, bystanders_from=('lsil',))
-    assert not list(tmp_path.iterdir())
+    for name in ('0', '1', '2'):  # one cell only
+        (tmp_path / 'few' / 'hsil').mkdir(parents=True, exist_ok=True)
+        shutil.copy(crops / 'hsil' / f'{name}.png', tmp_path / 'few' / 'hsil')
+    with pytest.raises(DatasetError, match='hsil has no crop left for the .* scenes'):
+        write_composed_dataset(tmp_path / 'few', tmp_path / 'set', ('hsil',), 1, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ['few']
 
 
 @pytest.mark.skipif(not CROPS.is_dir(), reason='needs ../shared/data/ccd_crops, not here')
