@@ -2,7 +2,14 @@
 
 from .backbones import CSPDarknet53, ScaledSSDVGG
 from .dense_heads import DSSDHead, SSDStudentHead, YOLOv4Head
-from .detectors import LDWSCCD, YOLOV4, FrozenTeacher, LDWSCCDMixin, LDWSCCDTwoStage
+from .detectors import (
+    LDWSCCD,
+    YOLOV4,
+    FrozenTeacher,
+    LDWSCCDMixin,
+    LDWSCCDTwoStage,
+    ProposerFastRCNN,
+)
 from .losses import CompleteIoULoss, LocalDistillationLoss
 from .necks import DSSDNeck, FSSDNeck, YOLOv4Neck
 from .roi_heads import MILRefinementHead
@@ -29,6 +36,7 @@ __all__ = [
     'MILRefinementHead',
     'NucleusBlobProposer',
     'PriorProposer',
+    'ProposerFastRCNN',
     'SSDStudentHead',
     'ScaledSSDVGG',
     'SelectiveSearchProposer',

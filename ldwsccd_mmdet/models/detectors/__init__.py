@@ -5,6 +5,7 @@ from .frozen_teacher import FrozenTeacher
 from .ldwsccd import LDWSCCD
 from .ldwsccd_mixin import LDWSCCDMixin
 from .ldwsccd_two_stage import LDWSCCDTwoStage
+from .proposer_fast_rcnn import ProposerFastRCNN
 from .yolov4 import YOLOV4
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     'FrozenTeacher',
     'LDWSCCDMixin',
     'LDWSCCDTwoStage',
+    'ProposerFastRCNN',
 ]

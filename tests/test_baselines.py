@@ -1,0 +1,242 @@
+"""Every baseline on every data set: built, one training step, one prediction, on the CPU.
+
+The widths are shrunk and the data are drawn; everything else is what the config says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.models.backbones import Darknet
+from mmdet.registry import DATASETS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+
+import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.apis import check_classes
+from ldwsccd_mmdet.datasets import CervicalCellDataset
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / 'configs/baselines'
+NAMES = sorted(path.stem for path in FOLDER.glob('*.py'))
+CLASSES = {
+    'ccd': CervicalCellDataset.METAINFO['classes'],
+    'cric': ('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'),
+    'bccd': ('Platelets', 'RBC', 'WBC'),
+}
+SSD_FAMILY = ('ssd512', 'fssd512', 'dssd512', 'ldwsccd')
+# the least that leaves SSD512 its seven levels; a multiple of 128 for CornerNet
+SIZES = dict.fromkeys(SSD_FAMILY, 272) | {'ssd300': 300}
+
+register_all_modules(init_default_scope=False)
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope(monkeypatch) -> None:
+    init_default_scope('mmdet')
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope='module')
+def data_roots(tmp_path_factory, make_tiny_coco):
+    """A drawn set of each data set's classes: train.json, val.json and test.json."""
+    roots = {}
+    for data, classes in CLASSES.items():
+        folder = tmp_path_factory.mktemp(data)
+        for split in ('train', 'val', 'test'):
+            roots[data] = make_tiny_coco(folder, split, size=(160, 120), classes=classes)
+    return roots
+
+
+def load(name: str, data: str, monkeypatch) -> Config:
+    monkeypatch.setenv('CELL_DATA', data)
+    return Config.fromfile(FOLDER / f'{name}.py')
+
+
+def innermost(dataset):
+    while 'dataset' in dataset:
+        dataset = dataset['dataset']
+    return dataset
+
+
+def resize(pipeline, size):
+    for step in pipeline:
+        for key in ('scale', 'img_scale', 'crop_size'):
+            if key in step:
+                step[key] = (size, size)
+
+
+def use(cfg: Config, root: Path, size: int) -> None:
+    """Read the drawn data at a small size."""
+    for stage in ('train', 'val', 'test'):
+        dataset = cfg[f'{stage}_dataloader'].dataset
+        part = innermost(dataset)
+        part.update(data_root=str(root), ann_file=f'{stage}.json', data_prefix=dict(img='images/'))
+        for settings in {id(dataset): dataset, id(part): part}.values():
+            resize(settings.pipeline, size)
+
+
+def shrink(model) -> None:
+    """Make a model narrow; its parts stay what they are."""
+    backbone, neck = model.backbone, model.neck
+    backbone.init_cfg = None  # no network in a test
+    heads = [model[key] for key in ('bbox_head', 'rpn_head') if key in model]
+    if backbone.type == 'ResNet':
+        backbone.update(depth=18, base_channels=8)
+        if neck.type == 'FPN':
+            neck.update(in_channels=[8, 16, 32, 64], out_channels=16)
+        else:
+            neck.update(in_channels=64, num_deconv_filters=(16, 16, 16))
+        for head in heads:
+            head.update(in_channels=16, feat_channels=16)
+        if 'roi_head' in model:
+            model.roi_head.bbox_roi_extractor.out_channels = 16
+            model.roi_head.bbox_head.update(in_channels=16, fc_out_channels=16)
+    elif backbone.type == 'HourglassNet':
+        backbone.update(stage_channels=[16] * 6, stage_blocks=[1] * 6, feat_channel=16)
+        model.bbox_head.in_channels = 16
+    elif backbone.type == 'Darknet':  # its width is patched in the test
+        neck.update(in_channels=[64, 32, 16], out_channels=[32, 16, 16])
+        model.bbox_head.update(in_channels=[32, 16, 16], out_channels=[32, 16, 16])
+    elif backbone.type == 'CSPDarknet53':
+        backbone.update(deepen_factor=0.1, widen_factor=0.125)
+        neck.update(in_channels=(32, 64, 128), out_channels=(16, 16, 16))
+        model.bbox_head.in_channels = (16, 16, 16)
+    elif backbone.type in ('CSPDarknet', 'CSPNeXt'):
+        backbone.widen_factor = 0.125
+        neck.update(in_channels=[32, 64, 128], out_channels=16)
+        model.bbox_head.update(in_channels=16, feat_channels=16)
+    else:
+        backbone.update(depth=11, widen_factor=1 / 16)
+        levels = len(model.bbox_head.in_channels)
+        if neck.type == 'FSSDNeck':
+            widths = (16,) * levels
+            neck.update(source_channels=16, fusion_channels=16)
+        else:
+            widths = (32, 64, *(16,) * (levels - 2))
+        neck.update(in_channels=(32, 64), out_channels=widths)
+        if neck.type == 'DSSDNeck':
+            neck.deconv_channels = 16
+            widths = (16,) * levels
+            model.bbox_head.module_channels = (8, 16)
+        model.bbox_head.in_channels = widths
+        if model.get('mil_head'):
+            model.mil_head.bbox_roi_extractor.out_channels = 32
+            model.mil_head.fc_out_channels = 32
+            model.distillation.student_channels = widths[:5]
+            model.distillation.teacher_channels = (16,) * 5
+
+
+def teach(model, data: str, folder: Path, monkeypatch) -> None:
+    """Give random weights to the narrow teacher of LD-WSCCD."""
+    assert model.teacher.config == 'configs/baselines/retinanet_r50_fpn.py'
+    assert model.teacher.checkpoint == f'work_dirs/retinanet_r50_fpn_{data}/epoch_120.pth'
+    teacher = load('retinanet_r50_fpn', data, monkeypatch).model
+    shrink(teacher)
+    meta = dict(dataset_meta=dict(classes=CLASSES[data]))
+    state = MODELS.build(teacher).state_dict()
+    torch.save(dict(state_dict=state, meta=meta), folder / 'teacher.pth')
+    model.teacher.update(config=dict(model=teacher), checkpoint=str(folder / 'teacher.pth'))
+
+
+def step_and_predict(cfg: Config) -> None:
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    dataset = DATASETS.build(cfg.train_dataloader.dataset)
+    model.train()
+    log = model.train_step(pseudo_collate([dataset[0], dataset[1]]), optim_wrapper)
+    assert torch.isfinite(log['loss']), log
+    assert [n for n, p in model.named_parameters() if not torch.isfinite(p).all()] == []
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    model.eval()
+    with torch.no_grad():
+        result = model.test_step(pseudo_collate([dataset[0]]))[0].pred_instances
+    assert torch.isfinite(result.bboxes).all()
+    assert (result.labels < len(dataset.metainfo['classes'])).all()
+
+
+@pytest.mark.parametrize('data', CLASSES)
+@pytest.mark.parametrize('name', NAMES)
+def test_one_step_and_one_prediction(name, data, data_roots, tmp_path, monkeypatch):
+    monkeypatch.setitem(
+        Darknet.arch_settings,
+        53,
+        ((1, 1, 1, 1, 1), ((32, 16), (16, 16), (16, 16), (16, 32), (32, 64))),
+    )
+    cfg = load(name, data, monkeypatch)
+    check_classes(cfg, ['train', 'val', 'test'])
+    assert cfg.num_classes == len(CLASSES[data])
+    assert cfg.work_dir == f'work_dirs/{name}_{data}'
+    use(cfg, data_roots[data], SIZES.get(name, 128))
+    shrink(cfg.model)
+    if cfg.model.get('teacher'):
+        teach(cfg.model, data, tmp_path, monkeypatch)
+    step_and_predict(cfg)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', NAMES)
+def test_full_size(name, data_roots, tmp_path, monkeypatch):
+    """At full width and image size, without pretrained weights."""
+    cfg = load(name, 'ccd', monkeypatch)
+    use(cfg, data_roots['ccd'], cfg.input_size)
+    cfg.model.backbone.init_cfg = None
+    if cfg.model.get('teacher'):
+        teach(cfg.model, 'ccd', tmp_path, monkeypatch)
+        cfg.model.distillation.teacher_channels = (16,) * 5
+    step_and_predict(cfg)
+
+
+def test_all_are_there():
+    assert set(NAMES) == {
+        'centernet', 'cornernet', 'dssd512', 'fast-rcnn_r50_fpn', 'faster-rcnn_r50_fpn', 'fssd512',
+        'ldwsccd', 'retinanet_r50_fpn', 'rtmdet-s', 'ssd300', 'ssd512', 'yolov3', 'yolov4',
+        'yolox-s',
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize('data', CLASSES)
+def test_data_schedule_and_metric_are_the_same(data, monkeypatch):
+    """A comparison means something only then; what differs is named here."""
+    first = load('ssd512', data, monkeypatch)
+    own_pipeline = {'yolov4': 'train', 'ssd300': 'train test', 'centernet': 'test'}
+    for name in NAMES:
+        cfg = load(name, data, monkeypatch)
+        for key in ('train_cfg', 'param_scheduler', 'val_evaluator', 'test_evaluator',
+                    'default_hooks', 'randomness', 'auto_scale_lr'):  # fmt: skip
+            assert cfg[key] == first[key], (name, key)
+        wrapper = dict(cfg.optim_wrapper, optimizer=dict(cfg.optim_wrapper.optimizer, lr=0))
+        expected = dict(first.optim_wrapper, optimizer=dict(first.optim_wrapper.optimizer, lr=0))
+        assert wrapper == expected, name
+        for stage in ('train', 'test'):
+            loader, other = cfg[f'{stage}_dataloader'], first[f'{stage}_dataloader']
+            assert loader.batch_size == other.batch_size
+            part, expected = dict(innermost(loader.dataset)), dict(other.dataset)
+            if stage in own_pipeline.get(name, '').split():
+                del part['pipeline'], expected['pipeline']
+            assert part == expected, (name, stage)
+
+
+def test_another_data_base_is_all_it_takes(tmp_path, monkeypatch):
+    """A set of one's own: NAME_detection.py beside ours, and CELL_DATA=NAME."""
+    copy = tmp_path / 'configs'
+    for path in (ROOT / 'configs').rglob('*.py'):
+        target = copy / path.relative_to(ROOT / 'configs')
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(path.read_text(encoding='utf-8'), encoding='utf-8')
+    (copy / '_base_/datasets/mine_detection.py').write_text(
+        "_base_ = './ccd_detection.py'\n"
+        "part = dict(dataset=dict(metainfo=dict(classes=('a', 'b'))))\n"
+        'train_dataloader = val_dataloader = test_dataloader = part\n'
+    )
+    monkeypatch.setenv('CELL_DATA', 'mine')
+    for name in NAMES:
+        cfg = Config.fromfile(copy / f'baselines/{name}.py')
+        check_classes(cfg, ['train', 'val', 'test'])
+        assert cfg.num_classes == 2
