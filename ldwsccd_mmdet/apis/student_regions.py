@@ -40,7 +40,7 @@ def student_regions(
     if getattr(model, 'rpn_head', None) is not None:
         found = model.rpn_head.predict(feats, samples, rescale=False)
         return [regions[:most] for regions in found]
-    head = getattr(model, 'bbox_head', None)
+    head: Any = getattr(model, 'bbox_head', None)
     if not hasattr(head, 'propose'):
         raise ConfigError(
             f'model.bbox_head: expected a head that proposes regions (type SSDStudentHead) or '

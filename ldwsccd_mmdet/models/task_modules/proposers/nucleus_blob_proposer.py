@@ -86,7 +86,7 @@ class NucleusBlobProposer(ImageProposer):
             radii[:, None] * 2 * self.contexts / mean_scale,
             np.broadcast_to(self.sizes, (len(radii), len(self.sizes))),
         ], axis=1)  # fmt: skip
-        half = sides[..., None] / 2 * np.float32(scale)
+        half = sides[..., None] / 2 * np.array(scale, np.float32)
         boxes = np.concatenate([centres[:, None] - half, centres[:, None] + half], axis=2)
         scores = np.repeat(scores, sides.shape[1])
         return boxes.reshape(-1, 4).astype(np.float32), scores.astype(np.float32)
@@ -112,7 +112,7 @@ class NucleusBlobProposer(ImageProposer):
         blob[:-1] &= response[:-1] > response[1:]
         level, y, x = np.nonzero(blob)
         radii = (self._radii[level] * self._shrink).astype(np.float32)
-        ratio = np.float32([width / size[0], height / size[1]])
+        ratio = np.array([width / size[0], height / size[1]], np.float32)
         centres = (np.stack([x, y], axis=1) + np.float32(0.5)) * ratio
         return centres, radii, response[level, y, x] * radii**0.6
 

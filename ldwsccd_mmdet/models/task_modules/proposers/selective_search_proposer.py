@@ -52,7 +52,8 @@ class SelectiveSearchProposer(ImageProposer):
     @staticmethod
     def _new_search() -> Any:
         try:
-            return cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+            module: Any = cv2  # its type hints lack the contributed modules
+            return module.ximgproc.segmentation.createSelectiveSearchSegmentation()
         except AttributeError as error:
             raise ConfigError(
                 'SelectiveSearchProposer needs OpenCV with its contributed modules (cv2.ximgproc), '
@@ -76,4 +77,4 @@ class SelectiveSearchProposer(ImageProposer):
         x, y = width / size[0], height / size[1]
         # falling in steps that float32 can tell apart
         scores = 1 / np.arange(1, len(boxes) + 1, dtype=np.float32)
-        return boxes * np.float32([x, y, x, y]), scores
+        return boxes * np.array([x, y, x, y], np.float32), scores
