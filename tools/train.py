@@ -47,6 +47,7 @@ def main(args: argparse.Namespace) -> None:
         config.load_from = apis.find_resume(config.work_dir, args.resume)
     elif config.get('load_from'):
         config.load_from = apis.find_checkpoint(config.load_from)
+    apis.fetch_pretrained(config)
     apis.build_runner(config).train()
 
 

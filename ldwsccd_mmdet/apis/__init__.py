@@ -11,6 +11,7 @@ from .config import (
     set_launcher,
     set_work_dir,
 )
+from .pretrained import fetch_pretrained
 from .results import (
     existing_path,
     find_images,
@@ -31,6 +32,7 @@ __all__ = [
     'enable_tta',
     'enable_visualization',
     'existing_path',
+    'fetch_pretrained',
     'find_checkpoint',
     'find_images',
     'find_resume',
