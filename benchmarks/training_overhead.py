@@ -5,10 +5,11 @@
 The steps are those of the shipped small configs, without MIL head, at their image size, with random
 weights and images: the student's alone (forward, SSD loss, backward, optimizer), the teacher's
 forward alone (backbone and neck), and the distilled one. Repetitions take turns in one process, and
-medians count, as other work may share the cores; where it takes most of them, measure CPU time on
-one thread (--clock cpu --threads 1). The ratio is distilled / (student + teacher). 'inference' is
-the teacher under torch.inference_mode, whose maps the backward pass could not use, instead of
-torch.no_grad.
+medians count, as other work may share the cores; where it takes most of them, measure CPU time
+(--clock cpu, with OMP_WAIT_POLICY=passive). Take 2 threads or more: on one, torch computes float32
+1 x 1 convolutions of small batches by a slow path. The ratio is distilled / (student + teacher).
+'inference' is the teacher under torch.inference_mode, whose maps the backward pass could not use,
+instead of torch.no_grad.
 """
 
 import argparse
