@@ -9,7 +9,8 @@ A few training batches run through student and teacher, without gradient, in flo
 --checkpoint the student is as initialised: this is the first step of a training. The detection loss
 of an SSD is then several times what it is a few epochs later; the distillation terms fall less, so
 the same weights give a far larger share later. To see the share that a term has in most of the
-training, give a --checkpoint that was trained for a few epochs, with or without distillation.
+training, give a --checkpoint that was distilled for a few epochs. The detection loss is the
+student's own, without the MIL head's. Boxes of the data set make the mask, not pseudo-boxes.
 """
 
 import argparse

@@ -1,0 +1,200 @@
+"""The commands and configs of docs/distillation.md, taken from the page, on tiny data."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from mmdet.registry import HOOKS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from ldwsccd_mmdet import apis
+from ldwsccd_mmdet.models.detectors.frozen_teacher import _load_model_config
+from ldwsccd_mmdet.models.detectors.ldwsccd_mixin import TEACHER_KEYS
+from tests.runs import run_config, write_config
+from tests.test_models.test_detectors import zoo
+from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / 'docs' / 'distillation.md').read_text(encoding='utf-8')
+CLASSES = ('normal', 'abnormal')
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf'^```{language}\n(.*?)^```', PAGE, re.DOTALL | re.MULTILINE)
+
+
+def files() -> dict[str, str]:
+    """Blocks that begin with the name of a file."""
+    named = (re.match(r'# (configs/\S+\.py)\n', block) for block in blocks('python'))
+    return {found[1]: found.string for found in named if found}
+
+
+SNIPPETS = [block for block in blocks('python') if not block.startswith('# configs/')]
+COMMANDS = [
+    shlex.split(line)
+    for block in blocks('bash')
+    for line in block.replace('\\\n', ' ').splitlines()
+]
+
+
+@pytest.fixture(autouse=True)
+def _mmdet_scope() -> None:
+    register_all_modules(init_default_scope=False)
+    init_default_scope('mmdet')
+
+
+@pytest.fixture
+def workplace(
+    tmp_path: Path, make_tiny_coco: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """What the page begins with: data, COCO weights and shipped configs, the latter two tiny."""
+    make_tiny_coco(tmp_path, 'train', classes=CLASSES)
+    root = make_tiny_coco(tmp_path, 'val', num_images=2, classes=CLASSES)
+    (tmp_path / 'data').mkdir()
+    root = root.rename(tmp_path / 'data' / 'mine')
+
+    coco = zoo.retinanet()
+    coco.model.bbox_head.num_classes = 80
+    (tmp_path / 'work_dirs' / 'coco').mkdir(parents=True)
+    weights = Path(zoo.save(coco, tmp_path, CLASSES)['checkpoint'])
+    weights.rename(tmp_path / 'work_dirs' / 'coco' / 'retinanet_r50_fpn_1x_coco.pth')
+
+    (tmp_path / 'configs' / 'teachers').mkdir(parents=True)
+    teacher = run_config(zoo.retinanet().model, root)
+    teacher.model.test_cfg.score_thr = 0.0  # it has detections, however little it learns
+    write_config(teacher, tmp_path / 'configs' / 'teachers' / 'retinanet_r50-fpn_ccd.py')
+    student = run_config(
+        student_cfg(
+            teacher=dict(config='paper.py', checkpoint='paper.pth'),
+            distillation=distillation_cfg(
+                teacher_channels=(16,) * 3, feature_norm='standardize', alpha=0.2, beta=0.1,
+                gamma=0.1,
+            ),
+            mil_head=mil_cfg(),
+        ),
+        root,
+    )  # fmt: skip
+    student.custom_hooks = Config.fromfile(
+        ROOT / 'configs' / '_base_' / 'default_runtime.py'
+    ).custom_hooks
+    write_config(student, tmp_path / 'configs' / 'ldwsccd_ssd512.py')
+
+    for name, text in files().items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding='utf-8')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    # a runner formats its config for the log, which takes longer than the training
+    monkeypatch.setattr('mmengine.config.Config.pretty_text', '')
+    return tmp_path
+
+
+def run(command: list[str]) -> int:
+    """Run one of the page's commands in this process."""
+    spec = importlib.util.spec_from_file_location('tool', ROOT / command[1])
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    flags = command[2:]
+    if command[1] == 'tools/train.py':  # tiny runs have one epoch
+        options = [flag for flag in flags if not flag.startswith('train_cfg.max_epochs=')]
+        if options[-1] == '--cfg-options':
+            options.pop()
+        flags = options
+    for flag in map(Path, flags):
+        if flag.suffix == '.pth' and not flag.exists():  # a later epoch of the full training
+            shutil.copy(flag.parent / 'epoch_1.pth', flag)
+    return apis.run_tool(tool.main, tool.parse_args(flags))
+
+
+def test_commands_run_in_order(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [command for command in COMMANDS if command[0] == 'python']
+    tools = {Path(command[1]).stem for command in commands}
+    assert tools == {'train', 'test', 'calibrate_distillation', 'browse_distillation'}
+    teacher = workplace / 'work_dirs' / 'teacher' / 'epoch_24.pth'
+    for command in commands:
+        if 'configs/mine/distilled.py' in command and not teacher.exists():
+            shutil.copy(teacher.parent / 'epoch_1.pth', teacher)
+        assert run(command) == 0, (command, capsys.readouterr().err[-1000:])
+    output = capsys.readouterr().out
+    assert re.findall(r'size mismatch for (\S+):', output) == [
+        'bbox_head.retina_cls.weight', 'bbox_head.retina_cls.bias'
+    ]  # fmt: skip
+    assert output.count('--cfg-options model.distillation.alpha=') == 2
+    assert 'student as initialised' in output
+    assert 'student of work_dirs/trial/epoch_4.pth' in output
+    maps = sorted((workplace / 'work_dirs' / 'distillation_maps').glob('*.png'))
+    assert len(maps) == 2
+
+    logs = sorted((workplace / 'work_dirs' / 'distilled').glob('*/*.log'))
+    log = logs[0].read_text(encoding='utf-8')  # the training; the test wrote the second
+    assert 'student 0 (stride 8) with teacher 0 (8)' in log
+    assert 'Weighted losses of the first batch' in log
+    assert 'teacher/coco/bbox_mAP_50' in log
+    state = torch.load(workplace / 'work_dirs' / 'distilled' / 'epoch_1.pth', weights_only=True)
+    assert not any('mil_head' in key for key in state['state_dict'])
+
+
+def test_other_commands_name_what_is_there() -> None:
+    """Several processes are started by the tests of the scripts themselves."""
+    others = [command for command in COMMANDS if command[0] != 'python']
+    assert [command[1] for command in others] == ['tools/dist_train.sh']
+    assert all((ROOT / command[1]).is_file() and command[2] in files() for command in others)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    """The page's files among the configs as they are shipped."""
+    shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
+    for name, text in files().items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding='utf-8')
+    return tmp_path
+
+
+def test_page_fits_the_shipped_configs(shipped: Path) -> None:
+    config = Config.fromfile(shipped / 'configs' / 'mine' / 'distilled.py')
+    apis.check_classes(config, ['train', 'val', 'test'])
+    loss = MODELS.build(config.model.distillation)
+    assert loss.student_channels == tuple(config.model.neck.out_channels[:5])
+    teacher = Config.fromfile(shipped / config.model.teacher.config)
+    apis.check_classes(teacher, ['train', 'val', 'test'])
+    assert loss.teacher_channels == (teacher.model.neck.out_channels,) * teacher.model.neck.num_outs
+    assert config.model.teacher.checkpoint == f'work_dirs/teacher/epoch_{teacher.max_epochs}.pth'
+    assert config.train_cfg.max_epochs == 120 and 'epoch_120.pth' in PAGE
+
+
+@pytest.mark.parametrize('number', range(len(SNIPPETS)))
+def test_snippets_fit_the_page_s_config(shipped: Path, number: int) -> None:
+    """Each block of settings is taken by what it is for."""
+    settings: dict = {}
+    exec(SNIPPETS[number], {}, settings)  # the page is ours
+    assert set(settings) in ({'model'}, {'custom_hooks'})
+    config = Config.fromfile(shipped / 'configs' / 'mine' / 'distilled.py')
+    config.merge_from_dict(settings)
+    for hook in settings.get('custom_hooks', ()):
+        HOOKS.build(hook)
+    MODELS.build(config.model.distillation)
+    assert {'config', 'checkpoint'} <= set(config.model.teacher) <= TEACHER_KEYS
+    if config.model.teacher.config.startswith('mmdet::'):
+        assert _load_model_config(config.model.teacher.config)['type'] == 'RetinaNet'
+
+
+def test_links_and_names() -> None:
+    for link in re.findall(r'\]\(([\w/.]+)', PAGE):
+        assert (ROOT / 'docs' / link).is_file(), link
+    for name in re.findall(r'`((?:configs|tools|tests)/[\w./-]+\.py)`', PAGE):
+        assert name in files() or (ROOT / name).is_file(), name
+    picture = ROOT / 'docs' / 'images' / 'distillation_cric.png'
+    assert picture.stat().st_size < 300_000
