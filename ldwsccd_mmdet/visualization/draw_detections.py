@@ -91,9 +91,9 @@ def draw_detections(
     for bbox, color, contrast in zip(bboxes, colors, contrasts, strict=True):
         pen.rectangle(tuple(bbox), outline=tuple(map(int, contrast)), width=4)
         pen.rectangle(tuple(bbox), outline=tuple(map(int, color)), width=2)
-    for text, corner, size, color, contrast in zip(
-        texts, corners, sizes, colors, contrasts, strict=True
-    ):
+    # the best name last: where there is no room, it lies on top
+    names = list(zip(texts, corners, sizes, colors, contrasts, strict=True))
+    for text, corner, size, color, contrast in reversed(names):
         pen.rectangle((*corner, *(corner + size)), fill=tuple(map(int, color)))
         pen.text(
             tuple(corner + size / 2),

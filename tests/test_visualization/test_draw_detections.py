@@ -21,6 +21,20 @@ def test_small_image_is_enlarged_and_drawn_on():
     assert (image == 128).all()
 
 
+def test_best_name_lies_on_top():
+    """Where there is no room for all names."""
+    boxes, scores = [[5, 5, 70, 50]] * 30, np.linspace(0.1, 0.9, 30)
+    labels = [0] * 29 + [1]
+    drawn = draw_detections(GREY, boxes, labels, scores, CLASSES, scale=1)
+    alone = draw_detections(GREY, boxes[-1:], labels[-1:], scores[-1:], CLASSES, scale=1)
+    size = text_sizes(['hsil 0.90'], 13)
+    left, top = place_labels(np.array(boxes[-1:], float), size, (80, 60))[0].round().astype(int)
+    width, height = size[0].astype(int)
+    window = np.s_[top + 1 : top + height - 1, left + 1 : left + width - 1]
+    np.testing.assert_array_equal(drawn[window], alone[window])
+    assert (drawn[window] == class_palette(2)[1]).all(-1).mean() > 0.3
+
+
 def test_default_scale_by_short_side():
     assert draw_detections(GREY, [], [], classes=CLASSES).shape == (180, 240, 3)
     large = np.zeros((600, 700, 3), np.uint8)

@@ -207,7 +207,8 @@ def check_overlaps(coco: Coco, iou_thr: float = 0.9) -> list[Finding]:
     for a in good_boxes(coco):
         if not a.get('iscrowd'):
             by_image[a['image_id']].append(a)
-    same, differ = [], []
+    same: list[dict] = []
+    differ: list[dict] = []
     for group in by_image.values():
         boxes = np.array([a['bbox'] for a in group], float)
         classes = np.array([a['category_id'] for a in group])

@@ -58,6 +58,12 @@ def read_comparison_detector(
     # some copies hold paths of the authors' machine
     names_of = [image['file_name'].replace('\\', '/') for image in source['images']]
     files = [PurePosixPath(name).name for name in names_of]
+    twice = sorted(name for name, count in Counter(files).items() if count > 1)
+    if twice:
+        raise DatasetError(
+            f"annotation file '{json_file}' lists {len(twice)} image files twice: "
+            f'{", ".join(twice)}; take a whole copy of the file'
+        )
     if image_dir is not None:
         paths = [Path(image_dir) / file for file in files]
         require_images(paths, str(json_file), 'put them into the folder that --images names')

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from ...errors import DatasetError
 from ..checks.boxes import box_fault
@@ -89,8 +89,7 @@ def read_yolo(
             'check --images and --labels'
         )
     builder = CocoBuilder(classes, f'Converted from YOLO, {label_dir.name}', min_size)
-    sidecar = label_dir / LABELS_FILE
-    labels = json.loads(sidecar.read_text(encoding='utf-8')) if sidecar.is_file() else {}
+    labels = _read_labels(label_dir / LABELS_FILE)
     for file, path in images.items():
         width, height = image_size(path)
         image_id = builder.add_image(file, width, height, **labels.get(file, {}))
@@ -98,6 +97,18 @@ def read_yolo(
             bbox = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
             builder.add_box(image_id, classes[label], bbox)
     return builder, images
+
+
+def _read_labels(file: Path) -> dict[str, dict[str, Any]]:
+    """Read the labels of whole images, if there are any."""
+    try:
+        labels = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        return {name: {key: record[key] for key in record} for name, record in labels.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            f"'{file}' is not a JSON object with a label record for each image ({error}): copy it "
+            'again, or delete it'
+        ) from error
 
 
 def _read_boxes(path: Path, num_classes: int) -> list[tuple[int, float, float, float, float]]:

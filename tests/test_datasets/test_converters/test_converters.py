@@ -273,6 +273,15 @@ def test_yolo_refuses_folders_that_do_not_belong_together(tmp_path):
         read_yolo(tmp_path / 'images', tmp_path / 'labels', ('a',))
 
 
+@pytest.mark.parametrize('text', ['{', '[]', '{"1.png": 3}'])
+def test_yolo_names_a_broken_file_of_labels(tmp_path, text):
+    write_image(tmp_path / 'images' / '1.png')
+    write_new(tmp_path / 'labels' / '1.txt', '')
+    write_new(tmp_path / 'labels' / 'image_labels.json', text)
+    with pytest.raises(DatasetError, match='image_labels.json.*is not a JSON object'):
+        read_yolo(tmp_path / 'images', tmp_path / 'labels', ('a',))
+
+
 def test_class_names_of_yaml(tmp_path):
     file = tmp_path / 'data.yaml'
     for text in ('names: [x, y]', 'names: {1: y, 0: x}'):
@@ -407,6 +416,9 @@ def test_comparison_detector_refuses(ccd, tmp_path):
         read_comparison_detector(ccd(), tmp_path / 'images')
     file = ccd(lambda content: content['categories'][10].update(name='polyp'))
     with pytest.raises(DatasetError, match=r"'polyp' \(1\); expected ascus"):
+        read_comparison_detector(file)
+    file = ccd(lambda content: content['images'][1].update(file_name='other/1.jpg'))
+    with pytest.raises(DatasetError, match='lists 1 image files twice: 1.jpg'):
         read_comparison_detector(file)
     file = ccd(lambda content: content['annotations'][0].update(image_id=1))
     with pytest.raises(DatasetError, match='annotation 1 has category_id 10 and image_id 1'):
