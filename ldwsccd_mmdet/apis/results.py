@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from ..errors import ConfigError, DatasetError, ResultsError
 from ..evaluation import Detections, evaluate_detections, load_predictions, load_truth
 from ..evaluation.predictions import load_image_paths
+from ..evaluation.truth import label_names
 from ..visualization.report_tables import ModelResult, Run
 from ..visualization.training_curves import read_training_log
 from .config import load_config
@@ -239,7 +240,7 @@ def measure(
         try:
             metrics = evaluate_detections(truth, predictions, _classes(source, truth), **settings)
         except ResultsError as error:
-            raise ResultsError(f'{source.predictions}: {error}') from error
+            raise ResultsError(f'{source.name}, {source.predictions}: {error}') from error
         runs.setdefault(source.name, []).append(_run(source, predictions, metrics))
         roles.setdefault(source.name, _role(source, teacher))
     models = [ModelResult(name, roles[name], runs[name]) for name in runs]
@@ -257,14 +258,7 @@ def _classes(source: Source, truth: COCO) -> list[str] | None:
     chosen = (_test_dataset(source.config).get('metainfo') or {}).get('classes')
     if not chosen or isinstance(chosen, str):
         return None
-    known = [category['name'] for category in truth.dataset['categories']]
-    lost = [name for name in chosen if name not in known]
-    if lost:
-        raise ResultsError(
-            f'{source.name} was trained for classes that the annotations lack ({", ".join(lost)}; '
-            f'they have {", ".join(known)}): name the annotations of its own set with --ann'
-        )
-    return [name for name in known if name in chosen]
+    return label_names(truth, chosen)
 
 
 def _role(source: Source, teacher: str | None) -> str:

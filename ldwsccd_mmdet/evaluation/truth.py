@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pycocotools.coco import COCO
 
-from ..errors import DatasetError
+from ..errors import DatasetError, ResultsError
 
-__all__ = ['index_truth', 'load_truth', 'truth_boxes']
+__all__ = ['index_truth', 'label_names', 'load_truth', 'truth_boxes']
 
 
 def load_truth(path: str | Path) -> COCO:
@@ -82,6 +82,26 @@ def index_truth(content: Any, source: str | Path) -> COCO:
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools reports on stdout
         coco.createIndex()
     return coco
+
+
+def label_names(truth: COCO, classes: Sequence[str]) -> list[str]:
+    """Return class names in the order in which mmdet numbers labels: that of the file.
+
+    Args:
+        truth: The annotated set.
+        classes: The classes of the data set, in any order.
+
+    Raises:
+        ResultsError: The file has not all of them.
+    """
+    known = [category['name'] for category in truth.dataset['categories']]
+    lost = [name for name in classes if name not in known]
+    if lost:
+        raise ResultsError(
+            f'the detector was trained for classes that the annotations lack ({", ".join(lost)}; '
+            f'they have {", ".join(known)}): evaluate it on annotations of its own classes'
+        )
+    return [name for name in known if name in classes]
 
 
 def truth_boxes(truth: COCO, image_id: int) -> tuple[list[int], np.ndarray, np.ndarray]:

@@ -127,11 +127,11 @@ def test_no_detection_at_all(tool, data, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'message'),
     [
-        ('other set', r'x.pkl: predictions and annotations are of different sets: 4 of 4 images'),
+        ('other set', r'x, .*x.pkl: .* are of different sets: 4 of 4 images'),
         ('cut short', r'x.pkl does not hold predictions .* write it again'),
         ('no such file', r'no predictions at .*x.pkl'),
         ('no image', r'x.pkl holds no image'),
-        ('more classes', r'x.pkl: predictions have class indices 0 to 7, but there are 3 classes'),
+        ('more classes', r'x, .*x.pkl: .* class indices 0 to 7, but there are 3'),
     ],
 )
 def test_bad_predictions(tool, data, tmp_path, change, message):
@@ -154,7 +154,7 @@ def test_bad_predictions(tool, data, tmp_path, change, message):
 
 def test_classes_of_another_set(tool, data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data, classes=('RBC', 'WBC'))
-    with pytest.raises(ResultsError, match=r'ssd was trained for classes .* lack \(RBC, WBC'):
+    with pytest.raises(ResultsError, match=r'ssd, .*trained for classes .* lack \(RBC, WBC'):
         run(tool, tmp_path / 'run', '--out', tmp_path / 'r.html')
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from ...errors import ConfigError, DatasetError
 from ..functional import DetectionMetrics, evaluate_detections, interval
 from ..predictions import Detections
-from ..truth import index_truth
+from ..truth import index_truth, label_names
 
 __all__ = ['CytologyMetric']
 
@@ -132,8 +132,9 @@ class CytologyMetric(BaseMetric):
                 'CytologyMetric found no class names: add metainfo=dict(classes=(...)) to the data '
                 'set of the config'
             )
-        truth = self.truth
-        if truth is None:
+        if self.truth is not None:
+            truth, classes = self.truth, label_names(self.truth, classes)
+        else:
             truth = _coco_of_samples([(i, gt) for i, _, gt in results], classes)
         predictions = {image_id: Detections(*found) for image_id, found, _ in results}
         metrics = evaluate_detections(truth, predictions, classes, **self.settings)

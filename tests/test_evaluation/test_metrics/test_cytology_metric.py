@@ -8,7 +8,7 @@ from mmdet.registry import METRICS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 
-from ldwsccd_mmdet.errors import ConfigError, DatasetError
+from ldwsccd_mmdet.errors import ConfigError, DatasetError, ResultsError
 from ldwsccd_mmdet.evaluation import CytologyMetric, evaluate_detections
 
 CLASSES = ('hsil', 'flora', 'scc')
@@ -77,6 +77,24 @@ def test_truth_of_the_samples(random_set, tmp_path):
     from_samples = evaluate(CytologyMetric(**settings), samples)
     assert from_samples == pytest.approx(from_file, nan_ok=True)
     assert not any('hsil' in name for name in from_file)
+
+
+def test_labels_are_numbered_as_in_mmdet(random_set, tmp_path):
+    """In the order of the file, whatever the order of the data set's classes."""
+    truth, predictions = random_set(3)
+    (tmp_path / 'truth.json').write_text(json.dumps(truth.dataset))
+    samples = samples_of(truth, predictions)
+    logged = []
+    for classes in (CLASSES, CLASSES[::-1]):
+        metric = CytologyMetric(str(tmp_path / 'truth.json'), num_resamples=0)
+        metric.dataset_meta = {'classes': classes}
+        metric.process({}, samples)
+        logged.append(metric.evaluate(len(samples)))
+    assert logged[0] == pytest.approx(logged[1], nan_ok=True)
+    metric.dataset_meta = {'classes': ('hsil', 'RBC')}
+    metric.process({}, samples)
+    with pytest.raises(ResultsError, match=r'annotations lack \(RBC; they have hsil, flora, scc'):
+        metric.evaluate(len(samples))
 
 
 def test_no_truth():
