@@ -115,7 +115,8 @@ def table_of(
         return [f'{value:.4g}' for pair in pairs for value in pair] + [percent(other.sum())]
 
     def percent(value: torch.Tensor) -> str:
-        return f'{100 * float(value) / detection:.1f} %'
+        share = 100 * float(value) / detection
+        return f'{share:.1f} %' if share < 1e4 else f'{share:.3g} %'
 
     for name, *row in zip(names, raw, weighted, strict=True):
         table.add_row(*name, *cells(*row))
