@@ -177,7 +177,8 @@ def to_markdown(table: Table) -> str:
     """Write a table as Markdown, in percent as on the page."""
     lines = [f'## {table.title}', '']
     lines.append('| ' + ' | '.join(table.columns) + ' |')
-    marks = ['---'] + ['---:'] * (len(table.columns) - 1)
+    cells = table.rows[0] if table.rows else table.columns
+    marks = ['---:' if isinstance(cell, Value) else '---' for cell in cells]
     lines.append('|' + '|'.join(marks) + '|')
     for row in table.rows:
         lines.append('| ' + ' | '.join(str(c).replace('|', '\\|') for c in row) + ' |')
