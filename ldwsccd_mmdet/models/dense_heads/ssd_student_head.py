@@ -179,7 +179,8 @@ class SSDStudentHead(SSDHead):
                 featmap_sizes, dtype=logits.dtype, device=logits.device
             )
         )
-        probs = logits.softmax(dim=-1)
+        # classes before priors: on a CPU a softmax over a short last dimension is ten times slower
+        probs = logits.transpose(1, 2).contiguous().softmax(dim=1).transpose(1, 2)
         nms_pre = min(cfg['nms_pre'], len(priors))
         scores, best = (1 - probs[..., -1]).topk(nms_pre, dim=1)
         bboxes = self.bbox_coder.decode(

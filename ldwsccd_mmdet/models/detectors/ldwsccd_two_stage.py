@@ -66,7 +66,8 @@ class LDWSCCDTwoStage(LDWSCCDMixin, TwoStageDetector):
     def num_student_classes(self) -> int:
         """Number of foreground classes of the student."""
         head: Any = self.roi_head.bbox_head
-        return int((head[-1] if isinstance(head, nn.ModuleList) else head).num_classes)
+        last: Any = head[-1] if isinstance(head, nn.ModuleList) else head
+        return int(last.num_classes)
 
     def student_loss(
         self, feats: tuple[Tensor, ...], batch_data_samples: SampleList
