@@ -1,0 +1,174 @@
+"""Size, operations and CPU latency of the baselines, each measured in one process with the others.
+
+    python benchmarks/models.py --csv benchmarks/results/models_cpu.csv
+    python benchmarks/models.py --models ssd512 yolov4 --runs 5
+
+Each model is built from its config with random weights, in eval mode. GFLOPs are what mmengine's
+get_model_complexity_info counts for one image: multiply-adds of convolutions and matrices, norms
+and interpolations where it knows them, not of activations. The latency is that of the network on one image, from the
+normalised tensor to the raw maps of the head (two-stage models: with their regions). What follows,
+scores, boxes and NMS, depends on the weights and is not in it. The models take turns, one image
+each in random order, so that all see the same machine; medians. Then the table is for
+python tools/model_zoo.py to put into docs/model_zoo.md.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from mmdet.registry import MODELS
+from mmdet.structures import DetDataSample
+from mmdet.utils import register_all_modules
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+from torch import Tensor, nn
+
+import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.apis.model_facts import augmentation, image_size, schedule, starting_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / 'configs/baselines'
+TRAINING_ONLY = ('distillation.', 'mil_head.')
+
+
+def tensors(outputs) -> list[Tensor]:
+    """All tensors in nested lists, tuples and dicts."""
+    if isinstance(outputs, Tensor):
+        return [outputs]
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    if isinstance(outputs, (list, tuple)):
+        return [tensor for part in outputs for tensor in tensors(part)]
+    return []
+
+
+class Network(nn.Module):
+    """The raw outputs of a detector for one image."""
+
+    def __init__(self, detector: nn.Module, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.detector = detector
+        self.meta = dict(
+            img_id=0, img_path='', img_shape=size, ori_shape=size, pad_shape=size,
+            batch_input_shape=size, scale_factor=(1.0, 1.0), border=(0, size[0], 0, size[1]),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        sample = DetDataSample(metainfo=self.meta)
+        return tuple(tensors(self.detector(x, [sample], mode='tensor')))
+
+
+def build(path: Path) -> tuple[dict[str, str], Network, Tensor]:
+    config = Config.fromfile(path)
+    facts = dict(
+        augmentation=augmentation(config),
+        schedule=schedule(config),
+        starts_from=starting_weights(config),
+    )
+    for part in config.model.values():
+        if isinstance(part, dict) and 'init_cfg' in part:
+            part['init_cfg'] = None
+    if config.model.get('teacher'):  # needed in training only, as are its losses
+        config.model.update(teacher=None, distillation=None)
+    torch.manual_seed(0)
+    detector = MODELS.build(config.model)
+    detector.init_weights()
+    width, height = image_size(config)
+    divisor = config.model.data_preprocessor.get('pad_size_divisor', 1)
+    size = tuple(-(-side // divisor) * divisor for side in (height, width))
+    return facts, Network(detector.eval(), size).eval(), torch.randn(1, 3, *size)
+
+
+def count(network: Network, x: Tensor) -> dict[str, float]:
+    numbers = {name: p.numel() for name, p in network.detector.named_parameters()}
+    at_test = sum(n for name, n in numbers.items() if not name.startswith(TRAINING_ONLY))
+    info = get_model_complexity_info(network, inputs=(x,), show_table=False, show_arch=False)
+    return dict(
+        parameters_m=round(sum(numbers.values()) / 1e6, 2),
+        parameters_at_test_m=round(at_test / 1e6, 2),
+        gflops=round(info['flops'] / 1e9, 2),
+    )
+
+
+@torch.inference_mode()
+def time_all(networks: dict[str, tuple[Network, Tensor]], runs: int) -> dict[str, list[float]]:
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    order = list(networks)
+    for run in range(-2, runs):  # two rounds to warm up
+        random.shuffle(order)
+        for name in order:
+            network, x = networks[name]
+            start = time.perf_counter()
+            network(x)
+            if run >= 0:
+                times[name].append(1e3 * (time.perf_counter() - start))
+    return times
+
+
+def markdown(rows: list[dict]) -> str:
+    keys = ['model', 'input', 'parameters_m', 'gflops', 'latency_ms']
+    lines = ['| ' + ' | '.join(keys) + ' |', '|' + '---|' * len(keys)]
+    lines += ['| ' + ' | '.join(str(row[key]) for key in keys) + ' |' for row in rows]
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    names = sorted(path.stem for path in FOLDER.glob('*.py'))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--models', nargs='+', default=names, choices=names, metavar='NAME')
+    parser.add_argument('--runs', type=int, default=50)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--csv', type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    random.seed(0)
+    os.chdir(ROOT)
+    register_all_modules()
+
+    networks, rows = {}, []
+    for name in args.models:
+        facts, network, x = build(FOLDER / f'{name}.py')
+        rows.append(
+            dict(
+                model=name,
+                config=f'configs/baselines/{name}.py',
+                input=f'{x.shape[3]} x {x.shape[2]}',
+                **facts,
+                **count(network, x),
+            )
+        )
+        networks[name] = (network, x)
+        print({key: rows[-1][key] for key in ('model', 'input', 'parameters_m', 'gflops')})
+    times = time_all(networks, args.runs)
+    command = f'python benchmarks/models.py --runs {args.runs} --threads {args.threads}'
+    for row in rows:
+        quartiles = statistics.quantiles(times[row['model']], n=4, method='inclusive')
+        for key, value in zip(('p25_ms', 'latency_ms', 'p75_ms'), quartiles, strict=True):
+            row[key] = round(value, 1)
+        row.update(
+            runs=args.runs,
+            threads=args.threads,
+            models_in_process=len(rows),
+            torch=torch.__version__,
+            machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
+            command=command,
+        )
+    print(markdown(rows))
+    if args.csv:
+        args.csv.parent.mkdir(parents=True, exist_ok=True)
+        with args.csv.open('w', newline='', encoding='utf-8') as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
