@@ -33,7 +33,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ignore_iou=0.0,
         fc_out_channels=1024,
         dropout=0.5,
-        gt_seeds=True,
+        gt_seeds=False,
         first_stage_weight=1.0,
         image_loss_reduction='mean',
     ),
@@ -98,8 +98,8 @@ class MILRefinementHead(BaseModule):
     averaged over images. A batch is treated at once, regions of different images never meet: a
     batch of n equals the mean of its n singles.
 
-    Beyond the print, boxes that an image has are seeds of weight 1 (``gt_seeds``): with the mined
-    seed alone, eq. 16 teaches that all cells of a class but one are background.
+    With the mined seed alone, eq. 16 teaches that all cells of a class but one are background.
+    Beyond the print, ``gt_seeds`` makes the boxes that an image has seeds of weight 1.
 
     Args:
         num_classes: C, without background.
@@ -135,7 +135,7 @@ class MILRefinementHead(BaseModule):
             is pooled chunk by chunk, and again for the gradient. None never does.
         preset: Values for the arguments above that are left unset: what is given wins.
 
-            - ``None``: K 3, fg_iou 0.5, no ignored regions, layers of 1024, boxes as seeds, mean
+            - ``None``: K 3, fg_iou 0.5, no ignored regions, layers of 1024, mined seeds only, mean
               over classes.
             - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
               only, sum over classes. Its layers learn ten times faster than the backbone, which

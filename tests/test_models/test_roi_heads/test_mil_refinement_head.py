@@ -75,7 +75,7 @@ OPTIONS = [
     dict(ignore_iou=0.1, first_stage_weight=3.0, image_loss_reduction='sum'),
     dict(seeds=dict(type='ThresholdSeeds', relative_thr=0.5), reg_stages=1),
     dict(seeds=dict(type='MISTSeeds', fraction=0.5), reg_stages=2, reg_class_agnostic=False),
-    dict(bbox_roi_extractor=MAX_POOL, gt_seeds=False),
+    dict(bbox_roi_extractor=MAX_POOL, gt_seeds=True),
     dict(bbox_roi_extractor=TWO_LEVELS, roi_chunk_size=2),
 ]
 
@@ -360,7 +360,7 @@ def test_chunks_and_dropout_see_one_mask(monkeypatch):
 
 def test_known_boxes_are_seeds_of_weight_1():
     """Of two cells of a class top-1 finds one; boxes teach both."""
-    head = build(num_stages=1)
+    head = build(num_stages=1, gt_seeds=True)
     cells = torch.tensor([[0.0, 0, 20, 20], [40.0, 40, 60, 60], [0.0, 40, 20, 60]])
     known = instances([(0, 0, 20, 20, 1), (41, 40, 61, 60, 1)])
     x, y = feats(1), torch.tensor([[0.0, 1.0, 0.0]])
@@ -373,7 +373,7 @@ def test_known_boxes_are_seeds_of_weight_1():
     weights = torch.tensor([1.0, 1.0, mined[2, 1].item() if top == 2 else 1.0])
     expected = refinement_loss(logits.refine_logits[0], labels, weights)
     torch.testing.assert_close(loss, expected)
-    without = build(num_stages=1, gt_seeds=False)
+    without = build(num_stages=1)
     without.load_state_dict(head.state_dict())
     blind = without.loss(x, [cells], y, known)['loss_refine_1']
     targets = refinement_targets(cells, mined, y[0])
@@ -402,7 +402,13 @@ def test_weights_of_the_losses():
 @pytest.mark.parametrize('agnostic', [True, False])
 def test_boxes_learn_to_move_to_their_seed(agnostic):
     """A head that is trained on shifted regions moves them onto the cell."""
-    head = build(num_stages=1, reg_stages=1, reg_class_agnostic=agnostic, fc_out_channels=32)
+    head = build(
+        num_stages=1,
+        reg_stages=1,
+        reg_class_agnostic=agnostic,
+        fc_out_channels=32,
+        gt_seeds=True,
+    )
     x, cell = feats(1), torch.tensor([[20.0, 20.0, 44.0, 44.0]])
     regions = [torch.cat([cell, cell + 4, cell - 4])]
     y, known = torch.tensor([[0.0, 1.0, 0.0]]), instances([(20, 20, 44, 44, 1)])
