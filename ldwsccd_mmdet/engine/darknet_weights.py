@@ -37,10 +37,11 @@ class DarknetLayer(NamedTuple):
 
     def tensors(self) -> list[Tensor]:
         """Parameters and statistics, in the file's order."""
-        if self.norm is None:
-            return [self.conv.bias, self.conv.weight]
+        conv: Any = self.conv
         norm: Any = self.norm
-        return [norm.bias, norm.weight, norm.running_mean, norm.running_var, self.conv.weight]
+        if norm is None:
+            return [conv.bias, conv.weight]
+        return [norm.bias, norm.weight, norm.running_mean, norm.running_var, conv.weight]
 
 
 def _layers(module: nn.Module, prefix: str) -> Iterator[DarknetLayer]:

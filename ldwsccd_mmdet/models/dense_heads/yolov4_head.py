@@ -1,8 +1,8 @@
 """Dense head of YOLOv4."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -178,7 +178,8 @@ class YOLOv4Head(BaseDenseHead):
     def init_weights(self) -> None:
         """Initialise; at first nothing is an object, and of no class."""
         super().init_weights()
-        for pred in self.preds:
+        preds: Iterable[Any] = self.preds
+        for pred in preds:
             nn.init.normal_(pred.weight, std=0.01)
             nn.init.zeros_(pred.bias)
             with torch.no_grad():

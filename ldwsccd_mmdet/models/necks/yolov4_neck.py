@@ -1,6 +1,7 @@
 """Spatial pyramid pooling and path aggregation, the neck of YOLOv4."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -123,12 +124,14 @@ class YOLOv4Neck(BaseModule):
         x = self.pre_spp(inputs[-1])
         x = self.post_spp(torch.cat([*(pooling(x) for pooling in self.poolings), x], dim=1))
         maps = [x]  # the finest last
-        for step, lateral in zip(self.top_down, reversed(inputs[:-1]), strict=True):
+        top_down: Iterable[Any] = self.top_down
+        for step, lateral in zip(top_down, reversed(inputs[:-1]), strict=True):
             x = F.interpolate(step['reduce'](x), size=lateral.shape[-2:], mode='nearest')
             x = step['fuse'](torch.cat([step['lateral'](lateral), x], dim=1))
             maps.append(x)
         outs = [maps.pop()]
-        for step in self.bottom_up:
+        bottom_up: Iterable[Any] = self.bottom_up
+        for step in bottom_up:
             down = step['down'](outs[-1])
             outs.append(step['fuse'](torch.cat([down, maps.pop()], dim=1)))
         return tuple(outs)

@@ -282,7 +282,7 @@ def test_detector_trains_predicts_and_is_saved(size):
     ]
     x = torch.randn(3, 3, *size)
     model.train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.005)
     totals = []
     for _ in range(5):
         optimizer.zero_grad()
