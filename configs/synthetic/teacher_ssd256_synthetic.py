@@ -1,8 +1,8 @@
-"""Teacher on synthetic smears: the student's own SSD on the same labels, trained twice as long."""
+"""Teacher on synthetic smears: the student's own SSD on the same labels, trained longer."""
 
 _base_ = './ssd256-narrow_synthetic.py'
 
-max_epochs = 10
+max_epochs = 8
 
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
