@@ -5,8 +5,9 @@
 
 Each model is built from its config with random weights, in eval mode. GFLOPs are what mmengine's
 get_model_complexity_info counts for one image: multiply-adds of convolutions and matrices, norms
-and interpolations where it knows them, not of activations. The latency is that of the network on one image, from the
-normalised tensor to the raw maps of the head (two-stage models: with their regions). What follows,
+and interpolations where it knows them, not of activations. The latency is that of the network on
+one image, from the normalised tensor to the raw maps of the head (two-stage models: with their
+regions). What follows,
 scores, boxes and NMS, depends on the weights and is not in it. The models take turns, one image
 each in random order, so that all see the same machine; medians. Then the table is for
 python tools/model_zoo.py to put into docs/model_zoo.md.

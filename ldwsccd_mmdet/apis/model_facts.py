@@ -55,7 +55,8 @@ def schedule(config: Config) -> str:
     epochs = (config.get('train_cfg') or {}).get('max_epochs')
     batch = (config.get('train_dataloader') or {}).get('batch_size')
     course = ' and '.join(courses) or 'constant'
-    return f'{optimizer.get("type")} {optimizer.get("lr"):g}, {course}, {epochs} epochs, batch {batch}'
+    step = f'{optimizer.get("type")} {optimizer.get("lr"):g}'
+    return f'{step}, {course}, {epochs} epochs, batch {batch}'
 
 
 def starting_weights(config: Config) -> str:

@@ -6,6 +6,7 @@ import logging
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any
 from urllib.error import URLError
 
@@ -82,7 +83,7 @@ def _unreadable(checkpoint: str) -> str | None:
         return 'no such file'
     except URLError as error:
         return f'no network: {error.reason}'
-    except (OSError, EOFError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, EOFError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:
         return f'{type(error).__name__}: {" ".join(str(error).split())[:200]}'
     return None
 

@@ -1,6 +1,7 @@
 """Run-time side: what a checkpoint may hold, hooks, and the optimizer wrapper for the CPU."""
 
 from .checkpoint import allow_checkpoint_globals
+from .checkpoint_addresses import register_checkpoint_addresses
 from .hooks import (
     BagAuditHook,
     CollapseWatchHook,
@@ -12,6 +13,7 @@ from .optimizers import CPUAmpOptimWrapper
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
 allow_checkpoint_globals()
+register_checkpoint_addresses()
 
 __all__ = [
     'BagAuditHook',
@@ -21,4 +23,5 @@ __all__ = [
     'DistillationScheduleHook',
     'TeacherEvaluationHook',
     'allow_checkpoint_globals',
+    'register_checkpoint_addresses',
 ]
