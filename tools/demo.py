@@ -483,7 +483,7 @@ def seed(text: str) -> int:
     return value
 
 
-FULL = dict(out='work_dirs/demo', num_train=600, num_val=110, epochs=5, teacher_epochs=8)
+FULL = dict(out='work_dirs/demo', num_train=600, num_val=110, epochs=5, teacher_epochs=10)
 QUICK = dict(out='work_dirs/demo_quick', num_train=22, num_val=11, epochs=1, teacher_epochs=1)
 
 

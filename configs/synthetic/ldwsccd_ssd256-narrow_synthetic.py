@@ -13,7 +13,7 @@ _base_ = [
 max_epochs = 5
 teacher = dict(
     config='configs/synthetic/teacher_ssd256_synthetic.py',
-    checkpoint='work_dirs/teacher_ssd256_synthetic/epoch_8.pth',
+    checkpoint='work_dirs/teacher_ssd256_synthetic/epoch_10.pth',
 )
 
 model = dict(

@@ -2,7 +2,7 @@
 
 _base_ = './ssd256-narrow_synthetic.py'
 
-max_epochs = 8
+max_epochs = 10
 
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
