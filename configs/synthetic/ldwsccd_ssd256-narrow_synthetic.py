@@ -4,7 +4,7 @@ tools/train.py configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py --amp
 """
 
 _base_ = [
-    '../_base_/models/ssd512_vgg11_narrow.py',
+    '../_base_/models/ssd256_vgg11_narrow.py',
     '../_base_/datasets/synthetic_detection.py',
     '../_base_/schedules/schedule_small.py',
     '../_base_/default_runtime.py',
@@ -17,27 +17,9 @@ teacher = dict(
 )
 
 model = dict(
-    neck=dict(
-        out_channels=(128, 256, 128, 64),
-        level_strides=(2, 2),
-        level_paddings=(1, 1),
-        # batch norm has already brought conv4 to the scale of the other levels
-        l2_norm_scale=None,
-        last_kernel_size=3,
-        norm_cfg=dict(type='BN'),
-    ),
     bbox_head=dict(
-        in_channels=(128, 256, 128, 64),
         # the boxes are 15 to 90 px
-        anchor_generator=dict(
-            _delete_=True,
-            type='SSDAnchorGenerator',
-            scale_major=False,
-            strides=[8, 16, 32, 64],
-            min_sizes=[18, 32, 52, 76],
-            max_sizes=[32, 52, 76, 110],
-            ratios=[[2], [2, 3], [2, 3], [2]],
-        ),
+        anchor_generator=dict(min_sizes=[18, 32, 52, 76], max_sizes=[32, 52, 76, 110]),
     ),
     teacher=teacher,
     distillation=dict(

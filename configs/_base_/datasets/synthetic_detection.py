@@ -3,64 +3,12 @@
 Training labels may have faults (train.json); the labels of val.json are the truth.
 """
 
-_base_ = './ccd_detection.py'
+_base_ = './small_detection.py'
 
 data_root = 'data/synthetic/'
-input_size = 256
 
-train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
-    # a smear has no up and no left
-    dict(
-        type='RandomFlip',
-        prob=[0.25, 0.25, 0.25],
-        direction=['horizontal', 'vertical', 'diagonal'],
-    ),
-    dict(
-        type='PhotoMetricDistortion',
-        brightness_delta=16,
-        contrast_range=(0.8, 1.2),
-        saturation_range=(0.8, 1.2),
-        hue_delta=8,
-    ),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'flip',
-            'flip_direction',
-            # what image labels teach by
-            'image_labels',
-            'supervision',
-        ),
-    ),
-]
-test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=None),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
-
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=train_pipeline),
-)
-val_dataloader = dict(
-    batch_size=16,
-    num_workers=1,
-    dataset=dict(data_root=data_root, ann_file='val.json', pipeline=test_pipeline),
-)
+train_dataloader = dict(dataset=dict(data_root=data_root))
+val_dataloader = dict(dataset=dict(data_root=data_root))
 test_dataloader = val_dataloader
 
 val_evaluator = dict(ann_file=data_root + 'val.json')
