@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
+from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
 from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
-from torch import nn
+from torch import Tensor, nn
 
 from ...errors import ConfigError
 
@@ -25,15 +28,23 @@ def _has_fast_bfloat16() -> bool:
         return True
 
 
+def _map(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """Change the floating tensors in nested lists and tuples."""
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return change(value)
+    if type(value) in (list, tuple):
+        return type(value)(_map(change, part) for part in value)
+    return value
+
+
 def _plain_inputs(module: nn.Module, args: tuple) -> tuple:
-    """Give an operator of mmcv its floating tensors in float32 and contiguous."""
+    """Give a module its tensors in float32 and contiguous."""
+    return _map(lambda tensor: tensor.float().contiguous(), args)
 
-    def plain(arg: object) -> object:
-        if isinstance(arg, torch.Tensor) and arg.is_floating_point():
-            return arg.float().contiguous()
-        return arg
 
-    return tuple(plain(arg) for arg in args)
+def _float_outputs(module: nn.Module, args: tuple, outputs: Any) -> Any:
+    """Take a module's tensors in float32."""
+    return _map(Tensor.float, outputs)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -47,7 +58,9 @@ class CPUAmpOptimWrapper(OptimWrapper):
     the CPU's convolutions are fastest.
 
     mmcv's compiled operators (RoIAlign and its like) know neither: on the CPU they refuse bfloat16,
-    and silently misread channels_last maps. Those in the model get float32 and contiguous inputs.
+    and silently misread channels_last maps. Those in the model, and mmdet's RoI extractors, get
+    float32 and contiguous inputs. The maps of dense heads become float32 too: boxes and losses are
+    computed from them, and from 128 on bfloat16 knows whole pixels only.
 
     Its state dict is the optimizer's own: what was trained with it can be resumed with
     ``OptimWrapper`` or ``AmpOptimWrapper``, and the other way round.
@@ -105,10 +118,14 @@ class CPUAmpOptimWrapper(OptimWrapper):
             model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             for state in self.optimizer.state.values():
                 for key, value in state.items():
-                    if isinstance(value, torch.Tensor) and value.dim() == 4:
+                    if isinstance(value, Tensor) and value.dim() == 4:
                         state[key] = value.contiguous(memory_format=torch.channels_last)
         for module in model.modules():
-            known = _plain_inputs in module._forward_pre_hooks.values()
-            if type(module).__module__.startswith('mmcv.ops.') and not known:
-                module.register_forward_pre_hook(_plain_inputs)
+            operator = type(module).__module__.startswith('mmcv.ops.')
+            if operator or isinstance(module, BaseRoIExtractor):
+                if _plain_inputs not in module._forward_pre_hooks.values():
+                    module.register_forward_pre_hook(_plain_inputs)
+            elif isinstance(module, BaseDenseHead):
+                if _float_outputs not in module._forward_hooks.values():
+                    module.register_forward_hook(_float_outputs)
         self._prepared = True

@@ -71,6 +71,35 @@ def test_mmcv_operators_get_plain_inputs() -> None:
         assert len(model.roi_align._forward_pre_hooks) == 1
 
 
+def test_region_extractors_see_exact_boxes() -> None:
+    """mmdet's rounds the boxes to the maps' bfloat16, and can't join levels of two types."""
+    from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
+
+    layer = dict(type='RoIAlign', output_size=3, sampling_ratio=2)
+    extractor = SingleRoIExtractor(layer, 4, [8, 16], finest_scale=32)
+    rois = torch.tensor([[0.0, 129.4, 30.3, 170.2, 60.7], [1.0, 10.1, 20.3, 200.6, 220.2]])
+    feats = tuple(torch.randn(2, 4, size, size).bfloat16() for size in (32, 16))
+    expected = extractor(tuple(feat.float() for feat in feats), rois)
+    wrapper = make_wrapper(nn.ModuleList([extractor, nn.Linear(1, 1)]))
+    with wrapper.optim_context(nn.ModuleList([extractor])):
+        out = extractor(feats, rois)
+    assert torch.equal(out, expected)
+
+
+def test_maps_of_dense_heads_are_float32() -> None:
+    """YOLOX decodes its boxes in the type of its maps: in bfloat16, to whole pixels."""
+    from mmdet.models.dense_heads import YOLOXHead
+
+    head = YOLOXHead(2, 8, feat_channels=8, stacked_convs=1, strides=(8, 16))
+    wrapper = make_wrapper(head)
+    with wrapper.optim_context(head):
+        outputs = head([torch.randn(2, 8, size, size) for size in (4, 2)])
+    assert {tensor.dtype for level in outputs for tensor in level} == {torch.float32}
+    wrapper.load_state_dict(wrapper.state_dict())
+    with wrapper.optim_context(head):
+        assert len(head._forward_hooks) == 1
+
+
 def test_channels_last_can_be_left_out() -> None:
     model = make_model()
     step(model, make_wrapper(model, channels_last=False), torch.randn(2, 3, 8, 8))
