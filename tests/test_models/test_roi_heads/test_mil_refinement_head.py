@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 import torch
 from mmdet.registry import MODELS
@@ -339,6 +341,43 @@ def test_chunks_keep_few_pooled_features(monkeypatch):
                 and len(t) != 16]  # fmt: skip
     total(losses).backward()
     assert sorted(sizes) == sorted([4, 4, 2] * 2)  # once more for the gradient
+
+
+def test_memory_of_a_region_is_that_of_its_logits(monkeypatch):
+    """More regions than a chunk holds add no pooled features, in forward and in backward."""
+    pooled_bytes = 4 * CHANNELS[0] * 9
+
+    def run(n: int, chunk: int | None) -> tuple[int, int]:
+        """Bytes saved for backward, and most pooled features alive when a chunk is pooled."""
+        head = build(roi_chunk_size=chunk)
+        pool, pooled, most, saved, kept = head.bbox_roi_extractor.forward, [], [0], {}, []
+
+        def count(x, rois):
+            out = pool(x, rois)
+            pooled.append(weakref.ref(out))
+            alive = [ref() for ref in pooled]
+            most[0] = max(most[0], sum(len(tensor) for tensor in alive if tensor is not None))
+            return out
+
+        def save(tensor):
+            storage = tensor.untyped_storage()
+            saved[storage.data_ptr()] = storage.nbytes()
+            kept.append(tensor)  # lest its memory is given to the next
+            return tensor
+
+        monkeypatch.setattr(head.bbox_roi_extractor, 'forward', count)
+        with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
+            losses = head.loss(feats(1), [boxes(n)], torch.ones(1, NUM_CLASSES))
+        kept.clear()
+        total(losses).backward()
+        return sum(saved.values()), most[0]
+
+    per_region = {}
+    for chunk in (None, 8):
+        (few, few_alive), (many, many_alive) = run(16, chunk), run(64, chunk)
+        per_region[chunk] = (many - few) / (64 - 16)
+        assert (few_alive, many_alive) == ((16, 64) if chunk is None else (8, 8))
+    assert per_region[None] - per_region[8] > pooled_bytes
 
 
 def test_chunks_and_dropout_see_one_mask(monkeypatch):
