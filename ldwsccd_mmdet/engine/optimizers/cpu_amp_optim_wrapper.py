@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,23 +28,21 @@ def _has_fast_bfloat16() -> bool:
         return True
 
 
-def _map(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """Change the floating tensors in nested lists and tuples."""
+def _plain(value: Any) -> Any:
+    """Make floating tensors in nested lists and tuples float32 and contiguous."""
     if isinstance(value, Tensor) and value.is_floating_point():
-        return change(value)
+        return value.float().contiguous()
     if type(value) in (list, tuple):
-        return type(value)(_map(change, part) for part in value)
+        return type(value)(map(_plain, value))
     return value
 
 
 def _plain_inputs(module: nn.Module, args: tuple) -> tuple:
-    """Give a module its tensors in float32 and contiguous."""
-    return _map(lambda tensor: tensor.float().contiguous(), args)
+    return _plain(args)
 
 
-def _float_outputs(module: nn.Module, args: tuple, outputs: Any) -> Any:
-    """Take a module's tensors in float32."""
-    return _map(Tensor.float, outputs)
+def _plain_outputs(module: nn.Module, args: tuple, outputs: Any) -> Any:
+    return _plain(outputs)
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -59,8 +57,8 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
     mmcv's compiled operators (RoIAlign and its like) know neither: on the CPU they refuse bfloat16,
     and silently misread channels_last maps. Those in the model, and mmdet's RoI extractors, get
-    float32 and contiguous inputs. The maps of dense heads become float32 too: boxes and losses are
-    computed from them, and from 128 on bfloat16 knows whole pixels only.
+    float32 and contiguous inputs. The maps of dense heads become so too: boxes are computed from
+    them in their type, and bfloat16 knows only whole pixels from 128 on; CenterNet takes views.
 
     Its state dict is the optimizer's own: what was trained with it can be resumed with
     ``OptimWrapper`` or ``AmpOptimWrapper``, and the other way round.
@@ -126,6 +124,6 @@ class CPUAmpOptimWrapper(OptimWrapper):
                 if _plain_inputs not in module._forward_pre_hooks.values():
                     module.register_forward_pre_hook(_plain_inputs)
             elif isinstance(module, BaseDenseHead):
-                if _float_outputs not in module._forward_hooks.values():
-                    module.register_forward_hook(_float_outputs)
+                if _plain_outputs not in module._forward_hooks.values():
+                    module.register_forward_hook(_plain_outputs)
         self._prepared = True

@@ -86,7 +86,7 @@ def test_region_extractors_see_exact_boxes() -> None:
     assert torch.equal(out, expected)
 
 
-def test_maps_of_dense_heads_are_float32() -> None:
+def test_maps_of_dense_heads_are_plain() -> None:
     """YOLOX decodes its boxes in the type of its maps: in bfloat16, to whole pixels."""
     from mmdet.models.dense_heads import YOLOXHead
 
@@ -94,7 +94,9 @@ def test_maps_of_dense_heads_are_float32() -> None:
     wrapper = make_wrapper(head)
     with wrapper.optim_context(head):
         outputs = head([torch.randn(2, 8, size, size) for size in (4, 2)])
-    assert {tensor.dtype for level in outputs for tensor in level} == {torch.float32}
+    maps = [tensor for level in outputs for tensor in level]
+    assert {tensor.dtype for tensor in maps} == {torch.float32}
+    assert all(tensor.is_contiguous() for tensor in maps)
     wrapper.load_state_dict(wrapper.state_dict())
     with wrapper.optim_context(head):
         assert len(head._forward_hooks) == 1
