@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,30 +18,12 @@ from ldwsccd_mmdet import apis
 from ldwsccd_mmdet.models.detectors.frozen_teacher import _load_model_config
 from ldwsccd_mmdet.models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from tests.runs import run_config, write_config
+from tests.test_docs.page import ROOT, Page, run_tool
 from tests.test_models.test_detectors import zoo
 from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / 'docs' / 'distillation.md').read_text(encoding='utf-8')
+PAGE = Page('distillation')
 CLASSES = ('normal', 'abnormal')
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf'^```{language}\n(.*?)^```', PAGE, re.DOTALL | re.MULTILINE)
-
-
-def files() -> dict[str, str]:
-    """Blocks that begin with the name of a file."""
-    named = (re.match(r'# (configs/\S+\.py)\n', block) for block in blocks('python'))
-    return {found[1]: found.string for found in named if found}
-
-
-SNIPPETS = [block for block in blocks('python') if not block.startswith('# configs/')]
-COMMANDS = [
-    shlex.split(line)
-    for block in blocks('bash')
-    for line in block.replace('\\\n', ' ').splitlines()
-]
 
 
 @pytest.fixture(autouse=True)
@@ -88,9 +68,7 @@ def workplace(
     ).custom_hooks
     write_config(student, tmp_path / 'configs' / 'ldwsccd_ssd512.py')
 
-    for name, text in files().items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding='utf-8')
+    PAGE.write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
     # a runner formats its config for the log, which takes longer than the training
@@ -98,35 +76,17 @@ def workplace(
     return tmp_path
 
 
-def run(command: list[str]) -> int:
-    """Run one of the page's commands in this process."""
-    spec = importlib.util.spec_from_file_location('tool', ROOT / command[1])
-    assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    flags = command[2:]
-    if command[1] == 'tools/train.py':  # tiny runs have one epoch
-        options = [flag for flag in flags if not flag.startswith('train_cfg.max_epochs=')]
-        if options[-1] == '--cfg-options':
-            options.pop()
-        flags = options
-    for flag in map(Path, flags):
-        if flag.suffix == '.pth' and not flag.exists():  # a later epoch of the full training
-            shutil.copy(flag.parent / 'epoch_1.pth', flag)
-    return apis.run_tool(tool.main, tool.parse_args(flags))
-
-
 def test_commands_run_in_order(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    commands = [command for command in COMMANDS if command[0] == 'python']
+    commands = [command for command in PAGE.commands if command[0] == 'python']
     tools = {Path(command[1]).stem for command in commands}
     assert tools == {'train', 'test', 'calibrate_distillation', 'browse_distillation'}
     teacher = workplace / 'work_dirs' / 'teacher' / 'epoch_24.pth'
     for command in commands:
         if 'configs/mine/distilled.py' in command and not teacher.exists():
             shutil.copy(teacher.parent / 'epoch_1.pth', teacher)
-        assert run(command) == 0, (command, capsys.readouterr().err[-1000:])
+        assert run_tool(command) == 0, (command, capsys.readouterr().err[-1000:])
     output = capsys.readouterr().out
     assert re.findall(r'size mismatch for (\S+):', output) == [
         'bbox_head.retina_cls.weight', 'bbox_head.retina_cls.bias'
@@ -148,18 +108,16 @@ def test_commands_run_in_order(
 
 def test_other_commands_name_what_is_there() -> None:
     """Several processes are started by the tests of the scripts themselves."""
-    others = [command for command in COMMANDS if command[0] != 'python']
+    others = [command for command in PAGE.commands if command[0] != 'python']
     assert [command[1] for command in others] == ['tools/dist_train.sh']
-    assert all((ROOT / command[1]).is_file() and command[2] in files() for command in others)
+    assert all((ROOT / command[1]).is_file() and command[2] in PAGE.files for command in others)
 
 
 @pytest.fixture
 def shipped(tmp_path: Path) -> Path:
     """The page's files among the configs as they are shipped."""
     shutil.copytree(ROOT / 'configs', tmp_path / 'configs')
-    for name, text in files().items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text, encoding='utf-8')
+    PAGE.write_files(tmp_path)
     return tmp_path
 
 
@@ -172,14 +130,14 @@ def test_page_fits_the_shipped_configs(shipped: Path) -> None:
     apis.check_classes(teacher, ['train', 'val', 'test'])
     assert loss.teacher_channels == (teacher.model.neck.out_channels,) * teacher.model.neck.num_outs
     assert config.model.teacher.checkpoint == f'work_dirs/teacher/epoch_{teacher.max_epochs}.pth'
-    assert config.train_cfg.max_epochs == 120 and 'epoch_120.pth' in PAGE
+    assert config.train_cfg.max_epochs == 120 and 'epoch_120.pth' in PAGE.text
 
 
-@pytest.mark.parametrize('number', range(len(SNIPPETS)))
+@pytest.mark.parametrize('number', range(len(PAGE.snippets)))
 def test_snippets_fit_the_page_s_config(shipped: Path, number: int) -> None:
     """Each block of settings is taken by what it is for."""
     settings: dict = {}
-    exec(SNIPPETS[number], {}, settings)  # the page is ours
+    exec(PAGE.snippets[number], {}, settings)  # the page is ours
     assert set(settings) in ({'model'}, {'custom_hooks'})
     config = Config.fromfile(shipped / 'configs' / 'mine' / 'distilled.py')
     config.merge_from_dict(settings)
@@ -192,9 +150,6 @@ def test_snippets_fit_the_page_s_config(shipped: Path, number: int) -> None:
 
 
 def test_links_and_names() -> None:
-    for link in re.findall(r'\]\(([\w/.]+)', PAGE):
-        assert (ROOT / 'docs' / link).is_file(), link
-    for name in re.findall(r'`((?:configs|tools|tests)/[\w./-]+\.py)`', PAGE):
-        assert name in files() or (ROOT / name).is_file(), name
+    PAGE.check_links()
     picture = ROOT / 'docs' / 'images' / 'distillation_cric.png'
     assert picture.stat().st_size < 300_000
