@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import shlex
 import shutil
@@ -61,6 +62,8 @@ def run_tool(command: list[str]) -> int:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     flags = command[2:]
+    if 'argv' in inspect.signature(tool.main).parameters:
+        return tool.main(flags) or 0
     if command[1] == 'tools/train.py':
         flags = [flag for flag in flags if not flag.startswith('train_cfg.max_epochs=')]
         if flags[-1] == '--cfg-options':
