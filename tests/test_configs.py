@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in (ROOT / 'configs').rglob('*.py')
-    # those of baselines/ have tests of their own: tests/test_baselines.py
-    if not {'_base_', 'baselines'} & set(path.parts)
+    # those of the baselines have tests of their own: tests/test_baselines.py
+    if not {'_base_', 'baselines', 'bccd_small'} & set(path.parts)
 )
 SIZE = 272  # the least that leaves SSD512 its seven levels
 
@@ -93,6 +93,9 @@ def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
         sample([[30, 30, 60, 70], [100, 90, 220, 200]], [0, num_classes - 1], (SIZE, SIZE)),
         sample([], [], (SIZE, SIZE)),
     ]
+    if cfg.model.get('supervision', 'box') != 'box':
+        for each in batch:
+            each.set_metainfo(dict(image_labels=[0, num_classes - 1]))
     x = torch.randn(2, 3, SIZE, SIZE)
     losses = model.loss(x, batch)
     total, _ = model.parse_losses(losses)
