@@ -29,7 +29,11 @@ from ldwsccd_mmdet.apis.model_facts import (  # noqa: E402
 )
 
 SOURCE = 'configs/model_zoo.yml'
-BENCHMARK = 'benchmarks/results/models_cpu.csv'
+# the folders whose models are compared: their text in the source, their measurements
+COMPARED = {
+    'baselines': ('page', 'benchmarks/results/models_cpu.csv'),
+    'bccd_small': ('small_page', 'benchmarks/results/models_bccd_small.csv'),
+}
 NOTE = f'made by tools/model_zoo.py from {SOURCE}: edit that, and run it again'
 NOT_RUN = 'not run'
 
@@ -155,26 +159,28 @@ def table(header: list[str], rows: list[list]) -> list[str]:
     return lines + ['| ' + ' | '.join(map(str, row)) + ' |' for row in rows]
 
 
-def page(source: dict, models: list[dict]) -> str:
-    measured = {row['model']: row for row in read_csv(BENCHMARK)}
+def comparison(source: dict, models: list[dict], benchmark: str) -> list[str]:
+    """What is the same for all models, what is not, and what they cost."""
+    measured = {row['model']: row for row in read_csv(benchmark)}
     papers = {c['name']: c for c in source['collections']}
-    lines = [f'<!-- {NOTE} -->', source['page'].rstrip(), '']
     rows = []
     for model in models:
-        if model['folder'] != 'baselines':
-            continue
         stem = Path(model['path']).stem
         row = measured.get(stem, {})
         collection = papers[model['collection']]
         paper = f'[paper]({collection["url"]})' if 'url' in collection else 'see README'
         weights = model['weights']
-        weights = f'[{weights.rsplit("/", 1)[1]}]({weights})' if 'http' in weights else weights
+        file = weights.rsplit('/', 1)[-1]
+        if '://' not in weights:  # a local file
+            weights = file
+        elif 'http' in weights:
+            weights = f'[{file}]({weights})'
         rows.append([
             f'[{stem}](../configs/{model["path"]})', paper, ' x '.join(map(str, model['size'])),
             model['augmentation'], model['schedule'], weights, row.get('parameters_m', NOT_RUN),
             row.get('gflops', NOT_RUN), row.get('latency_ms', NOT_RUN),
         ])  # fmt: skip
-    lines += table(
+    lines = table(
         ['model', 'paper', 'input', 'augmentation', 'schedule', 'starts from', 'parameters (M)',
          'GFLOPs', 'CPU latency (ms)'], rows,
     )  # fmt: skip
@@ -182,11 +188,19 @@ def page(source: dict, models: list[dict]) -> str:
         first = next(iter(measured.values()))
         lines += [
             '',
-            f'Parameters, GFLOPs and latency: [{Path(BENCHMARK).name}](../{BENCHMARK}), by '
+            f'Parameters, GFLOPs and latency: [{Path(benchmark).name}](../{benchmark}), by '
             f'`{first["command"]}`; torch {first["torch"]}, {first["machine"]}; median of '
             f'{first["runs"]} images, {first["threads"]} threads.',
         ]
-    lines += ['', '## All configs', '', 'Weights: none published.', '']
+    return lines
+
+
+def page(source: dict, models: list[dict]) -> str:
+    lines = [f'<!-- {NOTE} -->']
+    for folder, (text, benchmark) in COMPARED.items():
+        inside = [model for model in models if model['folder'] == folder]
+        lines += [source[text].rstrip(), '', *comparison(source, inside, benchmark), '']
+    lines += ['## All configs', '', 'Weights: none published.', '']
     rows = [
         [f'[{model["path"][:-3]}](../configs/{model["path"]})', model['about'], model['data'],
          NOT_RUN if model['ap50'] is None

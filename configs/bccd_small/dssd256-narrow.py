@@ -1,0 +1,8 @@
+"""DSSD256, narrow VGG11: SSD256's maps joined from coarse to fine, with prediction modules."""
+
+_base_ = '../bccd/ssd256-narrow_bccd.py'
+
+model = dict(
+    neck=dict(type='DSSDNeck', deconv_channels=64),
+    bbox_head=dict(type='DSSDHead', in_channels=(64,) * 4, module_channels=(32, 128)),
+)
