@@ -1,16 +1,16 @@
-"""Size, operations and CPU latency of the baselines, each measured in one process with the others.
+"""Size, operations and CPU latency of detectors, each measured in one process with the others.
 
-    python benchmarks/models.py --csv benchmarks/results/models_cpu.csv
+    python benchmarks/models.py --csv benchmarks/results/models_cpu.csv    # configs/baselines
+    python benchmarks/models.py configs/bccd_small --csv benchmarks/results/models_bccd_small.csv
     python benchmarks/models.py --models ssd512 yolov4 --runs 5
 
 Each model is built from its config with random weights, in eval mode. GFLOPs are what mmengine's
 get_model_complexity_info counts for one image: multiply-adds of convolutions and matrices, norms
 and interpolations where it knows them, not of activations. The latency is that of the network on
 one image, from the normalised tensor to the raw maps of the head (two-stage models: with their
-regions). What follows,
-scores, boxes and NMS, depends on the weights and is not in it. The models take turns, one image
-each in random order, so that all see the same machine; medians. Then the table is for
-python tools/model_zoo.py to put into docs/model_zoo.md.
+regions). What follows, scores, boxes and NMS, depends on the weights and is not in it. The models
+take turns, one image each in random order, so that all see the same machine; medians. Then
+python tools/model_zoo.py puts the table into docs/model_zoo.md.
 """
 
 import argparse
@@ -34,7 +34,7 @@ import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.apis.model_facts import augmentation, image_size, schedule, starting_weights
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / 'configs/baselines'
+FOLDER = 'configs/baselines'
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
 
@@ -119,15 +119,29 @@ def markdown(rows: list[dict]) -> str:
     return '\n'.join(lines)
 
 
+def find_configs(paths: list[str], names: list[str] | None) -> dict[str, Path]:
+    """Configs, files or those of folders, by name; only those that are asked for."""
+    found: dict[str, Path] = {}
+    for path in map(Path, paths):
+        for file in sorted(path.glob('*.py')) if path.is_dir() else [path]:
+            if not file.is_file() or found.setdefault(file.stem, file) != file:
+                raise SystemExit(f'error: {file}: no such file, or a second one of this name')
+    if not found or set(names or ()) - set(found):
+        listed = ', '.join(found) or 'no config'
+        raise SystemExit(f'error: found {listed}, asked for {names or "any"}')
+    return {name: found[name] for name in names or found}
+
+
 def main() -> None:
-    names = sorted(path.stem for path in FOLDER.glob('*.py'))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--models', nargs='+', default=names, choices=names, metavar='NAME')
-    parser.add_argument('--runs', type=int, default=50)
-    parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--csv', type=Path)
+    add = parser.add_argument
+    add('configs', nargs='*', default=[FOLDER], help=f'files, or folders of them ({FOLDER})')
+    add('--models', nargs='+', metavar='NAME', help='only these of them')
+    add('--runs', type=int, default=50)
+    add('--threads', type=int, default=2)
+    add('--csv', type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     random.seed(0)
@@ -135,12 +149,12 @@ def main() -> None:
     register_all_modules()
 
     networks, rows = {}, []
-    for name in args.models:
-        facts, network, x = build(FOLDER / f'{name}.py')
+    for name, path in find_configs(args.configs, args.models).items():
+        facts, network, x = build(path)
         rows.append(
             dict(
                 model=name,
-                config=f'configs/baselines/{name}.py',
+                config=path.as_posix(),
                 input=f'{x.shape[3]} x {x.shape[2]}',
                 **facts,
                 **count(network, x),
@@ -149,7 +163,8 @@ def main() -> None:
         networks[name] = (network, x)
         print({key: rows[-1][key] for key in ('model', 'input', 'parameters_m', 'gflops')})
     times = time_all(networks, args.runs)
-    command = f'python benchmarks/models.py --runs {args.runs} --threads {args.threads}'
+    which = '' if args.configs == [FOLDER] else ' '.join(args.configs) + ' '
+    command = f'python benchmarks/models.py {which}--runs {args.runs} --threads {args.threads}'
     for row in rows:
         quartiles = statistics.quantiles(times[row['model']], n=4, method='inclusive')
         for key, value in zip(('p25_ms', 'latency_ms', 'p75_ms'), quartiles, strict=True):
