@@ -57,6 +57,6 @@ model = dict(
     ),
     test_cfg=dict(
         score_source=score_source,
-        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
+        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=64),
     ),
 )

@@ -50,6 +50,6 @@ model = dict(
     test_cfg=dict(
         # whose scores the boxes get: 'ssd', 'mil' or 'fused'; measured in docs/results.md
         score_source='ssd',
-        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
+        proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=64),
     ),
 )

@@ -50,7 +50,7 @@ model = dict(
     test_cfg=dict(
         # whose scores the boxes get: 'ssd', 'mil' or 'fused'; measured in docs/results.md
         score_source='ssd',
-        proposal=dict(nms_pre=300, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
+        proposal=dict(nms_pre=300, nms=dict(type='nms', iou_threshold=0.7), max_per_img=64),
     ),
 )
 
