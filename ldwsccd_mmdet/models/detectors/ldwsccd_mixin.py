@@ -85,7 +85,7 @@ class LDWSCCDMixin:
         supervision: str = 'box',
         mask_source: str = 'gt',
         ignore_mined_negatives: bool = False,
-        mined_score: float = 0.5,
+        mined_score: float = 0.1,
         pseudo_warmup: int = 500,
         proposer: OptConfigType = None,
         **kwargs: Any,

@@ -32,7 +32,8 @@ class Supervision:
             Images with image labels alone always use 'mil'.
         ignore_mined_negatives: Leave priors on pseudo-boxes that no box accounts for out of the
             student's negatives.
-        mined_score: Score from which on such a pseudo-box counts, in [0, 1].
+        mined_score: Score from which on such a pseudo-box counts, in [0, 1]. Where only a share q of
+            the cells has boxes the head learns to score a cell about q, so it must lie below that.
         pseudo_warmup: Iterations before pseudo-boxes are used for any of this, >= 0. They are the
             runner's, so that resuming goes on with them.
 
@@ -45,7 +46,7 @@ class Supervision:
         regime: str = 'box',
         mask_source: str = 'gt',
         ignore_mined_negatives: bool = False,
-        mined_score: float = 0.5,
+        mined_score: float = 0.1,
         pseudo_warmup: int = 500,
     ) -> None:
         for name, value, fine, expected in (

@@ -147,7 +147,7 @@ def test_mined_boxes_are_ignored_where_no_box_accounts_for_them():
         bboxes=torch.tensor([[0.0, 0, 5, 5]]), labels=torch.tensor([1])
     )
     for regime in ('box', 'mixed'):
-        supervision = Supervision(regime, ignore_mined_negatives=True)
+        supervision = Supervision(regime, ignore_mined_negatives=True, mined_score=0.5)
         known = supervision.known(samples, CPU)
         seen = supervision.student_samples(samples, known, PSEUDO, 0.5)
         assert seen[0].ignored_instances.bboxes.tolist() == [[0, 0, 5, 5], [40, 40, 60, 60]]
