@@ -32,8 +32,8 @@ class Supervision:
             Images with image labels alone always use 'mil'.
         ignore_mined_negatives: Leave priors on pseudo-boxes that no box accounts for out of the
             student's negatives.
-        mined_score: Score from which on such a pseudo-box counts, in [0, 1]. Where only a share q of
-            the cells has boxes the head learns to score a cell about q, so it must lie below that.
+        mined_score: Score from which on such a pseudo-box counts, in [0, 1]. Where only a share q
+            of the cells has boxes a cell scores about q, so it must lie below that.
         pseudo_warmup: Iterations before pseudo-boxes are used for any of this, >= 0. They are the
             runner's, so that resuming goes on with them.
 
