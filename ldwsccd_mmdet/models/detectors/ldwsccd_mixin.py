@@ -51,7 +51,8 @@ class LDWSCCDMixin:
             :class:`Supervision`. The arguments up to ``proposer`` need ``mil_head``.
         mask_source: Boxes of the distillation's mask: 'gt', 'mil' or 'both'.
         ignore_mined_negatives: Leave cells that the MIL head finds and that have no box out of the
-            student's negatives.
+            student's negatives. None: as ``mil_head.gt_seeds``, with which it raised AP50 on smears
+            of which boxes are missing; without, it did nothing (docs/results.md).
         mined_score: Score from which on it has found one, in [0, 1].
         pseudo_warmup: Iterations before its boxes are used for any of this.
         proposer: Config of a proposer whose regions the MIL head gets in training: beside the
@@ -84,7 +85,7 @@ class LDWSCCDMixin:
         mil_head: OptConfigType = None,
         supervision: str = 'box',
         mask_source: str = 'gt',
-        ignore_mined_negatives: bool = False,
+        ignore_mined_negatives: bool | None = None,
         mined_score: float = 0.1,
         pseudo_warmup: int = 500,
         proposer: OptConfigType = None,
@@ -108,6 +109,8 @@ class LDWSCCDMixin:
         self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
+        if ignore_mined_negatives is None:
+            ignore_mined_negatives = self.mil_head is not None and self.mil_head.gt_seeds
         self.supervision = Supervision(
             supervision, mask_source, ignore_mined_negatives, mined_score, pseudo_warmup
         )

@@ -155,6 +155,15 @@ def test_mined_boxes_are_ignored_where_no_box_accounts_for_them():
         assert 'ignored_instances' not in seen[1]  # on its box, or itself the label
 
 
+@pytest.mark.parametrize(
+    ('gt_seeds', 'given', 'expected'),
+    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
+)
+def test_mined_negatives_are_ignored_where_boxes_are_seeds(build, gt_seeds, given, expected):
+    model = build(mil_head=mil_cfg(gt_seeds=gt_seeds), ignore_mined_negatives=given)
+    assert model.supervision.ignore_mined_negatives is expected
+
+
 def test_warm_up_counts_the_runners_iterations(iteration):
     supervision = Supervision('image', pseudo_warmup=10)
     for n, warm in ((0, False), (9, False), (10, True), (500, True)):
