@@ -6,7 +6,7 @@ tools/dataset_converters/weaken.py ../shared/data/cric/train.json --out data/cri
 tools/train.py configs/weak_labels/image-labels_mobilenetv2-fpn_cric.py --amp
 """
 
-_base_ = '../cric/teacher_mobilenetv2-fpn_cric.py'
+_base_ = ['../cric/teacher_mobilenetv2-fpn_cric.py', '../_base_/mil/image_labels.py']
 
 max_epochs = 20
 # iterations in which the MIL head learns alone (5 epochs); then its pseudo-boxes teach the SSD head
@@ -19,20 +19,7 @@ model = dict(
     proposer=dict(
         type='NucleusBlobProposer', sizes=[83], contexts=[], radius_range=(5, 20), max_per_img=200
     ),
-    mil_head=dict(
-        type='MILRefinementHead',
-        num_classes=6,
-        bbox_roi_extractor=dict(
-            type='SingleRoIExtractor',
-            roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=1),
-            out_channels=96,
-            featmap_strides=[8],
-        ),
-        fc_out_channels=256,
-        # an image has several cells of a class: several seeds, and regions near none teach nothing
-        seeds=dict(type='MISTSeeds'),
-        ignore_iou=0.1,
-    ),
+    mil_head=dict(_base_.image_label_head, num_classes=6),
     train_cfg=dict(
         proposal=dict(nms_pre=1000, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
     ),
@@ -60,14 +47,6 @@ default_hooks = dict(
 optim_wrapper = dict(optimizer=dict(lr=3e-4))
 train_cfg = dict(max_epochs=max_epochs)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=max_epochs,
-        T_max=max_epochs,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
+    _base_.param_scheduler[0],
+    dict(_base_.param_scheduler[1], end=max_epochs, T_max=max_epochs),
 ]
