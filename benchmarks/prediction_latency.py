@@ -1,0 +1,131 @@
+"""Latency of whole predictions of trained detectors, each in one process with the others.
+
+    python benchmarks/prediction_latency.py work_dirs/compare_bccd_small \
+        --csv benchmarks/results/prediction_latency_bccd_small.csv
+
+A folder is one of tools/compare.py (all models of one seed) or the work directory of a training.
+The time is that from the resized image in memory to boxes in pixels of the file: normalisation,
+network, scores, boxes and NMS. Reading and resizing, which is the same for all, is not in it. The
+models take turns on images of the test set, one image each in random order, so that all see the
+same machine; medians. benchmarks/models.py has size, operations and the network alone.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import random
+import statistics
+import time
+from pathlib import Path
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import load_checkpoint
+from torch import nn
+
+import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.apis import find_checkpoint, find_resume, load_config
+
+
+def find_trainings(folders: list[Path], seed: int) -> dict[str, Path]:
+    """Work directories by the name of their config."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        marks = sorted(folder.glob(f'*/seed_{seed}/last_checkpoint'))
+        for training in [mark.parent for mark in marks] or [folder]:
+            configs = sorted(training.glob('*.py'))
+            if len(configs) != 1 or found.setdefault(configs[0].stem, training) != training:
+                raise SystemExit(
+                    f'error: {training}: expected one config (*.py) that no other folder has, '
+                    f'found {[path.name for path in configs]}: name work directories of trainings'
+                )
+    return found
+
+
+def load(training: Path, name: str, count: int) -> tuple[nn.Module, list[dict], str]:
+    """A trained detector, images of its test set, and its checkpoint."""
+    config = load_config(str(training / f'{name}.py'))
+    if config.model.get('teacher'):  # needed in training only, as are its losses
+        config.model.update(teacher=None, distillation=None)
+    detector = MODELS.build(config.model)
+    checkpoint = find_checkpoint(find_resume(str(training), 'auto'))
+    load_checkpoint(detector, checkpoint, map_location='cpu')
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    batches = [pseudo_collate([dataset[i]]) for i in range(min(count, len(dataset)))]
+    return detector.eval(), batches, Path(checkpoint).name
+
+
+@torch.inference_mode()
+def time_all(
+    detectors: dict[str, tuple[nn.Module, list[dict]]], runs: int
+) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
+    """Milliseconds and numbers of boxes of each prediction."""
+    times: dict[str, list[float]] = {name: [] for name in detectors}
+    boxes: dict[str, list[int]] = {name: [] for name in detectors}
+    order = list(detectors)
+    for run in range(-2, runs):  # two rounds to warm up
+        random.shuffle(order)
+        for name in order:
+            detector, batches = detectors[name]
+            batch = batches[run % len(batches)]
+            start = time.perf_counter()
+            (result,) = detector.test_step(batch)
+            if run >= 0:
+                times[name].append(1e3 * (time.perf_counter() - start))
+                boxes[name].append(len(result.pred_instances))
+    return times, boxes
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add('folders', nargs='+', type=Path)
+    add('--seed', type=int, default=0, help='which trainings of a comparison')
+    add('--runs', type=int, default=50)
+    add('--threads', type=int, default=2)
+    add('--csv', type=Path)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    random.seed(0)
+    register_all_modules()
+
+    detectors, checkpoints = {}, {}
+    for name, training in find_trainings(args.folders, args.seed).items():
+        detector, batches, checkpoints[name] = load(training, name, args.runs)
+        detectors[name] = (detector, batches)
+    times, boxes = time_all(detectors, args.runs)
+    rows = []
+    for name, values in times.items():
+        quartiles = statistics.quantiles(values, n=4, method='inclusive')
+        low, median, high = (round(value, 1) for value in quartiles)
+        rows.append(
+            dict(
+                model=name,
+                checkpoint=checkpoints[name],
+                p25_ms=low,
+                prediction_ms=median,
+                p75_ms=high,
+                boxes=statistics.median(boxes[name]),
+                runs=args.runs,
+                threads=args.threads,
+                models_in_process=len(detectors),
+                torch=torch.__version__,
+                machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
+            )
+        )
+        print(f'{name}: {median} ms ({low} to {high}), {rows[-1]["boxes"]} boxes')
+    if args.csv:
+        args.csv.parent.mkdir(parents=True, exist_ok=True)
+        with args.csv.open('w', newline='', encoding='utf-8') as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
