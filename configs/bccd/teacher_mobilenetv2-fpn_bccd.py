@@ -38,4 +38,7 @@ model = dict(
         feat_channels=96,
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+# a rate for new layers would kill the pretrained ones, whose norms keep their statistics
+optim_wrapper = dict(
+    optimizer=dict(lr=1e-3), paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1)))
+)

@@ -7,7 +7,7 @@ model = dict(
     neck=dict(in_channels=320, num_deconv_filters=(128, 96, 64)),
     bbox_head=dict(num_classes=_base_.num_classes),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.fine_tuning
 
 # mmdet's head wants to know how far the image was padded: here not at all
 test_pipeline = [

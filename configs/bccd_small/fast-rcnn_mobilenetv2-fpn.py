@@ -13,4 +13,4 @@ model = dict(
     roi_head=_base_.roi_head,
     train_cfg=dict(rcnn=dict(sampler=dict(num=128))),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.fine_tuning

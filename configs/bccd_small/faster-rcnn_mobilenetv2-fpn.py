@@ -18,4 +18,4 @@ model = dict(
     ),
     test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=300)),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.fine_tuning

@@ -14,4 +14,4 @@ model = dict(
         anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32, 64]),
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.fine_tuning

@@ -20,4 +20,4 @@ model = dict(
         ),
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=1e-3))
+optim_wrapper = _base_.fine_tuning

@@ -17,6 +17,10 @@ mobilenet_v2 = dict(
         type='Pretrained', checkpoint='../shared/weights/mobilenet_v2_imagenet.pth'
     ),
 )
+# for detectors with it; a rate for new layers would kill the pretrained ones
+fine_tuning = dict(
+    optimizer=dict(lr=1e-3), paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1)))
+)
 # strides 8 to 64
 fpn = dict(
     type='FPN',
