@@ -1,5 +1,6 @@
 """LD-WSCCD as a mixin over mmdet's detectors."""
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ...errors import ConfigError, NonFiniteLossError
+from .dead_levels import dead_levels
 from .frozen_teacher import FrozenTeacher
 from .level_pairs import LevelPairs, check_level_pairs, feature_strides, pair_levels
 from .supervision import Supervision
@@ -297,14 +299,24 @@ class LDWSCCDMixin:
         if bboxes is None:
             bboxes = [sample.gt_instances.bboxes for sample in batch_data_samples]
         input_size = (batch_inputs.shape[2], batch_inputs.shape[3])
+        first = self._level_pairs is None
         if self._level_pairs is None:
             teacher_feats = self.teacher.extract_feat(batch_inputs[:1])
             self._level_pairs = self._pair_levels(feats, teacher_feats, input_size)
+        teacher_levels = [teacher for _, teacher in self._level_pairs]
+        teacher_feats = self.teacher.extract_feat(batch_inputs, teacher_levels)
+        if first and (dead := dead_levels(teacher_feats)):
+            print_log(
+                f'model.teacher: its levels {[teacher_levels[i] for i in dead]} are the same for '
+                'all images of the first batch, so they teach nothing. Its pretrained layers may '
+                'have died in training: train it again with a lower rate for them, as in '
+                'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
+                logger='current',
+                level=logging.WARNING,
+            )
         return dict(
             student_feats=[feats[student] for student, _ in self._level_pairs],
-            teacher_feats=self.teacher.extract_feat(
-                batch_inputs, [teacher for _, teacher in self._level_pairs]
-            ),
+            teacher_feats=teacher_feats,
             bboxes=bboxes,
             input_size=input_size,
         )

@@ -1,0 +1,34 @@
+"""Whether a teacher's maps say anything of the image."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+# of the spread of all values: below it the images hardly differ
+TOLERANCE = 1e-2
+
+
+def dead_levels(feats: Sequence[Tensor]) -> list[int]:
+    r"""Find the levels whose map is the same for all images of a batch.
+
+    A level is dead if
+
+    .. math::
+        \operatorname{mean}_{c, y, x} \operatorname{std}_n F_{n, c, y, x}
+        \le 0.01 \operatorname{std}_{n, c, y, x} F_{n, c, y, x}
+
+    It happens to pretrained backbones trained at the rate of new layers: their units saturate, and
+    what is left in the map is its padding. A student learns nothing from it.
+
+    Args:
+        feats: Maps F (N, C, H, W), one a level, of different images.
+
+    Returns:
+        Indices of the dead levels; none if N is 1, for then nothing can be said.
+    """
+    return [
+        level
+        for level, feat in enumerate(feats)
+        if len(feat) > 1
+        and bool(feat.float().std(dim=0).mean() <= TOLERANCE * feat.float().std())
+    ]
