@@ -77,7 +77,9 @@ def find_models(source: dict) -> list[dict]:
     by_path = {model['path']: model for model in found}
     for result in source['results']:
         row = next(r for r in read_csv(result['csv']) if r['model'] == result['row'])
-        by_path[result['config']].update(ap50=float(row['mAP@50']), csv=result['csv'])
+        model = by_path[result['config']]
+        model.update(ap50=float(row['mAP@50']), csv=result['csv'])
+        model.update(epochs=result.get('epochs', model['epochs']))  # it may be of a shorter run
     return found
 
 
@@ -204,7 +206,8 @@ def page(source: dict, models: list[dict]) -> str:
     rows = [
         [f'[{model["path"][:-3]}](../configs/{model["path"]})', model['about'], model['data'],
          NOT_RUN if model['ap50'] is None
-         else f'[{model["ap50"]}]({os.path.relpath(model["csv"], "docs")})']
+         else f'[{model["ap50"]}]({os.path.relpath(model["csv"], "docs")}), '
+         f'{model["epochs"]} epochs']
         for model in models
     ]  # fmt: skip
     lines += table(['config', 'what', 'data', 'AP50'], rows)
