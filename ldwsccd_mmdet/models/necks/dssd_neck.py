@@ -1,8 +1,9 @@
 """Deconvolution path of DSSD over SSD's maps."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmdet.models.necks import SSDNeck
@@ -10,6 +11,10 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType
 from mmengine.model import BaseModule
 from torch import Tensor, nn
+
+from ...errors import ConfigError
+
+JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {'product': torch.mul, 'sum': torch.add}
 
 
 class DeconvolutionModule(BaseModule):
@@ -19,19 +24,27 @@ class DeconvolutionModule(BaseModule):
         \mathrm{ReLU}\big(\mathrm{BN}(\mathrm{conv}(\mathrm{deconv}(x_{coarse}))) \odot
         \mathrm{BN}(\mathrm{conv}(\mathrm{ReLU}(\mathrm{BN}(\mathrm{conv}(x_{ssd})))))\big)
 
-    with 3x3 convolutions, a 2x2 deconvolution of stride 2 and the element-wise product.
+    with 3x3 convolutions, a 2x2 deconvolution of stride 2 and the element-wise product, or in its
+    place the sum, which the paper compares it with.
 
     Args:
         coarse_channels: Channels of the coarse map.
         ssd_channels: Channels of SSD's map.
         out_channels: Channels of the result.
         norm_cfg: Norm layer.
+        join: ``'product'`` or ``'sum'``.
     """
 
     def __init__(
-        self, coarse_channels: int, ssd_channels: int, out_channels: int, norm_cfg: ConfigType
+        self,
+        coarse_channels: int,
+        ssd_channels: int,
+        out_channels: int,
+        norm_cfg: ConfigType,
+        join: str = 'product',
     ) -> None:
         super().__init__()
+        self.join = JOINS[join]
         self.deconv = nn.ConvTranspose2d(coarse_channels, out_channels, 2, stride=2)
         self.coarse_conv = ConvModule(
             out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None
@@ -51,7 +64,7 @@ class DeconvolutionModule(BaseModule):
         x = self.deconv(coarse)
         if x.shape[-2:] != ssd.shape[-2:]:
             x = F.interpolate(x, size=ssd.shape[-2:], mode='bilinear', align_corners=False)
-        return F.relu(self.coarse_conv(x) * self.ssd_convs(ssd))
+        return F.relu(self.join(self.coarse_conv(x), self.ssd_convs(ssd)))
 
 
 @MODELS.register_module()
@@ -68,7 +81,13 @@ class DSSDNeck(SSDNeck):
         out_channels: As ``SSDNeck``: channels of SSD's maps.
         deconv_channels: Channels of every result.
         deconv_norm_cfg: Norm layer of the deconvolution modules.
+        join: How a deconvolution module joins its two maps: ``'product'``, the paper's choice over
+            a trained SSD, or ``'sum'``. From scratch take the sum: products of maps that say
+            nothing yet hardly learn (docs/results.md, small baselines).
         **kwargs: As ``SSDNeck``.
+
+    Raises:
+        ConfigError: If ``join`` is neither.
     """
 
     def __init__(
@@ -77,13 +96,16 @@ class DSSDNeck(SSDNeck):
         out_channels: Sequence[int],
         deconv_channels: int = 512,
         deconv_norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
+        join: str = 'product',
         **kwargs: Any,
     ) -> None:
+        if join not in JOINS:
+            raise ConfigError(f"DSSDNeck: join must be 'product' or 'sum', got {join!r}")
         super().__init__(*args, out_channels=out_channels, **kwargs)
         self.top = nn.Conv2d(out_channels[-1], deconv_channels, 1)
         #: From coarse to fine.
         self.deconvs = nn.ModuleList(
-            DeconvolutionModule(deconv_channels, channels, deconv_channels, deconv_norm_cfg)
+            DeconvolutionModule(deconv_channels, channels, deconv_channels, deconv_norm_cfg, join)
             for channels in reversed(out_channels[:-1])
         )
 

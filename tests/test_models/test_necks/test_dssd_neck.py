@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from mmdet.models.necks import SSDNeck
 
+from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models import DSSDNeck
 
 SSD = dict(
@@ -16,9 +17,13 @@ def neck(**kwargs):
     return made
 
 
-def test_is_the_formula():
-    """Product of the two branches, from the coarsest map on."""
-    model = neck().eval()
+@pytest.mark.parametrize(
+    ('join', 'joined'),
+    [('product', lambda coarse, ssd: coarse * ssd), ('sum', lambda coarse, ssd: coarse + ssd)],
+)
+def test_is_the_formula(join, joined):
+    """Product (or sum) of the two branches, from the coarsest map on."""
+    model = neck(join=join).eval()
     inputs = (torch.randn(2, 8, 8, 12), torch.randn(2, 16, 4, 6))
     fine, middle, coarse = SSDNeck.forward(model, inputs)
     x = F.relu(model.top(coarse))
@@ -27,10 +32,19 @@ def test_is_the_formula():
         up = F.conv_transpose2d(x, module.deconv.weight, module.deconv.bias, stride=2)
         first, second = module.ssd_convs
         side = second.bn(second.conv(F.relu(first.bn(first.conv(ssd)))))
-        x = F.relu(module.coarse_conv.bn(module.coarse_conv.conv(up)) * side)
+        x = F.relu(joined(module.coarse_conv.bn(module.coarse_conv.conv(up)), side))
         outs.insert(0, x)
     for out, expected in zip(model(inputs), outs, strict=True):
         torch.testing.assert_close(out, expected)
+
+
+def test_the_product_is_the_default():
+    assert all(module.join is torch.mul for module in neck().deconvs)
+
+
+def test_bad_join():
+    with pytest.raises(ConfigError, match="join must be 'product' or 'sum', got 'concat'"):
+        neck(join='concat')
 
 
 def test_ssds_weights_load_into_it():
