@@ -74,7 +74,8 @@ class DSSDNeck(SSDNeck):
     The coarsest map only gets its channels, by a 1x1 convolution with ReLU; every other level is a
     :class:`DeconvolutionModule` of the coarser result and SSD's map. The sizes of the maps are
     SSD's, so that its priors stay. SSD's part has the state dict of mmdet's ``SSDNeck``: DSSD can
-    start from a trained SSD, as in the paper. :class:`DSSDHead` has the prediction modules.
+    start from a trained SSD, as in the paper. :class:`DSSDHead` has the prediction modules. Under
+    autocast the deconvolution modules stay in float32.
 
     Args:
         *args: As ``SSDNeck``.
@@ -118,8 +119,11 @@ class DSSDNeck(SSDNeck):
         Returns:
             Maps (N, ``deconv_channels``, H_l, W_l), the finest first.
         """
-        *finer, coarsest = super().forward(inputs)
-        outs = [F.relu(self.top(coarsest))]
-        for module, ssd in zip(self.deconvs, reversed(finer), strict=True):
-            outs.append(module(outs[-1], ssd))
+        # rounding to bfloat16 adds up from module to module, to a tenth of the values
+        maps = [x.to(self.top.weight.dtype) for x in super().forward(inputs)]
+        with torch.autocast(inputs[0].device.type, enabled=False):
+            *finer, coarsest = maps
+            outs = [F.relu(self.top(coarsest))]
+            for module, ssd in zip(self.deconvs, reversed(finer), strict=True):
+                outs.append(module(outs[-1], ssd))
         return tuple(reversed(outs))

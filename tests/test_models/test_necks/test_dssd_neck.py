@@ -71,3 +71,23 @@ def test_gradient():
     sum(out.square().mean() for out in outs).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None and torch.isfinite(parameter.grad).all(), name
+
+
+def test_deconvolutions_stay_in_float32_under_autocast():
+    model = neck().eval()
+    inputs = (torch.randn(2, 8, 8, 8), torch.randn(2, 16, 4, 4))
+    with torch.autocast('cpu', torch.bfloat16):
+        maps = [x.float() for x in SSDNeck.forward(model, inputs)]
+        outs = model(inputs)
+    expected = [F.relu(model.top(maps[-1]))]
+    for module, ssd in zip(model.deconvs, reversed(maps[:-1]), strict=True):
+        expected.insert(0, module(expected[0], ssd))
+    for out, x in zip(outs, expected, strict=True):
+        assert out.dtype == torch.float32
+        torch.testing.assert_close(out, x)
+
+
+def test_double():
+    model = neck().double()
+    outs = model((torch.randn(1, 8, 8, 8).double(), torch.randn(1, 16, 4, 4).double()))
+    assert {out.dtype for out in outs} == {torch.float64}
