@@ -271,7 +271,9 @@ def _role(source: Source, teacher: str | None) -> str:
         for key, text in (('teacher', 'local distillation'), ('mil_head', 'MIL refinement'))
         if model.get(key)
     ]
-    head = model.get('backbone', {}).get('type', '')
+    # our detectors say what they are by their parts, mmdet's by their type
+    kind = '' if model.get('type', '').startswith('LDWSCCD') else model.get('type', '')
+    head = ', '.join(filter(None, [kind, model.get('backbone', {}).get('type', '')]))
     return ' + '.join([head, *parts]) if head else ''
 
 

@@ -57,8 +57,8 @@ def test_numbers_are_those_of_the_csv(files):
     content = yaml.safe_load(files['configs/cric/metafile.yml'])
     found = {m['Name']: m['Results'][0]['Metrics']['box AP50'] for m in content['Models']}
     rows = {row['model']: row for row in model_zoo.read_csv('docs/results/cric_20_epochs.csv')}
-    assert found['ssd512-narrow_cric'] == float(rows['ssd512-narrow_cric']['mAP@50'])
-    assert found['ldwsccd_ssd512-narrow_cric'] == float(rows['ldwsccd_ssd512-narrow_cric']['mAP@50'])
+    for name in ('ssd512-narrow_cric', 'ldwsccd_ssd512-narrow_cric'):
+        assert found[name] == float(rows[name]['mAP@50'])
 
 
 def test_links_of_the_page_lead_somewhere(files):
