@@ -14,12 +14,8 @@ python tools/model_zoo.py puts the table into docs/model_zoo.md.
 """
 
 import argparse
-import csv
 import os
-import platform
 import random
-import statistics
-import time
 from pathlib import Path
 
 import torch
@@ -29,6 +25,7 @@ from mmdet.utils import register_all_modules
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from torch import Tensor, nn
+from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.apis.model_facts import augmentation, image_size, schedule, starting_weights
@@ -97,21 +94,6 @@ def count(network: Network, x: Tensor) -> dict[str, float]:
     )
 
 
-@torch.inference_mode()
-def time_all(networks: dict[str, tuple[Network, Tensor]], runs: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {name: [] for name in networks}
-    order = list(networks)
-    for run in range(-2, runs):  # two rounds to warm up
-        random.shuffle(order)
-        for name in order:
-            network, x = networks[name]
-            start = time.perf_counter()
-            network(x)
-            if run >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return times
-
-
 def markdown(rows: list[dict]) -> str:
     keys = ['model', 'input', 'parameters_m', 'gflops', 'latency_ms']
     lines = ['| ' + ' | '.join(keys) + ' |', '|' + '---|' * len(keys)]
@@ -162,28 +144,18 @@ def main() -> None:
         )
         networks[name] = (network, x)
         print({key: rows[-1][key] for key in ('model', 'input', 'parameters_m', 'gflops')})
-    times = time_all(networks, args.runs)
+    # the maps themselves would fill the memory
+    calls = {name: lambda _, n=n, x=x: len(n(x)) for name, (n, x) in networks.items()}
+    with torch.inference_mode():
+        times, _ = time_in_turns(calls, args.runs)
     which = '' if args.configs == [FOLDER] else ' '.join(args.configs) + ' '
     command = f'python benchmarks/models.py {which}--runs {args.runs} --threads {args.threads}'
     for row in rows:
-        quartiles = statistics.quantiles(times[row['model']], n=4, method='inclusive')
-        for key, value in zip(('p25_ms', 'latency_ms', 'p75_ms'), quartiles, strict=True):
-            row[key] = round(value, 1)
-        row.update(
-            runs=args.runs,
-            threads=args.threads,
-            models_in_process=len(rows),
-            torch=torch.__version__,
-            machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
-            command=command,
-        )
+        row.update(quartiles(times[row['model']]))
+        row.update(conditions(args.runs, args.threads, len(rows)), command=command)
     print(markdown(rows))
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(args.csv, rows)
 
 
 if __name__ == '__main__':

@@ -11,12 +11,8 @@ same machine; medians. benchmarks/models.py has size, operations and the network
 """
 
 import argparse
-import csv
-import os
-import platform
 import random
 import statistics
-import time
 from pathlib import Path
 
 import torch
@@ -25,6 +21,7 @@ from mmdet.utils import register_all_modules
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from torch import nn
+from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.apis import find_checkpoint, find_resume, load_config
@@ -58,27 +55,6 @@ def load(training: Path, name: str, count: int) -> tuple[nn.Module, list[dict], 
     return detector.eval(), batches, Path(checkpoint).name
 
 
-@torch.inference_mode()
-def time_all(
-    detectors: dict[str, tuple[nn.Module, list[dict]]], runs: int
-) -> tuple[dict[str, list[float]], dict[str, list[int]]]:
-    """Milliseconds and numbers of boxes of each prediction."""
-    times: dict[str, list[float]] = {name: [] for name in detectors}
-    boxes: dict[str, list[int]] = {name: [] for name in detectors}
-    order = list(detectors)
-    for run in range(-2, runs):  # two rounds to warm up
-        random.shuffle(order)
-        for name in order:
-            detector, batches = detectors[name]
-            batch = batches[run % len(batches)]
-            start = time.perf_counter()
-            (result,) = detector.test_step(batch)
-            if run >= 0:
-                times[name].append(1e3 * (time.perf_counter() - start))
-                boxes[name].append(len(result.pred_instances))
-    return times, boxes
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -94,37 +70,26 @@ def main() -> None:
     random.seed(0)
     register_all_modules()
 
-    detectors, checkpoints = {}, {}
+    calls, checkpoints = {}, {}
     for name, training in find_trainings(args.folders, args.seed).items():
         detector, batches, checkpoints[name] = load(training, name, args.runs)
-        detectors[name] = (detector, batches)
-    times, boxes = time_all(detectors, args.runs)
-    rows = []
-    for name, values in times.items():
-        quartiles = statistics.quantiles(values, n=4, method='inclusive')
-        low, median, high = (round(value, 1) for value in quartiles)
-        rows.append(
-            dict(
-                model=name,
-                checkpoint=checkpoints[name],
-                p25_ms=low,
-                prediction_ms=median,
-                p75_ms=high,
-                boxes=statistics.median(boxes[name]),
-                runs=args.runs,
-                threads=args.threads,
-                models_in_process=len(detectors),
-                torch=torch.__version__,
-                machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
-            )
+        calls[name] = lambda run, d=detector, b=batches: d.test_step(b[run % len(b)])
+    with torch.inference_mode():
+        times, results = time_in_turns(calls, args.runs)
+    rows = [
+        dict(
+            model=name,
+            checkpoint=checkpoints[name],
+            **quartiles(times[name], median='prediction_ms'),
+            boxes=statistics.median(len(r.pred_instances) for (r,) in results[name]),
+            **conditions(args.runs, args.threads, len(calls)),
         )
-        print(f'{name}: {median} ms ({low} to {high}), {rows[-1]["boxes"]} boxes')
+        for name in calls
+    ]
+    for row in rows:
+        print('{model}: {prediction_ms} ms ({p25_ms} to {p75_ms}), {boxes} boxes'.format(**row))
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
-            writer.writeheader()
-            writer.writerows(rows)
+        write_csv(args.csv, rows)
 
 
 if __name__ == '__main__':

@@ -285,7 +285,7 @@ def test_small_forms_see_the_same():
         wrapper.optimizer.lr = first.optim_wrapper.optimizer.lr
         if path.stem.startswith('rtmdet'):
             assert wrapper.paramwise_cfg.pop('bypass_duplicate')
-        if cfg.model.backbone.type == 'MobileNetV2':  # pretrained: see the next test
+        if cfg.model.backbone.type == 'MobileNetV2':  # pretrained: see the test above
             del wrapper.paramwise_cfg['custom_keys']
         assert wrapper == first.optim_wrapper, path.stem
         if not path.stem.startswith('centernet'):  # its head wants one more step

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def benchmark(monkeypatch):
     path = ROOT / 'benchmarks' / 'prediction_latency.py'
+    monkeypatch.syspath_prepend(path.parent)  # as for a script
     spec = importlib.util.spec_from_file_location('prediction_latency_benchmark', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

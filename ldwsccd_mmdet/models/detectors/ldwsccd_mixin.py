@@ -305,15 +305,8 @@ class LDWSCCDMixin:
             self._level_pairs = self._pair_levels(feats, teacher_feats, input_size)
         teacher_levels = [teacher for _, teacher in self._level_pairs]
         teacher_feats = self.teacher.extract_feat(batch_inputs, teacher_levels)
-        if first and (dead := dead_levels(teacher_feats)):
-            print_log(
-                f'model.teacher: its levels {[teacher_levels[i] for i in dead]} are the same for '
-                'all images of the first batch, so they teach nothing. Its pretrained layers may '
-                'have died in training: train it again with a lower rate for them, as in '
-                'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
-                logger='current',
-                level=logging.WARNING,
-            )
+        if first:
+            _warn_of_dead_levels(teacher_levels, teacher_feats)
         return dict(
             student_feats=[feats[student] for student, _ in self._level_pairs],
             teacher_feats=teacher_feats,
@@ -350,6 +343,20 @@ class LDWSCCDMixin:
             logger='current',
         )
         return pairs
+
+
+def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None:
+    """Say in the log which levels of the teacher are the same for all images."""
+    dead = [levels[i] for i in dead_levels(feats)]
+    if dead:
+        print_log(
+            f'model.teacher: its levels {dead} are the same for all images of the first batch, so '
+            'they teach nothing. Its pretrained layers may have died in training: train it again '
+            'with a lower rate for them, as in '
+            'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _check_finite(losses: dict[str, Any]) -> None:

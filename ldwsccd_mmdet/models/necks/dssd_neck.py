@@ -119,7 +119,7 @@ class DSSDNeck(SSDNeck):
         Returns:
             Maps (N, ``deconv_channels``, H_l, W_l), the finest first.
         """
-        # rounding to bfloat16 adds up from module to module, to a tenth of the values
+        # rounding to bfloat16 would add up from module to module
         maps = [x.to(self.top.weight.dtype) for x in super().forward(inputs)]
         with torch.autocast(inputs[0].device.type, enabled=False):
             *finer, coarsest = maps
