@@ -26,6 +26,7 @@ demo: env
 
 lint: env
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # One OpenMP thread: the quick tests are tiny, and two processes share the cores in some of them.

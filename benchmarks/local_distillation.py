@@ -253,10 +253,15 @@ def main() -> None:
     with memory_process() as process:
         for ((levels, name), layout, norm), batch in itertools.product(choices, args.batch):
             spec = dict(
-                levels=levels, batch=batch, device=args.device, layout=layout, dtype=args.dtype,
-                boxes=args.boxes, feature_norm=None if norm == 'none' else norm,
+                levels=levels,
+                batch=batch,
+                device=args.device,
+                layout=layout,
+                dtype=args.dtype,
+                boxes=args.boxes,
+                feature_norm=None if norm == 'none' else norm,
                 threads=args.threads,
-            )  # fmt: skip
+            )
             rows += measure(spec, name, args.repetitions, process)
             if args.out:
                 write(args.out, rows, args)

@@ -65,9 +65,7 @@ def loss_of_one_image(
     mu = scores.sum(dim=0).clamp(EPS, 1 - EPS)
     loss = -(y * mu.log() + (1 - y) * (1 - mu).log()).mean()
     for logits in stages:
-        labels, weights = targets_of_one_image(
-            bboxes.numpy(), scores.detach().numpy(), y.numpy()
-        )
+        labels, weights = targets_of_one_image(bboxes.numpy(), scores.detach().numpy(), y.numpy())
         one_hot = np.eye(logits.shape[1], dtype=np.float32)[labels]
         target = torch.from_numpy(one_hot * weights[:, None].astype(np.float32))
         scores = logits.softmax(dim=1)
@@ -140,9 +138,7 @@ def main() -> None:
     rows = []
     for regions in args.regions:
         for present in args.present:
-            bboxes, logits, y = make_data(
-                args.images, regions, args.classes, args.stages, present
-            )
+            bboxes, logits, y = make_data(args.images, regions, args.classes, args.stages, present)
 
             def ours(bboxes=bboxes, logits=logits, y=y):
                 flat = [x.flatten(0, 1) for x in logits]

@@ -53,9 +53,15 @@ class Network(nn.Module):
         super().__init__()
         self.detector = detector
         self.meta = dict(
-            img_id=0, img_path='', img_shape=size, ori_shape=size, pad_shape=size,
-            batch_input_shape=size, scale_factor=(1.0, 1.0), border=(0, size[0], 0, size[1]),
-        )  # fmt: skip
+            img_id=0,
+            img_path='',
+            img_shape=size,
+            ori_shape=size,
+            pad_shape=size,
+            batch_input_shape=size,
+            scale_factor=(1.0, 1.0),
+            border=(0, size[0], 0, size[1]),
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         sample = DetDataSample(metainfo=self.meta)

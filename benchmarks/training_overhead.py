@@ -67,9 +67,13 @@ def make_samples(size: int, images: int, boxes: int, side: int) -> list[DetDataS
     for _ in range(images):
         corner = torch.rand(boxes, 2) * (size - side)
         sample = DetDataSample(
-            metainfo=dict(img_shape=(size, size), pad_shape=(size, size),
-                          batch_input_shape=(size, size), scale_factor=(1.0, 1.0))
-        )  # fmt: skip
+            metainfo=dict(
+                img_shape=(size, size),
+                pad_shape=(size, size),
+                batch_input_shape=(size, size),
+                scale_factor=(1.0, 1.0),
+            )
+        )
         sample.gt_instances = InstanceData(
             bboxes=torch.cat([corner, corner + side], dim=1), labels=torch.randint(0, 6, (boxes,))
         )
@@ -151,12 +155,21 @@ def main() -> None:
             samples = make_samples(size, batch, boxes, side)
             seconds = measure(sides(model, x, samples, bf16), args.repeats, CLOCKS[args.clock])
             ratio = seconds['distilled'] / (seconds['student'] + seconds['teacher'])
-            rows.append(dict(
-                config=path, size=size, batch=batch, precision='bfloat16' if bf16 else 'float32',
-                **{f'{name}_ms': round(1000 * value, 1) for name, value in seconds.items()},
-                ratio=round(ratio, 3), clock=args.clock, threads=args.threads, repeats=args.repeats,
-                torch=torch.__version__, cpu=cpu_name(),
-            ))  # fmt: skip
+            rows.append(
+                dict(
+                    config=path,
+                    size=size,
+                    batch=batch,
+                    precision='bfloat16' if bf16 else 'float32',
+                    **{f'{name}_ms': round(1000 * value, 1) for name, value in seconds.items()},
+                    ratio=round(ratio, 3),
+                    clock=args.clock,
+                    threads=args.threads,
+                    repeats=args.repeats,
+                    torch=torch.__version__,
+                    cpu=cpu_name(),
+                )
+            )
             print(*(f'{key}={value}' for key, value in rows[-1].items()), flush=True)
     if args.out:
         with open(args.out, 'w', newline='', encoding='utf-8') as file:

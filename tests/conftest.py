@@ -63,10 +63,16 @@ def make_tiny_coco() -> Callable[..., Path]:
                 x, y = (int(rng.integers(radius, side - radius)) for side in size)
                 cv2.circle(image, (x, y), radius, (120 - 30 * label, 40, 90 - 25 * label), -1)
                 box = [x - radius, y - radius, 2 * radius + 1, 2 * radius + 1]
-                content['annotations'].append({
-                    'id': len(content['annotations']) + 1, 'image_id': image_id,
-                    'category_id': label + 1, 'bbox': box, 'area': box[2] * box[3], 'iscrowd': 0,
-                })  # fmt: skip
+                content['annotations'].append(
+                    {
+                        'id': len(content['annotations']) + 1,
+                        'image_id': image_id,
+                        'category_id': label + 1,
+                        'bbox': box,
+                        'area': box[2] * box[3],
+                        'iscrowd': 0,
+                    }
+                )
             file_name = f'{name}_{image_id}.jpg'
             cv2.imwrite(str(root / 'images' / file_name), image)
             content['images'].append(

@@ -201,10 +201,21 @@ def test_full_size(name, data_roots, tmp_path, monkeypatch):
 
 def test_all_are_there():
     assert set(NAMES) == {
-        'centernet', 'cornernet', 'dssd512', 'fast-rcnn_r50_fpn', 'faster-rcnn_r50_fpn', 'fssd512',
-        'ldwsccd', 'retinanet_r50_fpn', 'rtmdet-s', 'ssd300', 'ssd512', 'yolov3', 'yolov4',
+        'centernet',
+        'cornernet',
+        'dssd512',
+        'fast-rcnn_r50_fpn',
+        'faster-rcnn_r50_fpn',
+        'fssd512',
+        'ldwsccd',
+        'retinanet_r50_fpn',
+        'rtmdet-s',
+        'ssd300',
+        'ssd512',
+        'yolov3',
+        'yolov4',
         'yolox-s',
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize('data', CLASSES)
@@ -214,8 +225,15 @@ def test_data_schedule_and_metric_are_the_same(data, monkeypatch):
     own_pipeline = {'yolov4': 'train', 'ssd300': 'train test', 'centernet': 'test'}
     for name in NAMES:
         cfg = load(name, data, monkeypatch)
-        for key in ('train_cfg', 'param_scheduler', 'val_evaluator', 'test_evaluator',
-                    'default_hooks', 'randomness', 'auto_scale_lr'):  # fmt: skip
+        for key in (
+            'train_cfg',
+            'param_scheduler',
+            'val_evaluator',
+            'test_evaluator',
+            'default_hooks',
+            'randomness',
+            'auto_scale_lr',
+        ):
             assert cfg[key] == first[key], (name, key)
         wrapper = dict(cfg.optim_wrapper, optimizer=dict(cfg.optim_wrapper.optimizer, lr=0))
         expected = dict(first.optim_wrapper, optimizer=dict(first.optim_wrapper.optimizer, lr=0))
@@ -278,8 +296,14 @@ def test_small_forms_see_the_same():
     first = Config.fromfile(SMALL[0].with_name('ssd256-narrow.py'))
     for path in SMALL:
         cfg = Config.fromfile(path)
-        for key in ('train_dataloader', 'train_cfg', 'param_scheduler', 'val_evaluator',
-                    'test_evaluator', 'randomness'):  # fmt: skip
+        for key in (
+            'train_dataloader',
+            'train_cfg',
+            'param_scheduler',
+            'val_evaluator',
+            'test_evaluator',
+            'randomness',
+        ):
             assert cfg[key] == first[key], (path.stem, key)
         wrapper = cfg.optim_wrapper
         wrapper.optimizer.lr = first.optim_wrapper.optimizer.lr

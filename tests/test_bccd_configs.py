@@ -15,14 +15,24 @@ ROWS = ('ssd256-narrow', 'ssd256-narrow_ldm', 'ssd256-narrow_mil')
 def test_rows_differ_only_in_their_parts(row):
     whole = Config.fromfile(FOLDER / 'ldwsccd_ssd256-narrow_bccd.py')
     other = Config.fromfile(FOLDER / f'{row}_bccd.py')
-    for key in ('train_dataloader', 'test_dataloader', 'test_evaluator', 'optim_wrapper',
-                'param_scheduler', 'train_cfg', 'randomness'):  # fmt: skip
+    for key in (
+        'train_dataloader',
+        'test_dataloader',
+        'test_evaluator',
+        'optim_wrapper',
+        'param_scheduler',
+        'train_cfg',
+        'randomness',
+    ):
         assert other[key] == whole[key], key
     for key in ('backbone', 'neck', 'bbox_head', 'data_preprocessor'):
         assert other.model[key] == whole.model[key], key
     parts = {key for key in ('teacher', 'distillation', 'mil_head') if other.model.get(key)}
-    expected = {'ssd256-narrow': set(), 'ssd256-narrow_ldm': {'teacher', 'distillation'},
-                'ssd256-narrow_mil': {'mil_head'}}  # fmt: skip
+    expected = {
+        'ssd256-narrow': set(),
+        'ssd256-narrow_ldm': {'teacher', 'distillation'},
+        'ssd256-narrow_mil': {'mil_head'},
+    }
     assert parts == expected[row]
 
 

@@ -113,17 +113,28 @@ def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
 def test_table_4_differs_only_in_its_parts():
     """Same student, data and schedule in all four rows: else the gains mean nothing."""
     for folder, full, rows in (
-        ('configs', 'ldwsccd_ssd512', ('ablation/ssd512', 'ablation/ssd512_ldm',
-                                       'ablation/ssd512_mil')),
-        ('configs/cric', 'ldwsccd_ssd512-narrow_cric', ('ssd512-narrow_cric',
-                                                        'ssd512-narrow_ldm_cric',
-                                                        'ssd512-narrow_mil_cric')),
-    ):  # fmt: skip
+        (
+            'configs',
+            'ldwsccd_ssd512',
+            ('ablation/ssd512', 'ablation/ssd512_ldm', 'ablation/ssd512_mil'),
+        ),
+        (
+            'configs/cric',
+            'ldwsccd_ssd512-narrow_cric',
+            ('ssd512-narrow_cric', 'ssd512-narrow_ldm_cric', 'ssd512-narrow_mil_cric'),
+        ),
+    ):
         whole = Config.fromfile(ROOT / folder / f'{full}.py')
         for row in rows:
             other = Config.fromfile(ROOT / folder / f'{row}.py')
-            for key in ('train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler',
-                        'train_cfg', 'randomness'):  # fmt: skip
+            for key in (
+                'train_dataloader',
+                'val_dataloader',
+                'optim_wrapper',
+                'param_scheduler',
+                'train_cfg',
+                'randomness',
+            ):
                 assert other[key] == whole[key], (row, key)
             for key in ('backbone', 'neck', 'bbox_head', 'data_preprocessor'):
                 assert other.model[key] == whole.model[key], (row, key)

@@ -31,9 +31,12 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('--show', action='store_true', help='show them on screen, write none')
     parser.add_argument('--wait-time', type=float, default=0, help='seconds; 0 waits for a key')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     parser.set_defaults(local_rank=0)
     return parser.parse_args(argv)
 
@@ -75,9 +78,14 @@ def main(args: argparse.Namespace) -> None:
             sample.gt_instances.bboxes.rescale_(sample.scale_factor)
         stem = Path(sample.get('img_path', 'image')).stem
         visualizer.add_datasample(
-            stem, image, sample, draw_pred=False, show=args.show, wait_time=args.wait_time,
+            stem,
+            image,
+            sample,
+            draw_pred=False,
+            show=args.show,
+            wait_time=args.wait_time,
             out_file=None if args.show else str(out / f'{args.phase}_{index:05d}_{stem}.jpg'),
-        )  # fmt: skip
+        )
     if not args.show:
         print(f'{out}: {number} pictures')
 

@@ -42,8 +42,12 @@ from ldwsccd_mmdet.apis.stages import (  # noqa: E402
 from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
 
 # the parts of the method, and what a model of them is called in Table 4
-NAMES = {(): 'SSD', ('teacher',): 'SSD+LDM', ('mil_head',): 'SSD+MIL',
-         ('teacher', 'mil_head'): 'LD-WSCCD'}  # fmt: skip
+NAMES = {
+    (): 'SSD',
+    ('teacher',): 'SSD+LDM',
+    ('mil_head',): 'SSD+MIL',
+    ('teacher', 'mil_head'): 'LD-WSCCD',
+}
 
 
 @dataclass(frozen=True)
@@ -114,9 +118,7 @@ class Comparison:
         # two, so that one is whole even if the other is cut short
         config.merge_from_dict({'default_hooks.checkpoint.max_keep_ckpts': 2})
         if 'teacher' in model.parts and self.teacher is not None:
-            config.model.teacher.checkpoint = str(
-                self.checkpoint(self.teacher, self.args.seeds[0])
-            )
+            config.model.teacher.checkpoint = str(self.checkpoint(self.teacher, self.args.seeds[0]))
             config.model.teacher.config = str(self.config_path(self.teacher, self.args.seeds[0]))
         return config
 
@@ -171,14 +173,19 @@ class Comparison:
         log = out.parent / 'test.log'
         run_program(
             tool_command(
-                'tools/test.py', self.config_path(model, seed), self.checkpoint(model, seed),
-                '--work-dir', out.parent, '--out', out,
+                'tools/test.py',
+                self.config_path(model, seed),
+                self.checkpoint(model, seed),
+                '--work-dir',
+                out.parent,
+                '--out',
+                out,
             ),
             log,
             lambda: test_progress(log),
             show,
             Path.cwd(),
-        )  # fmt: skip
+        )
 
     def report(self, show: Show) -> None:
         """Write the page; the teacher stands last, gains are over the first model."""
@@ -189,13 +196,19 @@ class Comparison:
         ]
         teacher = ['--teacher', self.teacher.name] if self.teacher is not None else []
         run_program(
-            tool_command('tools/report.py', *sources, '--out', self.page, *teacher,
-                         *shlex.split(self.args.report)),
+            tool_command(
+                'tools/report.py',
+                *sources,
+                '--out',
+                self.page,
+                *teacher,
+                *shlex.split(self.args.report),
+            ),
             self.out / 'report.log',
             lambda: (0, 1, 'measuring'),
             show,
             Path.cwd(),
-        )  # fmt: skip
+        )
 
     @property
     def page(self) -> Path:
@@ -276,8 +289,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--amp', action='store_true', help='mixed precision, as in tools/train.py')
     add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
     add('--report', default='', metavar='FLAGS', help="flags of tools/report.py, in one '...'")
-    add('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
-        help='settings to override in all configs')  # fmt: skip
+    add(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='settings to override in all configs',
+    )
     args = parser.parse_args(argv)
     if any(seed < 0 for seed in args.seeds) or len(set(args.seeds)) < len(args.seeds):
         parser.error('--seeds: expected numbers of 0 or more, each once')

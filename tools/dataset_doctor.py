@@ -35,9 +35,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('annotations', help='COCO json of the set')
     parser.add_argument('--images', help='folder of the images (default: images/ beside the json)')
     parser.add_argument(
-        '--other', nargs='+', default=[], metavar='JSON',
+        '--other',
+        nargs='+',
+        default=[],
+        metavar='JSON',
         help='its other splits: no image may be in two of them',
-    )  # fmt: skip
+    )
     parser.add_argument('--config', help='also compare the boxes with the anchors of this config')
     parser.add_argument('--iou-thr', type=float, default=0.5, help='overlap of box and anchor')
     parser.add_argument('--annotations-only', action='store_true', help="don't open the images")
@@ -46,9 +49,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--pictures', type=Path, metavar='DIR', help='draw the worst here')
     parser.add_argument('--num-pictures', type=int, default=4, help='pictures a finding')
     parser.add_argument(
-        '--fail-on', choices=['error', 'warning', 'never'], default='error',
+        '--fail-on',
+        choices=['error', 'warning', 'never'],
+        default='error',
         help='least level that gives exit status 1 (default: error)',
-    )  # fmt: skip
+    )
     return parser.parse_args()
 
 
@@ -69,8 +74,10 @@ def print_text(result: Examination, console: Console) -> None:
     for finding in result.findings:
         console.print(
             f'[{STYLES[finding.level]}]{finding.level}[/] {finding.check}: '
-            f'{escape(finding.message)}', soft_wrap=True, highlight=False,
-        )  # fmt: skip
+            f'{escape(finding.message)}',
+            soft_wrap=True,
+            highlight=False,
+        )
         if finding.items:
             listed = '; '.join(describe(item) for item in finding.items[:5])
             more = ', ...' if len(finding.items) > 5 else ''
@@ -83,8 +90,10 @@ def print_text(result: Examination, console: Console) -> None:
         console.print(
             f'priors at {fit.input_size[0]} x {fit.input_size[1]} px match '
             f'{100 * fit.matched:.1f} % of the boxes at IoU {fit.iou_thr:g}; '
-            f'by input size {shares}', soft_wrap=True, highlight=False,
-        )  # fmt: skip
+            f'by input size {shares}',
+            soft_wrap=True,
+            highlight=False,
+        )
     counts = ', '.join(f'{result.count(level)} {level}s' for level in reversed(LEVELS))
     console.print(f'[bold]{counts}[/]')
 
@@ -159,9 +168,14 @@ def main() -> int:
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task('Reading images', total=total)
         result = examine(
-            split, others, config, args.iou_thr, not args.annotations_only, args.workers,
+            split,
+            others,
+            config,
+            args.iou_thr,
+            not args.annotations_only,
+            args.workers,
             lambda: bar.advance(task),
-        )  # fmt: skip
+        )
     print_text(result, console)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)

@@ -258,9 +258,14 @@ class Demo:
         folder = self.out / f'test-{model.key}'
         log = folder / 'test.log'
         command = tool_command(
-            'tools/test.py', self.configs[model.key], self.checkpoint(model),
-            '--work-dir', folder, '--out', self.predictions(model),
-        )  # fmt: skip
+            'tools/test.py',
+            self.configs[model.key],
+            self.checkpoint(model),
+            '--work-dir',
+            folder,
+            '--out',
+            self.predictions(model),
+        )
         run_program(command, log, lambda: test_progress(log), show)
 
     def report(self) -> tuple[Report, list[ModelResult]]:
@@ -341,12 +346,18 @@ class Demo:
         for model in MODELS:
             commands.append(
                 shlex.join(
-                    ['python', 'tools/test.py', relative(self.configs[model.key]),
-                     relative(self.checkpoint(model)),
-                     '--work-dir', relative(self.predictions(model).parent),
-                     '--out', relative(self.predictions(model))]
+                    [
+                        'python',
+                        'tools/test.py',
+                        relative(self.configs[model.key]),
+                        relative(self.checkpoint(model)),
+                        '--work-dir',
+                        relative(self.predictions(model).parent),
+                        '--out',
+                        relative(self.predictions(model)),
+                    ]
                 )
-            )  # fmt: skip
+            )
         return commands
 
 
@@ -497,13 +508,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--num-val', type=whole, help=f'test smears (default: {FULL["num_val"]})')
     add('--epochs', type=whole, help=f'of LD-WSCCD and SSD (default: {FULL["epochs"]})')
     add('--teacher-epochs', type=whole, help=f'(default: {FULL["teacher_epochs"]})')
-    add('--missing', type=fraction, default=0.1, metavar='FRACTION',
-        help='of the training boxes that are left out (default: 0.1)')  # fmt: skip
-    add('--wrong-class', type=fraction, default=0.05, metavar='FRACTION',
-        help='of the training boxes that get a wrong class (default: 0.05)')  # fmt: skip
+    add(
+        '--missing',
+        type=fraction,
+        default=0.1,
+        metavar='FRACTION',
+        help='of the training boxes that are left out (default: 0.1)',
+    )
+    add(
+        '--wrong-class',
+        type=fraction,
+        default=0.05,
+        metavar='FRACTION',
+        help='of the training boxes that get a wrong class (default: 0.05)',
+    )
     add('--num-fields', type=whole, default=6, help='smears shown on the page (default: 6)')
-    add('--score-thr', type=fraction, metavar='SCORE',
-        help='least score of a detection shown (default: each model at its best F1)')  # fmt: skip
+    add(
+        '--score-thr',
+        type=fraction,
+        metavar='SCORE',
+        help='least score of a detection shown (default: each model at its best F1)',
+    )
     add('--picture', metavar='FILE.png', help='also draw three smears, truth above detections')
     args = parser.parse_args(argv)
     for key, value in (QUICK if args.quick else FULL).items():
@@ -542,7 +567,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         gain = round(100 * (mean - base), 1) + 0.0
         table.add_row(name, f'{100 * mean:.1f}', '' if name == SSD.name else f'{gain:+.1f}')
     console.print(table)
-    console.print(f"Page: {out / 'index.html'}", soft_wrap=True, highlight=False)
+    console.print(f'Page: {out / "index.html"}', soft_wrap=True, highlight=False)
     return 0
 
 

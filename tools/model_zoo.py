@@ -1,7 +1,7 @@
 """Write docs/model_zoo.md, model-index.yml and the metafiles anew from configs/model_zoo.yml.
 
-    python tools/model_zoo.py            # write them
-    python tools/model_zoo.py --check    # say which are out of date, exit code 1
+python tools/model_zoo.py            # write them
+python tools/model_zoo.py --check    # say which are out of date, exit code 1
 """
 
 import argparse
@@ -60,7 +60,8 @@ def find_models(source: dict) -> list[dict]:
             path=short.as_posix(),
             folder=folder,
             # the same name may occur in two folders
-            name=short.stem if folder == '.' or short.stem.endswith(f'_{folder}')
+            name=short.stem
+            if folder == '.' or short.stem.endswith(f'_{folder}')
             else f'{folder}_{short.stem}',
             about=' '.join(text.split('\n\n')[0].split()),
             collection=collection_of(short.as_posix(), source),
@@ -72,7 +73,7 @@ def find_models(source: dict) -> list[dict]:
             batch=config.train_dataloader.batch_size,
             data=data_of(config),
             ap50=None,
-        )  # fmt: skip
+        )
         found.append(model)
     by_path = {model['path']: model for model in found}
     for result in source['results']:
@@ -177,15 +178,33 @@ def comparison(source: dict, models: list[dict], benchmark: str) -> list[str]:
             weights = file
         elif 'http' in weights:
             weights = f'[{file}]({weights})'
-        rows.append([
-            f'[{stem}](../configs/{model["path"]})', paper, ' x '.join(map(str, model['size'])),
-            model['augmentation'], model['schedule'], weights, row.get('parameters_m', NOT_RUN),
-            row.get('gflops', NOT_RUN), row.get('latency_ms', NOT_RUN),
-        ])  # fmt: skip
+        rows.append(
+            [
+                f'[{stem}](../configs/{model["path"]})',
+                paper,
+                ' x '.join(map(str, model['size'])),
+                model['augmentation'],
+                model['schedule'],
+                weights,
+                row.get('parameters_m', NOT_RUN),
+                row.get('gflops', NOT_RUN),
+                row.get('latency_ms', NOT_RUN),
+            ]
+        )
     lines = table(
-        ['model', 'paper', 'input', 'augmentation', 'schedule', 'starts from', 'parameters (M)',
-         'GFLOPs', 'CPU latency (ms)'], rows,
-    )  # fmt: skip
+        [
+            'model',
+            'paper',
+            'input',
+            'augmentation',
+            'schedule',
+            'starts from',
+            'parameters (M)',
+            'GFLOPs',
+            'CPU latency (ms)',
+        ],
+        rows,
+    )
     if measured:
         first = next(iter(measured.values()))
         lines += [
@@ -204,12 +223,17 @@ def page(source: dict, models: list[dict]) -> str:
         lines += [source[text].rstrip(), '', *comparison(source, inside, benchmark), '']
     lines += ['## All configs', '', 'Weights: none published.', '']
     rows = [
-        [f'[{model["path"][:-3]}](../configs/{model["path"]})', model['about'], model['data'],
-         NOT_RUN if model['ap50'] is None
-         else f'[{model["ap50"]}]({os.path.relpath(model["csv"], "docs")}), '
-         f'{model["epochs"]} epochs']
+        [
+            f'[{model["path"][:-3]}](../configs/{model["path"]})',
+            model['about'],
+            model['data'],
+            NOT_RUN
+            if model['ap50'] is None
+            else f'[{model["ap50"]}]({os.path.relpath(model["csv"], "docs")}), '
+            f'{model["epochs"]} epochs',
+        ]
         for model in models
-    ]  # fmt: skip
+    ]
     lines += table(['config', 'what', 'data', 'AP50'], rows)
     return '\n'.join(lines) + '\n'
 

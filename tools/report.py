@@ -41,12 +41,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add('--baseline', metavar='NAME', help='model that gains are over (default: the first)')
     add('--teacher', metavar='NAME', help='the teacher among them (default: as the configs say)')
     add('--iou-thr', type=float, default=0.5, help='overlap of a hit (default: 0.5)')
-    add('--score-thr', type=float, metavar='SCORE',
-        help='score of precision, recall and pictures (default: where F1 is highest)')  # fmt: skip
+    add(
+        '--score-thr',
+        type=float,
+        metavar='SCORE',
+        help='score of precision, recall and pictures (default: where F1 is highest)',
+    )
     add('--ap-mode', choices=['coco', 'voc'], default='coco', help='area under the curve')
     add('--max-dets', type=int, default=100, help='detections an image and class (default: 100)')
-    add('--rates', type=float, nargs='+', default=[1, 4, 16], metavar='FP',
-        help='false positives an image where sensitivity is read (default: 1 4 16)')  # fmt: skip
+    add(
+        '--rates',
+        type=float,
+        nargs='+',
+        default=[1, 4, 16],
+        metavar='FP',
+        help='false positives an image where sensitivity is read (default: 1 4 16)',
+    )
     add('--resamples', type=int, default=1000, help='of the bootstrap; 0: no intervals')
     add('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
     add('--num-fields', type=int, default=4, help='whole images on the page (default: 4)')
@@ -86,10 +96,18 @@ def main(args: argparse.Namespace) -> None:
     image_dir = apis.find_images(sources, truth, ann, args.images)
     teacher = args.teacher or apis.find_teacher(sources)
     models = apis.measure(
-        sources, truth, teacher, iou_thr=args.iou_thr, score_thr=args.score_thr,
-        ap_mode=args.ap_mode, max_dets=args.max_dets, rates=args.rates,
-        num_resamples=args.resamples, seed=args.seed, backend=args.backend,
-    )  # fmt: skip
+        sources,
+        truth,
+        teacher,
+        iou_thr=args.iou_thr,
+        score_thr=args.score_thr,
+        ap_mode=args.ap_mode,
+        max_dets=args.max_dets,
+        rates=args.rates,
+        num_resamples=args.resamples,
+        seed=args.seed,
+        backend=args.backend,
+    )
     intro = []
     if image_dir is None:
         intro.append('The images were not found, so this page has no pictures (see --images).')

@@ -24,9 +24,7 @@ teacher = dict(
 
 model = dict(
     type='LDWSCCDTwoStage',
-    backbone=dict(
-        depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')
-    ),
+    backbone=dict(depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
     neck=dict(in_channels=[64, 128, 256, 512]),
     roi_head=dict(bbox_head=dict(num_classes=num_classes)),
     teacher=teacher,

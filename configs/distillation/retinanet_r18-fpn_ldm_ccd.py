@@ -14,9 +14,7 @@ teacher = dict(
 
 model = dict(
     type='LDWSCCD',
-    backbone=dict(
-        depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')
-    ),
+    backbone=dict(depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
     neck=dict(in_channels=[64, 128, 256, 512]),
     teacher=teacher,
     distillation=dict(

@@ -141,12 +141,14 @@ def enable_tta(config: Config) -> None:
         dataset = dataset.dataset
     if 'tta_model' not in config:
         config.tta_model = ConfigDict(
-            type='DetTTAModel', tta_cfg={'nms': {'type': 'nms', 'iou_threshold': 0.5},
-                                         'max_per_img': 100})  # fmt: skip
+            type='DetTTAModel',
+            tta_cfg={'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 100},
+        )
     if 'tta_pipeline' not in config:
         pack = deepcopy(dataset.pipeline[-1])
-        keys = pack.get('meta_keys', ('img_id', 'img_path', 'ori_shape', 'img_shape',
-                                      'scale_factor'))  # fmt: skip
+        keys = pack.get(
+            'meta_keys', ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+        )
         pack.meta_keys = tuple(dict.fromkeys((*keys, 'flip', 'flip_direction')))
         flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
         augment = {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}

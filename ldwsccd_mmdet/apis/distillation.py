@@ -71,10 +71,11 @@ def _load(student: LDWSCCDMixin, checkpoint: str) -> bool:
         key: state[key] for key in own if key in state and state[key].shape == own[key].shape
     }
     needed = [
-        key for key in own
+        key
+        for key in own
         if not key.startswith(('distillation.', 'mil_head.'))
         and not key.endswith('num_batches_tracked')
-    ]  # fmt: skip
+    ]
     missing = [key for key in needed if key not in fitting]
     if missing:
         raise CheckpointError(

@@ -15,9 +15,16 @@ __all__ = ['build_plain_dataset', 'data_infos', 'innermost', 'plain_dataset_conf
 
 #: What a pipeline hands to the model beside the picture, for tools that need it.
 _META_KEYS = (
-    'img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction',
-    'image_labels', 'supervision',
-)  # fmt: skip
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'image_labels',
+    'supervision',
+)
 
 
 def innermost(dataset: Any) -> Any:

@@ -322,8 +322,13 @@ def _commands(source: Source) -> list[str]:
         return [f'# {source.name}: predictions only, {source.predictions}']
     wrapper = source.config.get('optim_wrapper', {}).get('type', '')
     # the dumped config says where and how it ran
-    train = ['python', 'tools/train.py', str(source.config_path), '--work-dir',
-             str(source.work_dir)] + ['--amp'] * ('Amp' in wrapper)  # fmt: skip
+    train = [
+        'python',
+        'tools/train.py',
+        str(source.config_path),
+        '--work-dir',
+        str(source.work_dir),
+    ] + ['--amp'] * ('Amp' in wrapper)
     epochs = source.config.get('train_cfg', {}).get('max_epochs')
     checkpoint = source.work_dir / f'epoch_{epochs}.pth'
     test = ['python', 'tools/test.py', str(source.config_path), str(checkpoint)]

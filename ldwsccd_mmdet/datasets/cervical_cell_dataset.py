@@ -147,10 +147,11 @@ class CervicalCellDataset(CocoDataset):
         if metainfo and 'classes' in metainfo and 'palette' not in metainfo:
             spare = [_COLOR_OF[name] for name in _COLOR_OF if name not in classes]
             merged['palette'] = [
-                _COLOR_OF[name] if name in _COLOR_OF
+                _COLOR_OF[name]
+                if name in _COLOR_OF
                 else (spare.pop(0) if spare else _COLORS[index % len(_COLORS)])
                 for index, name in enumerate(classes)
-            ]  # fmt: skip
+            ]
         merged['classes'] = tuple(classes)
         return merged
 
@@ -189,9 +190,7 @@ class CervicalCellDataset(CocoDataset):
                     width, height = annotation['bbox'][2:]
                     annotation = {**annotation, 'area': width * height}
                 annotations.append(annotation)
-        data_info = super().parse_data_info(
-            {'raw_img_info': image, 'raw_ann_info': annotations}
-        )
+        data_info = super().parse_data_info({'raw_img_info': image, 'raw_ann_info': annotations})
         labels = self._image_labels(image)
         if labels is not None:
             data_info['image_labels'] = labels

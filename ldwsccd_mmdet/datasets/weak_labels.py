@@ -90,9 +90,7 @@ def weaken(
             f'{bare} images have image labels alone already (supervision is "image"): their boxes '
             'are not known any more; start from the set with all boxes'
         )
-    faults = LabelFaults(
-        missing=drop, wrong_class=wrong_class, image_labels_only=image_labels_only
-    )
+    faults = LabelFaults(missing=drop, wrong_class=wrong_class, image_labels_only=image_labels_only)
     weak = faults.apply(label_images(coco, labels), seed)
     counts = {
         'images': len(weak['images']),
@@ -103,8 +101,9 @@ def weaken(
         'boxes_before': len(coco['annotations']),
         'boxes': len(weak['annotations']),
         'boxes_of_a_wrong_class': sum('true_category_id' in a for a in weak['annotations'])
-        if wrong_class else 0,
-    }  # fmt: skip
+        if wrong_class
+        else 0,
+    }
     settings = {
         'image_labels_only': image_labels_only,
         'drop': drop,

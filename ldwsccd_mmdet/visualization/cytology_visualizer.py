@@ -78,8 +78,18 @@ class CytologyVisualizer(DetLocalVisualizer):
             step: Step that the backends log it at.
         """
         if data_sample is not None and _has_masks(data_sample):
-            super().add_datasample(name, image, data_sample, draw_gt, draw_pred, show, wait_time,
-                                   out_file, pred_score_thr, step)  # fmt: skip
+            super().add_datasample(
+                name,
+                image,
+                data_sample,
+                draw_gt,
+                draw_pred,
+                show,
+                wait_time,
+                out_file,
+                pred_score_thr,
+                step,
+            )
             return
         image = np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
         panels = []

@@ -10,8 +10,12 @@ from matplotlib.figure import Figure
 __all__ = ['SVG_SETTINGS', 'line_styles', 'save_svg']
 
 #: A fixed salt, and no date below: the same results give the same file.
-SVG_SETTINGS: dict[Any, Any] = {'svg.hashsalt': 'ldwsccd', 'font.size': 9, 'axes.spines.top': False,
-                'axes.spines.right': False}  # fmt: skip
+SVG_SETTINGS: dict[Any, Any] = {
+    'svg.hashsalt': 'ldwsccd',
+    'font.size': 9,
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+}
 
 # Okabe and Ito's colours; dash patterns tell the models apart where colours do not
 _STYLES = (

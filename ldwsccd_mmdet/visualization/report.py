@@ -153,9 +153,7 @@ def _page(report: Report, tables: Mapping[str, Table]) -> str:
         report=report,
         tables=tables,
         swatches={n: hex_color(c) for n, c in zip(first.classes, colors, strict=True)},
-        figures={
-            k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()
-        },
+        figures={k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()},
         confusions=[_confusion(model) for model in report.models],
         confusion_note=_CONFUSION_NOTE,
         fields=fields,
@@ -185,14 +183,21 @@ def _confusion(model: ModelResult) -> dict[str, Any]:
     for i, name in enumerate(names):
         cells = [
             # nothing can be missed where there is nothing
-            {'count': '' if i == j == len(names) - 1 else int(counts[i, j]),
-             'share': float(shares[i, j]), 'right': i == j < len(names) - 1}
+            {
+                'count': '' if i == j == len(names) - 1 else int(counts[i, j]),
+                'share': float(shares[i, j]),
+                'right': i == j < len(names) - 1,
+            }
             for j in range(len(names))
-        ]  # fmt: skip
+        ]
         rows.append({'name': name, 'cells': cells})
     scores = [Value(run.metrics.errors.score_thr, style='score').text for run in model.runs]
-    return {'name': model.name, 'columns': [*names[:-1], 'missed'], 'rows': rows,
-            'score': ', '.join(scores)}  # fmt: skip
+    return {
+        'name': model.name,
+        'columns': [*names[:-1], 'missed'],
+        'rows': rows,
+        'score': ', '.join(scores),
+    }
 
 
 def _confusion_table(model: ModelResult) -> Table:
@@ -276,4 +281,3 @@ def _flatten(value: Any, key: str = '') -> Iterator[tuple[str, str]]:
             yield from _flatten(part, f'{key}.{name}' if key else str(name))
     else:
         yield key, str(value)
-

@@ -41,8 +41,14 @@ def plot_precision_recall(models: Sequence[ModelResult]) -> str:
                 for run in model.runs:
                     _precision_recall(axis, run.metrics.curves[label], style)
                     point = run.metrics.points[label]
-                    axis.plot(point.recall, point.precision, marker=style['marker'], ms=4.5,
-                              color=style['color'], ls='')  # fmt: skip
+                    axis.plot(
+                        point.recall,
+                        point.precision,
+                        marker=style['marker'],
+                        ms=4.5,
+                        color=style['color'],
+                        ls='',
+                    )
             axis.set_title(f'{first.classes[label]} ({first.num_truths[label]})', fontsize=10)
             axis.set(xlim=(0, 1), ylim=(0, 1.03), xticks=_TICKS, yticks=_TICKS)
             if number % columns == 0:
@@ -67,9 +73,13 @@ def _precision_recall(axis: Axes, curve: Curve, style: dict) -> None:
         return
     x, y = recall[corners], precision[corners]
     axis.plot(
-        np.r_[0, x, x[-1]], np.r_[y[0], y, 0], color=style['color'], ls=style['ls'], lw=1.3,
+        np.r_[0, x, x[-1]],
+        np.r_[y[0], y, 0],
+        color=style['color'],
+        ls=style['ls'],
+        lw=1.3,
         drawstyle='steps-pre',
-    )  # fmt: skip
+    )
 
 
 def plot_froc(models: Sequence[ModelResult]) -> str:
@@ -84,18 +94,33 @@ def plot_froc(models: Sequence[ModelResult]) -> str:
                 rates = curve.false / images
                 chosen = np.unique(np.searchsorted(rates, np.geomspace(0.05, 100, _POINTS)))
                 chosen = chosen[chosen < len(rates)]
-                axis.plot(rates[chosen], curve.recall[chosen], color=style['color'],
-                          ls=style['ls'], lw=1.4)  # fmt: skip
-                axis.plot(run.metrics.rates, run.metrics.pooled_sensitivity, ls='', ms=5,
-                          marker=style['marker'], color=style['color'])  # fmt: skip
+                axis.plot(
+                    rates[chosen],
+                    curve.recall[chosen],
+                    color=style['color'],
+                    ls=style['ls'],
+                    lw=1.4,
+                )
+                axis.plot(
+                    run.metrics.rates,
+                    run.metrics.pooled_sensitivity,
+                    ls='',
+                    ms=5,
+                    marker=style['marker'],
+                    color=style['color'],
+                )
         for rate in first.rates:
             axis.axvline(rate, color='0.75', lw=0.8, zorder=0)
         axis.set_xscale('log')
         ticks = sorted({0.1, 1, 4, 16, 64, *first.rates})
         axis.set_xticks(ticks, [f'{tick:g}' for tick in ticks])
         axis.minorticks_off()
-        axis.set(xlim=(0.05, 100), ylim=(0, 1), xlabel='false positives an image (log scale)',
-                 ylabel='sensitivity')  # fmt: skip
+        axis.set(
+            xlim=(0.05, 100),
+            ylim=(0, 1),
+            xlabel='false positives an image (log scale)',
+            ylabel='sensitivity',
+        )
         axis.grid(alpha=0.3, axis='y')
         _legend(figure, models)
         return save_svg(figure)
@@ -125,6 +150,9 @@ def _legend(figure: Figure, models: Sequence[ModelResult], columns: int = 6) -> 
         for model, style in zip(models, line_styles(len(models)), strict=True)
     ]
     figure.legend(
-        handles=handles, loc='outside upper center', ncols=min(columns, len(handles)),
-        frameon=False, handlelength=3.2,
-    )  # fmt: skip
+        handles=handles,
+        loc='outside upper center',
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        handlelength=3.2,
+    )

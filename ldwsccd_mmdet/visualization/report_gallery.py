@@ -230,8 +230,13 @@ def _crop(
         words.append(f'detected: {matches.classes[label]} {matches.det_score[det]:.2f}')
     if det >= 0 and gt >= 0:
         words.append(f'IoU {_iou(matches.det_bbox[det], matches.truth_bbox[gt]):.2f}')
-    return {'uri': _jpeg(part), 'side': _CROP_SIDE, 'rects': rects, 'words': words,
-            'file_name': file_name}  # fmt: skip
+    return {
+        'uri': _jpeg(part),
+        'side': _CROP_SIDE,
+        'rects': rects,
+        'words': words,
+        'file_name': file_name,
+    }
 
 
 def _iou(first: np.ndarray, second: np.ndarray) -> float:

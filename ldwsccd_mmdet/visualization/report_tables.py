@@ -151,10 +151,13 @@ def to_csv(table: Table) -> str:
     extras = []
     for column in range(len(table.columns)):
         cells = [row[column] for row in table.rows]
-        extras.append([
-            key for key in ('spread', 'low', 'high')
-            if any(isinstance(c, Value) and not math.isnan(getattr(c, key)) for c in cells)
-        ])  # fmt: skip
+        extras.append(
+            [
+                key
+                for key in ('spread', 'low', 'high')
+                if any(isinstance(c, Value) and not math.isnan(getattr(c, key)) for c in cells)
+            ]
+        )
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator='\n')
     header: list[str] = []
@@ -283,9 +286,9 @@ def _gain(model: ModelResult, base: ModelResult) -> Value:
     if model is base:
         return Value(math.nan, style='gain')
     mine, others = (
-        {i if run.seed is None else run.seed: run.metrics.mean_ap
-         for i, run in enumerate(m.runs)} for m in (model, base)
-    )  # fmt: skip
+        {i if run.seed is None else run.seed: run.metrics.mean_ap for i, run in enumerate(m.runs)}
+        for m in (model, base)
+    )
     if mine.keys() == others.keys():
         values = np.array([mine[seed] - others[seed] for seed in mine])
     else:
@@ -347,9 +350,17 @@ def _operating(models: Sequence[ModelResult]) -> Table:
     """What a user of the detector would see."""
     first = models[0].runs[0].metrics
     rates = [f'{rate:g}' for rate in first.rates]
-    columns = ['Model', 'At score', 'Precision, %', 'Recall, %', 'F1, %', 'Mean IoU, %',
-               *(f'Sensitivity at {rate} FP, %' for rate in rates), 'CorLoc, %',
-               'Calibration error, %']  # fmt: skip
+    columns = [
+        'Model',
+        'At score',
+        'Precision, %',
+        'Recall, %',
+        'F1, %',
+        'Mean IoU, %',
+        *(f'Sensitivity at {rate} FP, %' for rate in rates),
+        'CorLoc, %',
+        'Calibration error, %',
+    ]
     rows = []
     for model in models:
         row: list[str | Value] = [model.name]
@@ -357,9 +368,7 @@ def _operating(models: Sequence[ModelResult]) -> Table:
         for key in ('precision', 'recall', 'f1', 'mean_iou'):
             row.append(_over_runs(model, _pooled(key)))
         for i in range(len(rates)):
-            row.append(
-                _over_runs(model, _at('pooled_sensitivity', i), _samples('sensitivity', i))
-            )
+            row.append(_over_runs(model, _at('pooled_sensitivity', i), _samples('sensitivity', i)))
         row.append(_over_runs(model, lambda m: m.mean(m.corloc)))
         error = _over_runs(model, lambda m: m.calibration.error)
         row.append(Value(error.mean, error.spread))
@@ -396,9 +405,18 @@ def _classes(models: Sequence[ModelResult]) -> Table:
 def _one_model(model: ModelResult, number: int) -> Table:
     """Table 2 of the paper: one model, class by class."""
     first = model.runs[0].metrics
-    columns = ['Class', 'Truths', 'AP, %', 'Precision, %', 'Recall, %', 'F1, %', 'At score',
-               'Mean IoU, %', *(f'Sens. at {rate:g} FP, %' for rate in first.rates),
-               'CorLoc, %']  # fmt: skip
+    columns = [
+        'Class',
+        'Truths',
+        'AP, %',
+        'Precision, %',
+        'Recall, %',
+        'F1, %',
+        'At score',
+        'Mean IoU, %',
+        *(f'Sens. at {rate:g} FP, %' for rate in first.rates),
+        'CorLoc, %',
+    ]
     rows: list[list[str | Value]] = []
     for i, name in enumerate(first.classes):
         row: list[str | Value] = [name, Value(float(first.num_truths[i]), style='count')]

@@ -15,6 +15,7 @@ from .figure_style import SVG_SETTINGS, line_styles, save_svg
 
 __all__ = ['plot_training_curves', 'read_training_log']
 
+
 def read_training_log(work_dir: str | Path) -> list[dict[str, Any]]:
     """Read what MMEngine logged in a work directory, over all (resumed) runs of the training.
 
@@ -77,7 +78,11 @@ def plot_training_curves(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> str
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
         figure.legend(
-            list(handles.values()), list(handles), loc='outside upper center',
-            ncols=min(6, len(handles)), frameon=False, handlelength=3.2,
-        )  # fmt: skip
+            list(handles.values()),
+            list(handles),
+            loc='outside upper center',
+            ncols=min(6, len(handles)),
+            frameon=False,
+            handlelength=3.2,
+        )
         return save_svg(figure)

@@ -33,10 +33,15 @@ def test_images_laid_together():
 
 
 def test_little_to_say():
-    cfg = Config(dict(
-        model=dict(), train_cfg=dict(max_epochs=2),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)),
-        train_dataloader=dict(batch_size=4, dataset=dict(pipeline=[dict(type='PackDetInputs')])),
-    ))  # fmt: skip
+    cfg = Config(
+        dict(
+            model=dict(),
+            train_cfg=dict(max_epochs=2),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)),
+            train_dataloader=dict(
+                batch_size=4, dataset=dict(pipeline=[dict(type='PackDetInputs')])
+            ),
+        )
+    )
     assert (image_size(cfg), augmentation(cfg)) == (None, 'none')
     assert schedule(cfg) == 'SGD 1, constant, 2 epochs, batch 4'

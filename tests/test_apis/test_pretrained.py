@@ -39,9 +39,12 @@ def test_no_network_says_how_to_give_a_file(offline):
         fetch_pretrained(config('open-mmlab://vgg16_caffe'))
     message = str(info.value)
     assert message.startswith('model.backbone.init_cfg.checkpoint: ')
-    for part in ('open-mmlab://vgg16_caffe', 'Name or service not known',
-                 '--cfg-options model.backbone.init_cfg.checkpoint=FILE',
-                 'load_from=FILE model.backbone.init_cfg=None'):  # fmt: skip
+    for part in (
+        'open-mmlab://vgg16_caffe',
+        'Name or service not known',
+        '--cfg-options model.backbone.init_cfg.checkpoint=FILE',
+        'load_from=FILE model.backbone.init_cfg=None',
+    ):
         assert part in message
     assert '\n' not in message
     assert offline == ['open-mmlab://vgg16_caffe']  # the teacher's are not asked for
@@ -52,8 +55,10 @@ def test_the_remedies_work(offline, tmp_path, monkeypatch):
     whole = config('open-mmlab://vgg16_caffe')
     monkeypatch.undo()
     torch.save(dict(state_dict={}), tmp_path / 'local.pth')
-    for text in (f'model.backbone.init_cfg.checkpoint={tmp_path / "local.pth"}',
-                 'model.backbone.init_cfg=None'):  # fmt: skip
+    for text in (
+        f'model.backbone.init_cfg.checkpoint={tmp_path / "local.pth"}',
+        'model.backbone.init_cfg=None',
+    ):
         key, value = text.split('=', 1)
         cfg = whole.copy()
         cfg.merge_from_dict({key: DictAction._parse_int_float_bool(value)})

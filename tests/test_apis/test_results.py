@@ -12,15 +12,21 @@ VGG = dict(type='ScaledSSDVGG')
     ('model', 'role'),
     [
         (dict(type='LDWSCCD', backbone=VGG), 'ScaledSSDVGG'),
-        (dict(type='LDWSCCD', backbone=VGG, teacher=None, mil_head={'type': 'MILRefinementHead'}),
-         'ScaledSSDVGG + MIL refinement'),
-        (dict(type='LDWSCCDTwoStage', backbone=VGG, teacher={'config': 'teacher.py'}),
-         'ScaledSSDVGG + local distillation'),
+        (
+            dict(
+                type='LDWSCCD', backbone=VGG, teacher=None, mil_head={'type': 'MILRefinementHead'}
+            ),
+            'ScaledSSDVGG + MIL refinement',
+        ),
+        (
+            dict(type='LDWSCCDTwoStage', backbone=VGG, teacher={'config': 'teacher.py'}),
+            'ScaledSSDVGG + local distillation',
+        ),
         (dict(type='FasterRCNN', backbone=dict(type='ResNet')), 'FasterRCNN, ResNet'),
         (dict(type='FasterRCNN'), 'FasterRCNN'),
         ({}, ''),
     ],
-)  # fmt: skip
+)
 def test_role_says_what_a_model_is(model, role):
     source = Source('a', Path('predictions.pkl'), config=Config(dict(model=model)))
     assert _role(source, teacher='b') == role

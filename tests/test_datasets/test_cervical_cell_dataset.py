@@ -55,9 +55,18 @@ def test_reads_boxes_and_classes(tiny_coco: Maker, warnings: list[str]) -> None:
 def test_metainfo_names_and_colours() -> None:
     meta = CervicalCellDataset.METAINFO
     assert meta['classes'] == (
-        'ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida', 'flora', 'herps',
+        'ascus',
+        'asch',
+        'lsil',
+        'hsil',
+        'scc',
+        'agc',
+        'trichomonas',
+        'candida',
+        'flora',
+        'herps',
         'actinomyces',
-    )  # fmt: skip
+    )
     assert len(set(meta['palette'])) == 11
     assert set(meta['classes']) <= set(CervicalCellDataset.FULL_NAMES)
     assert DATASETS.get('CervicalCellDataset') is CervicalCellDataset

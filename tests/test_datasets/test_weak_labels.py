@@ -102,9 +102,12 @@ def test_tool_writes_a_set_that_the_data_set_reads(tool, tiny_coco, capsys):
     content = json.loads(out.read_text())
     assert content['info']['weakened']['source'] == 'train.json'
     dataset = CervicalCellDataset(
-        data_root=str(root), ann_file='mixed.json', data_prefix={'img': 'images'},
-        metainfo={'classes': CLASSES}, filter_cfg={'filter_empty_gt': True},
-    )  # fmt: skip
+        data_root=str(root),
+        ann_file='mixed.json',
+        data_prefix={'img': 'images'},
+        metainfo={'classes': CLASSES},
+        filter_cfg={'filter_empty_gt': True},
+    )
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     bare = [info for info in infos if info['supervision'] == 'image']
     assert len(bare) == 5 and not any(info['instances'] for info in bare)

@@ -95,9 +95,14 @@ def test_commands_run_in_the_order_of_the_page(workplace, monkeypatch):
         assert run(command, monkeypatch) == 0, command
     written = {path.relative_to(workplace).as_posix() for path in workplace.rglob('*.json')}
     assert {
-        'data/ccd/train.json', 'data/ccd/test.json', 'data/bccd/val.json', 'data/mine/train.json',
-        'data/cric/all.json', 'data/composed/train.json', 'work_dirs/doctor/bccd.json',
-    } <= written  # fmt: skip
+        'data/ccd/train.json',
+        'data/ccd/test.json',
+        'data/bccd/val.json',
+        'data/mine/train.json',
+        'data/cric/all.json',
+        'data/composed/train.json',
+        'work_dirs/doctor/bccd.json',
+    } <= written
     assert (workplace / 'yolo_again' / 'labels' / 'train' / 'classes.txt').is_file()
     assert len(list((workplace / 'work_dirs' / 'browse').rglob('*.jpg'))) == 3
     box = json.loads((workplace / 'data' / 'cric' / 'all.json').read_text())['annotations'][0]

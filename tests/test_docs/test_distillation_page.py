@@ -56,13 +56,16 @@ def workplace(
         student_cfg(
             teacher=dict(config='paper.py', checkpoint='paper.pth'),
             distillation=distillation_cfg(
-                teacher_channels=(16,) * 3, feature_norm='standardize', alpha=0.2, beta=0.1,
+                teacher_channels=(16,) * 3,
+                feature_norm='standardize',
+                alpha=0.2,
+                beta=0.1,
                 gamma=0.1,
             ),
             mil_head=mil_cfg(),
         ),
         root,
-    )  # fmt: skip
+    )
     student.custom_hooks = Config.fromfile(
         ROOT / 'configs' / '_base_' / 'default_runtime.py'
     ).custom_hooks
@@ -76,9 +79,7 @@ def workplace(
     return tmp_path
 
 
-def test_commands_run_in_order(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_run_in_order(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     commands = [command for command in PAGE.commands if command[0] == 'python']
     tools = {Path(command[1]).stem for command in commands}
     assert tools == {'train', 'test', 'calibrate_distillation', 'browse_distillation'}
@@ -89,8 +90,9 @@ def test_commands_run_in_order(
         assert run_tool(command) == 0, (command, capsys.readouterr().err[-1000:])
     output = capsys.readouterr().out
     assert re.findall(r'size mismatch for (\S+):', output) == [
-        'bbox_head.retina_cls.weight', 'bbox_head.retina_cls.bias'
-    ]  # fmt: skip
+        'bbox_head.retina_cls.weight',
+        'bbox_head.retina_cls.bias',
+    ]
     assert output.count('--cfg-options model.distillation.alpha=') == 2
     assert 'student as initialised' in output
     assert 'student of work_dirs/trial/epoch_4.pth' in output

@@ -22,8 +22,15 @@ from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg,
 
 PAGE = Page('weak_labels')
 CLASSES = ('normal', 'abnormal')
-KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'image_labels',
-        'supervision')  # fmt: skip
+KEYS = (
+    'img_id',
+    'img_path',
+    'ori_shape',
+    'img_shape',
+    'scale_factor',
+    'image_labels',
+    'supervision',
+)
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +48,10 @@ def workplace(
     def first_only(content: dict) -> None:
         """Leave the second class out of the first image: it has a negative bag."""
         content['annotations'] = [
-            cell for cell in content['annotations']
+            cell
+            for cell in content['annotations']
             if cell['image_id'] > 2 or cell['category_id'] == cell['image_id']
-        ]  # fmt: skip
+        ]
 
     make_tiny_coco(tmp_path, 'train', boxes_per_image=4, classes=CLASSES, edit=first_only)
     root = make_tiny_coco(tmp_path, 'val', num_images=2, classes=CLASSES)
@@ -76,8 +84,13 @@ def workplace(
 
 def test_commands_run_in_order(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert {Path(command[1]).stem for command in PAGE.commands} == {
-        'weaken', 'audit_bags', 'proposal_recall', 'train', 'browse_pseudo_boxes', 'test'
-    }  # fmt: skip
+        'weaken',
+        'audit_bags',
+        'proposal_recall',
+        'train',
+        'browse_pseudo_boxes',
+        'test',
+    }
     for command in PAGE.commands:
         assert run_tool(command) == 0, (command, capsys.readouterr().err[-1000:])
     labels = json.loads((workplace / 'data' / 'mine' / 'train_image.json').read_text())

@@ -85,7 +85,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ],
         default_hooks={
             'checkpoint': {
-                'type': 'CheckpointHook', 'interval': 1, 'save_best': 'double', 'rule': 'greater'
+                'type': 'CheckpointHook',
+                'interval': 1,
+                'save_best': 'double',
+                'rule': 'greater',
             },
             'logger': {'type': 'LoggerHook', 'interval': 1},
         },

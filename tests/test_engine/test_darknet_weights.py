@@ -135,8 +135,11 @@ def write(path: Path, numbers: np.ndarray, version=(0, 2, 5), seen: int = 32_032
 def small_model(num_classes: int = CLASSES):
     cfg = Config.fromfile(ROOT / 'configs/_base_/models/yolov4.py').model
     cfg.backbone.widen_factor = 1 / WIDTH
-    for part, key in (('neck', 'in_channels'), ('neck', 'out_channels'),
-                      ('bbox_head', 'in_channels')):  # fmt: skip
+    for part, key in (
+        ('neck', 'in_channels'),
+        ('neck', 'out_channels'),
+        ('bbox_head', 'in_channels'),
+    ):
         cfg[part][key] = tuple(c // WIDTH for c in cfg[part][key])
     cfg.bbox_head.num_classes = num_classes
     return MODELS.build(cfg).eval()

@@ -21,11 +21,17 @@ def annotated():
         for image_id, boxes in boxes_by_image.items():
             for category_id, (x1, y1, x2, y2), *more in boxes:
                 box = [x1, y1, x2 - x1, y2 - y1]
-                anns.append({
-                    'id': len(anns),  # from 0, which pycocotools would take for "no match"
-                    'image_id': image_id, 'category_id': category_id, 'bbox': box,
-                    'area': box[2] * box[3], 'iscrowd': 0, **(more[0] if more else {}),
-                })  # fmt: skip
+                anns.append(
+                    {
+                        'id': len(anns),  # from 0, which pycocotools would take for "no match"
+                        'image_id': image_id,
+                        'category_id': category_id,
+                        'bbox': box,
+                        'area': box[2] * box[3],
+                        'iscrowd': 0,
+                        **(more[0] if more else {}),
+                    }
+                )
         images = [{'id': i, 'file_name': f'{i}.png'} for i in boxes_by_image]
         content = {'images': images, 'categories': CATEGORIES, 'annotations': anns}
         return index_truth(content, 'test')
@@ -56,15 +62,19 @@ def random_set(annotated):
             boxes = np.hstack([corner, corner + rng.uniform(10, 130, (truths, 2))])
             labels = rng.integers(0, 3, truths)
             rows = [
-                (CATEGORIES[label]['id'], tuple(box),
-                 {key: int(rng.random() < chance) for key, chance in flags.items()})
+                (
+                    CATEGORIES[label]['id'],
+                    tuple(box),
+                    {key: int(rng.random() < chance) for key, chance in flags.items()},
+                )
                 for box, label in zip(boxes.tolist(), labels.tolist(), strict=True)
-            ]  # fmt: skip
+            ]
             boxes_by_image[image_id] = [] if rng.random() < 0.1 else rows
             near = np.repeat(boxes, 3, axis=0) + rng.normal(0, 8, (3 * truths, 4))
             near[:, 2:] = np.maximum(near[:, 2:], near[:, :2] + 2)
-            guess = np.where(rng.random(len(near)) < 0.7, np.repeat(labels, 3),
-                             rng.integers(0, 3, len(near)))  # fmt: skip
+            guess = np.where(
+                rng.random(len(near)) < 0.7, np.repeat(labels, 3), rng.integers(0, 3, len(near))
+            )
             predictions[image_id] = Detections(near, rng.random(len(near)), guess)  # no ties
         return annotated(boxes_by_image), predictions
 

@@ -48,8 +48,11 @@ def test_json_of_a_config(tool, tiny_coco, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found['everywhere'] == ['lsil'] and found['nowhere'] == ['scc']
     assert found['classes']['lsil'] == {
-        'bags': 4, 'share': 1.0, 'cells': 7, 'cells_per_bag': 1.75,
-    }  # fmt: skip
+        'bags': 4,
+        'share': 1.0,
+        'cells': 7,
+        'cells_per_bag': 1.75,
+    }
 
 
 def test_good_set(tool, tiny_coco, capsys):
@@ -110,7 +113,7 @@ def runner(records, mil_head=True, classes=('a', 'b'), rank=0):
 
 def test_hook_warns_once_and_says_what_to_do(said):
     BagAuditHook().before_train(runner([(0,), (0, 0), (0,)]))
-    (text, level), = said
+    ((text, level),) = said
     assert level == logging.WARNING
     assert 'a (3 of 3)' in text and 'no image: b' in text and 'metainfo.classes' in text
 

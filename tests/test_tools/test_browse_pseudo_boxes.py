@@ -58,8 +58,10 @@ def test_pictures_table_and_results(tool, workplace, capsys):
     pictures = sorted(path.name for path in out.iterdir())
     assert pictures == ['train_1.jpg', 'train_4.jpg']
     assert cv2.imread(str(out / 'train_1.jpg')).shape == (64, 2 * 96 + 8, 3)
-    known = {image['id']: image['image_labels'] for image in
-             json.loads((workplace / 'tiny' / 'train.json').read_text())['images']}  # fmt: skip
+    known = {
+        image['id']: image['image_labels']
+        for image in json.loads((workplace / 'tiny' / 'train.json').read_text())['images']
+    }
     rows = json.loads(results.read_text())
     assert rows and {row['image_id'] for row in rows} <= set(known)
     for row in rows:

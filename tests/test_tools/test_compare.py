@@ -43,9 +43,7 @@ def configs(tmp_path, monkeypatch):
         ('b_ldm', dict(teacher=teacher)),
         ('c_ssd', {}),
     ):
-        (folder / f'{name}.py').write_text(
-            "_base_ = './teacher.py'\nmodel = " + repr(parts) + '\n'
-        )
+        (folder / f'{name}.py').write_text("_base_ = './teacher.py'\nmodel = " + repr(parts) + '\n')
     return folder
 
 
@@ -96,8 +94,17 @@ def run(tool, *arguments):
     return code, stream.getvalue()
 
 
-ORDER = ['teacher/seed_0', 'c_ssd/seed_0', 'b_ldm/seed_0', 'a_mil/seed_0', 'ld/seed_0',
-         'c_ssd/seed_1', 'b_ldm/seed_1', 'a_mil/seed_1', 'ld/seed_1']  # fmt: skip
+ORDER = [
+    'teacher/seed_0',
+    'c_ssd/seed_0',
+    'b_ldm/seed_0',
+    'a_mil/seed_0',
+    'ld/seed_0',
+    'c_ssd/seed_1',
+    'b_ldm/seed_1',
+    'a_mil/seed_1',
+    'ld/seed_1',
+]
 TESTS = ['tests/' + name.replace('/', '_') for name in ORDER]
 ALL = [call for pair in zip(ORDER, TESTS, strict=True) for call in pair] + ['report']
 
@@ -108,8 +115,16 @@ def test_whole_ablation_and_again(tool, configs, programs, tmp_path):
     assert programs.calls == ALL
     out = tmp_path / 'work_dirs' / 'compare_mine'
     assert [source.split('=')[0] for source in programs.sources] == [
-        'SSD', 'SSD+LDM', 'SSD+MIL', 'LD-WSCCD', 'SSD', 'SSD+LDM', 'SSD+MIL', 'LD-WSCCD', 'Teacher',
-    ]  # fmt: skip
+        'SSD',
+        'SSD+LDM',
+        'SSD+MIL',
+        'LD-WSCCD',
+        'SSD',
+        'SSD+LDM',
+        'SSD+MIL',
+        'LD-WSCCD',
+        'Teacher',
+    ]
     assert '| a |' in output
     assert str(out / 'report.html') in output
     config = Config.fromfile(out / 'configs' / 'seed_1' / 'ld.py')

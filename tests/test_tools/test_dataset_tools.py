@@ -38,9 +38,15 @@ def test_coco_to_yolo_to_coco(call, tiny_coco, tmp_path):
     code, _, error = call(*to_yolo, '--out', tmp_path / 'yolo')
     assert code == 2 and error.startswith('error: --out') and error.count('\n') == 1
     to_coco = (
-        'tools/dataset_converters/yolo_to_coco.py', '--images', root / 'images', '--labels',
-        tmp_path / 'yolo', '--names', tmp_path / 'yolo' / 'classes.txt', '--out',
-    )  # fmt: skip
+        'tools/dataset_converters/yolo_to_coco.py',
+        '--images',
+        root / 'images',
+        '--labels',
+        tmp_path / 'yolo',
+        '--names',
+        tmp_path / 'yolo' / 'classes.txt',
+        '--out',
+    )
     code, out, _ = call(*to_coco, tmp_path / 'back.json')
     assert code == 0 and '4 images, 8 boxes' in out
     assert call(*to_coco, tmp_path / 'back.json')[0] == 2
@@ -50,9 +56,16 @@ def test_comparison_detector(call, tiny_coco, tmp_path):
     root = tiny_coco()
     tiny_coco('test', num_images=2)
     tool = (
-        'tools/dataset_converters/comparison_detector_to_coco.py', '--train', root / 'train.json',
-        '--test', root / 'test.json', '--images', root / 'images', '--out', tmp_path / 'ccd',
-    )  # fmt: skip
+        'tools/dataset_converters/comparison_detector_to_coco.py',
+        '--train',
+        root / 'train.json',
+        '--test',
+        root / 'test.json',
+        '--images',
+        root / 'images',
+        '--out',
+        tmp_path / 'ccd',
+    )
     code, out, _ = call(*tool)
     assert code == 0 and 'note: train has 4 images, the public split 6666' in out
     assert (tmp_path / 'ccd' / 'images' / 'test_2.jpg').is_symlink()
@@ -91,10 +104,22 @@ def test_points(call, tiny_coco, tmp_path):
     table = tmp_path / 'cells.csv'
     table.write_text('f,c,x,y\ntrain_1.jpg,HSIL,30,30\ntrain_2.jpg,junk,3,3\n')
     code, out, _ = call(
-        'tools/dataset_converters/points_to_coco.py', table, '--images', root / 'images',
-        '--box-size', 20, '--columns', 'f', 'c', 'x', 'y', '--rename', 'junk=', '--out',
+        'tools/dataset_converters/points_to_coco.py',
+        table,
+        '--images',
+        root / 'images',
+        '--box-size',
+        20,
+        '--columns',
+        'f',
+        'c',
+        'x',
+        'y',
+        '--rename',
+        'junk=',
+        '--out',
         tmp_path / 'points.json',
-    )  # fmt: skip
+    )
     assert code == 0 and '2 images, 1 boxes' in out and '1 of a class left out' in out
 
 
@@ -148,12 +173,17 @@ val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[data, data]))
         assert len(pictures) == count and f'{count} pictures' in capsys.readouterr().out
     assert Image.open(pictures[0]).size[0] == 3 * 96
     # a test pipeline loads boxes of the original image: they are scaled to the one it hands on
-    late = "[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128)), " \
-           "dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]"
+    late = (
+        "[dict(type='LoadImageFromFile'), dict(type='Resize', scale=(192, 128)), "
+        "dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]"
+    )
     early = config.read_text().split('pipeline = ')[1].split('\ndata')[0]
     drawn = []
-    monkeypatch.setattr(CytologyVisualizer, 'add_datasample',
-                        lambda self, name, image, sample, **_: drawn.append((image, sample)))
+    monkeypatch.setattr(
+        CytologyVisualizer,
+        'add_datasample',
+        lambda self, name, image, sample, **_: drawn.append((image, sample)),
+    )
     config.write_text(config.read_text().replace(early, late))
     browse.main(browse.parse_args([str(config), '-n', '1']))
     image, sample = drawn[0]

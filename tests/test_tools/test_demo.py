@@ -53,9 +53,13 @@ class Programs:
         value = dict(zip(arguments[::2], arguments[1::2], strict=True))
         faults = LabelFaults(float(value['--missing']), float(value['--wrong-class']))
         write_synthetic_dataset(
-            value['--out'], int(value['--num-train']), int(value['--num-val']),
-            int(value['--seed']), 64, faults=faults,
-        )  # fmt: skip
+            value['--out'],
+            int(value['--num-train']),
+            int(value['--num-val']),
+            int(value['--seed']),
+            64,
+            faults=faults,
+        )
         self.truth = Path(value['--out']) / 'val.json'
 
     def train(self, config, folder, name):

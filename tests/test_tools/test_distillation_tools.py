@@ -75,9 +75,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, make_tiny_coco: Callable
 
 
 @pytest.fixture
-def run(
-    tools: dict[str, ModuleType], workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> Run:
+def run(tools: dict[str, ModuleType], workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a tool in this process, in the workplace; returns its exit code."""
     monkeypatch.chdir(workplace)
     monkeypatch.setenv('LOCAL_RANK', '0')
@@ -216,9 +214,7 @@ def test_bad_flags(
     assert message in capsys.readouterr().err
 
 
-def test_browse_draws(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_browse_draws(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = ['distilled.py', '--num', 2, '--out', tmp_path, '--levels', 0, '--dpi', 40]
     assert run('browse', *flags, '--checkpoint', 'student.pth') == 0
     files = sorted(tmp_path.glob('*.png'))
@@ -234,9 +230,12 @@ def test_browse_draws(
 
 
 def test_browse_masks_the_boxes_where_they_are(
-    run: Run, tools: dict[str, ModuleType], workplace: Path, tmp_path: Path,
+    run: Run,
+    tools: dict[str, ModuleType],
+    workplace: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """Files are 96 x 64, the network sees 64 x 64: boxes must follow, x by 2/3."""
     seen = []
     plot = tools['browse'].plot_distillation_maps

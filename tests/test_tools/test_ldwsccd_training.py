@@ -76,8 +76,13 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, make_tiny_coco: Callable
 def test_training_logs_every_part(workplace: Path) -> None:
     steps = scalars(workplace / 'work_dirs/ldwsccd')
     assert len(steps) == 2
-    for key in ('loss_cls', 'loss_distill_fg', 'loss_distill_attention', 'loss_mil',
-                'loss_refine_2'):  # fmt: skip
+    for key in (
+        'loss_cls',
+        'loss_distill_fg',
+        'loss_distill_attention',
+        'loss_mil',
+        'loss_refine_2',
+    ):
         assert all(np.isfinite(step[key]) for step in steps)
 
 
@@ -91,10 +96,17 @@ def test_checkpoint_holds_no_teacher(workplace: Path) -> None:
 
 def test_test_tool_needs_no_teacher(workplace: Path, tmp_path: Path) -> None:
     out = tool(
-        workplace, sys.executable, ROOT / 'tools/test.py', 'ldwsccd.py',
-        'work_dirs/ldwsccd/epoch_1.pth', '--out', tmp_path / 'out.pkl', '--cfg-options',
-        'model.teacher.checkpoint=gone.pth', 'model.teacher.config=gone.py',
-    )  # fmt: skip
+        workplace,
+        sys.executable,
+        ROOT / 'tools/test.py',
+        'ldwsccd.py',
+        'work_dirs/ldwsccd/epoch_1.pth',
+        '--out',
+        tmp_path / 'out.pkl',
+        '--cfg-options',
+        'model.teacher.checkpoint=gone.pth',
+        'model.teacher.config=gone.py',
+    )
     assert 'coco/bbox_mAP_50' in out.stdout
     assert (tmp_path / 'out.pkl').stat().st_size > 0
 
@@ -111,9 +123,15 @@ def test_plain_ssd_loads_the_checkpoint(workplace: Path) -> None:
 
 def test_resume_goes_on(workplace: Path) -> None:
     tool(
-        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--amp', '--resume',
-        '--cfg-options', 'train_cfg.max_epochs=2',
-    )  # fmt: skip
+        workplace,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        'ldwsccd.py',
+        '--amp',
+        '--resume',
+        '--cfg-options',
+        'train_cfg.max_epochs=2',
+    )
     steps = scalars(workplace / 'work_dirs/ldwsccd')
     assert [step['epoch'] for step in steps] == [2, 2]
     assert [step['step'] for step in steps] == [3, 4]
@@ -154,9 +172,19 @@ def two_processes(workplace: Path) -> list[dict]:
         port = free.getsockname()[1]
     script = Path(__file__).with_name('two_processes.py')
     tool(
-        workplace, sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', 2,
-        '--master_port', port, script, 'two.py', 'two', env=dict(PYTHONPATH=str(ROOT)),
-    )  # fmt: skip
+        workplace,
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node',
+        2,
+        '--master_port',
+        port,
+        script,
+        'two.py',
+        'two',
+        env=dict(PYTHONPATH=str(ROOT)),
+    )
     return [torch.load(workplace / f'two/rank_{rank}.pt', weights_only=True) for rank in (0, 1)]
 
 
@@ -210,9 +238,16 @@ def test_resume_in_the_middle_of_a_distributed_run(two_processes: list[dict]) ->
 )
 def test_bad_teacher_is_one_line(workplace: Path, options: list[str], message: str) -> None:
     done = tool(
-        workplace, sys.executable, ROOT / 'tools/train.py', 'ldwsccd.py', '--work-dir', 'bad',
-        '--cfg-options', *options, check=False,
-    )  # fmt: skip
+        workplace,
+        sys.executable,
+        ROOT / 'tools/train.py',
+        'ldwsccd.py',
+        '--work-dir',
+        'bad',
+        '--cfg-options',
+        *options,
+        check=False,
+    )
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith('error:')]
     assert len(errors) == 1

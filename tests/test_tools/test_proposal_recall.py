@@ -48,9 +48,23 @@ def run(tool, folder, *arguments):
 def test_all_proposers_and_the_table(tool, workplace, capsys):
     table = workplace / 'out' / 'recall.csv'
     code = run(
-        tool, workplace, workplace / 'weights.pth', '--proposer', 'head', 'blobs', 'priors',
-        'priors-even', '--num', 2, 100, '--iou', 0.3, 0.5, '--csv', table,
-    )  # fmt: skip
+        tool,
+        workplace,
+        workplace / 'weights.pth',
+        '--proposer',
+        'head',
+        'blobs',
+        'priors',
+        'priors-even',
+        '--num',
+        2,
+        100,
+        '--iou',
+        0.3,
+        0.5,
+        '--csv',
+        table,
+    )
     assert code == 0
     rows = list(csv.DictReader(table.open()))
     assert list(rows[0]) == ['proposer', 'regions', 'IoU', 'all', 'lsil', 'hsil', 'scc']

@@ -12,14 +12,14 @@ import torch
 from ldwsccd_mmdet.errors import ConfigError, DatasetError, ResultsError
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'report.py'
-LOG = '''2026/11/22 23:00:00 - mmengine - INFO -
+LOG = """2026/11/22 23:00:00 - mmengine - INFO -
 System environment:
     Python: 3.11.7 (main)
     PyTorch: 2.13.0+cpu
     PyTorch compiling details: much
 2026/11/22 23:00:01 - mmengine - INFO - Config:
 2026/11/22 23:02:00 - mmengine - INFO - Epoch(train) [1][2/2] loss: 2.0
-'''
+"""
 
 
 @pytest.fixture(scope='module')
@@ -43,12 +43,17 @@ def samples(root, keep=None, shift=0.0):
         anns = [a for a in content['annotations'] if a['image_id'] == image['id']][:keep]
         boxes = np.array([a['bbox'] for a in anns], dtype=np.float32).reshape(-1, 4) + shift
         boxes[:, 2:] += boxes[:, :2]
-        out.append(dict(
-            img_id=image['id'], img_path=str(root / 'images' / image['file_name']),
-            pred_instances=dict(
-                bboxes=torch.from_numpy(boxes), scores=torch.linspace(0.9, 0.5, len(anns)),
-                labels=torch.tensor([a['category_id'] - 1 for a in anns], dtype=torch.long)),
-        ))  # fmt: skip
+        out.append(
+            dict(
+                img_id=image['id'],
+                img_path=str(root / 'images' / image['file_name']),
+                pred_instances=dict(
+                    bboxes=torch.from_numpy(boxes),
+                    scores=torch.linspace(0.9, 0.5, len(anns)),
+                    labels=torch.tensor([a['category_id'] - 1 for a in anns], dtype=torch.long),
+                ),
+            )
+        )
     return out
 
 
@@ -85,8 +90,15 @@ def test_work_dirs(tool, data, tmp_path, capsys):
     for seed in (0, 1):
         write_run(works / f'ld_{seed}', 'ld', data, seed, teacher=teacher)
     write_run(works / 'teacher', 'teacher', data, 0)
-    run(tool, *sorted(works.glob('ssd_*')), f'LD-WSCCD={works}/ld_0', f'LD-WSCCD={works}/ld_1',
-        works / 'teacher', '--out', tmp_path / 'out' / 'report.html')  # fmt: skip
+    run(
+        tool,
+        *sorted(works.glob('ssd_*')),
+        f'LD-WSCCD={works}/ld_0',
+        f'LD-WSCCD={works}/ld_1',
+        works / 'teacher',
+        '--out',
+        tmp_path / 'out' / 'report.html',
+    )
     said = capsys.readouterr().out
     assert '| LD-WSCCD | SSDVGG + local distillation | 0, 1 | 100.0 ± 0.0' in said
     assert '| ssd | SSDVGG | 0, 1 |' in said
@@ -107,8 +119,15 @@ def test_predictions_alone(tool, data, tmp_path):
     for name, keep in (('one', 1), ('all', None)):
         (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(samples(data, keep)))
     (tmp_path / 'elsewhere.json').write_text((data / 'val.json').read_text())
-    run(tool, f'SSD={tmp_path}/one.pkl', tmp_path / 'all.pkl', '--ann',
-        tmp_path / 'elsewhere.json', '--out', tmp_path / 'r.html')  # fmt: skip
+    run(
+        tool,
+        f'SSD={tmp_path}/one.pkl',
+        tmp_path / 'all.pkl',
+        '--ann',
+        tmp_path / 'elsewhere.json',
+        '--out',
+        tmp_path / 'r.html',
+    )
     text = (tmp_path / 'r.html').read_text(encoding='utf-8')
     assert 'id="training"' not in text
     assert 'data:image/jpeg' in text

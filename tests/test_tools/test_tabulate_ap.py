@@ -28,13 +28,18 @@ def predictions(coco: COCO, keep: int | None = None) -> list[dict]:
         anns = coco.loadAnns(coco.getAnnIds(image['id']))[:keep]
         boxes = np.array([a['bbox'] for a in anns], dtype=np.float32).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2]
-        out.append(dict(
-            img_id=image['id'], img_path=image['file_name'],
-            ori_shape=(image['height'], image['width']),
-            pred_instances=dict(
-                bboxes=torch.from_numpy(boxes), scores=torch.ones(len(anns)),
-                labels=torch.tensor([a['category_id'] - 1 for a in anns], dtype=torch.long)),
-        ))  # fmt: skip
+        out.append(
+            dict(
+                img_id=image['id'],
+                img_path=image['file_name'],
+                ori_shape=(image['height'], image['width']),
+                pred_instances=dict(
+                    bboxes=torch.from_numpy(boxes),
+                    scores=torch.ones(len(anns)),
+                    labels=torch.tensor([a['category_id'] - 1 for a in anns], dtype=torch.long),
+                ),
+            )
+        )
     return out
 
 
@@ -44,9 +49,14 @@ def test_table_and_csv(tool, tiny_coco, tmp_path, capsys):
     for name, keep in (('half', 1), ('all', None)):
         (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(predictions(coco, keep)))
     args = tool.parse_args(
-        [str(root / 'val.json'), f'SSD={tmp_path}/half.pkl', f'LD-WSCCD={tmp_path}/all.pkl',
-         '--csv', str(tmp_path / 'out' / 'table.csv')]
-    )  # fmt: skip
+        [
+            str(root / 'val.json'),
+            f'SSD={tmp_path}/half.pkl',
+            f'LD-WSCCD={tmp_path}/all.pkl',
+            '--csv',
+            str(tmp_path / 'out' / 'table.csv'),
+        ]
+    )
     assert tool.main(args) == 0
     rows = list(csv.reader((tmp_path / 'out' / 'table.csv').open()))
     assert rows[0][:3] == ['model', 'mAP@50', 'gain over SSD']

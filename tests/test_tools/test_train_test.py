@@ -23,7 +23,7 @@ from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
-CONFIG = '''
+CONFIG = """
 default_scope = 'mmdet'
 custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)
 classes = ('lsil', 'hsil', 'scc')
@@ -82,7 +82,7 @@ default_hooks = dict(
 visualizer = dict(
     type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer')
 log_level = 'WARNING'
-'''
+"""
 
 Maker = Callable[..., Path]
 
@@ -175,9 +175,17 @@ def test_test_keeps_predictions(
 ) -> None:
     out = tmp_path / 'predictions.pkl'
     code = run(
-        'test', workplace / 'tiny.py', checkpoint_of(workplace), '--work-dir', tmp_path,
-        '--out', out, '--show-dir', 'drawn', *flags,
-    )  # fmt: skip
+        'test',
+        workplace / 'tiny.py',
+        checkpoint_of(workplace),
+        '--work-dir',
+        tmp_path,
+        '--out',
+        out,
+        '--show-dir',
+        'drawn',
+        *flags,
+    )
     assert code == 0
     predictions = pickle.loads(out.read_bytes())
     assert [p['img_id'] for p in predictions] == [1, 2]
@@ -212,7 +220,7 @@ def test_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (None, ['--resume', 'gone.pth'], "checkpoint 'gone.pth' does not exist"),
         (None, ['--cfg-options', 'load_from=gone.pth'], "checkpoint 'gone.pth' does not exist"),
         (None, ['--auto-scale-lr'], 'auto_scale_lr=dict(base_batch_size=...)'),
-        (("metainfo=dict(classes=classes)", ''), [], 'num_classes=3, but train_dataloader'),
+        (('metainfo=dict(classes=classes)', ''), [], 'num_classes=3, but train_dataloader'),
         (("classes = ('lsil', 'hsil', 'scc')", 'classes = ()'), [], 'has no classes'),
         (("classes = ('lsil', 'hsil', 'scc')", "classes = 'scc'"), [], "classes=('scc',)"),
         (("'scc')", "'polyp')"), [], 'classes polyp are not in the annotation file'),
@@ -225,9 +233,14 @@ def test_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     ],
 )
 def test_train_says_what_is_wrong(
-    config: Path, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    edit: tuple[str, str] | None, flags: list[str], expected: str,
-) -> None:  # fmt: skip
+    config: Path,
+    run: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    edit: tuple[str, str] | None,
+    flags: list[str],
+    expected: str,
+) -> None:
     if edit is not None:
         text = config.read_text()
         assert edit[0] in text
@@ -260,9 +273,15 @@ def test_broken_image_in_a_worker_is_one_line(
     ],
 )
 def test_test_says_what_is_wrong(
-    config: Path, run: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch, flags: list[str], edit: tuple[str, str] | None, expected: str,
-) -> None:  # fmt: skip
+    config: Path,
+    run: Callable[..., int],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    flags: list[str],
+    edit: tuple[str, str] | None,
+    expected: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({'state_dict': {}}, 'any.pth')
     torch.save({'state_dict': {}, 'meta': os.getcwd}, 'evil.pth')
@@ -325,15 +344,17 @@ def test_classes_of_wrapped_data_and_two_stage_heads() -> None:
     part = {'type': 'CervicalCellDataset', 'metainfo': {'classes': ('a', 'b')}}
     other = {'type': 'CervicalCellDataset', 'metainfo': {'classes': ('a', 'b', 'c')}}
     both = {'type': 'ConcatDataset', 'datasets': [part, other]}
-    config = Config({
-        'model': {
-            'rpn_head': {'type': 'RPNHead'},
-            'teacher': {'bbox_head': {'num_classes': 7}},
-            'roi_head': {'bbox_head': [{'type': 'Shared2FCBBoxHead', 'num_classes': 2}] * 2},
-        },
-        'train_dataloader': {'dataset': {'type': 'RepeatDataset', 'times': 2, 'dataset': part}},
-        'val_dataloader': {'dataset': both},
-    })  # fmt: skip
+    config = Config(
+        {
+            'model': {
+                'rpn_head': {'type': 'RPNHead'},
+                'teacher': {'bbox_head': {'num_classes': 7}},
+                'roi_head': {'bbox_head': [{'type': 'Shared2FCBBoxHead', 'num_classes': 2}] * 2},
+            },
+            'train_dataloader': {'dataset': {'type': 'RepeatDataset', 'times': 2, 'dataset': part}},
+            'val_dataloader': {'dataset': both},
+        }
+    )
     apis.check_classes(config, ['train'])
     with pytest.raises(ConfigError, match=r'roi_head\.bbox_head\[0\].*val_.*datasets\[1\] has 3'):
         apis.check_classes(config, ['val'])

@@ -27,9 +27,10 @@ def sample(truth: int = 1, found: int | None = 2, **meta) -> DetDataSample:
     )
     if found is not None:
         result.pred_instances = InstanceData(
-            bboxes=boxes.repeat(found, 1) + 200, labels=torch.ones(found, dtype=torch.long),
+            bboxes=boxes.repeat(found, 1) + 200,
+            labels=torch.ones(found, dtype=torch.long),
             scores=torch.linspace(0.9, 0.2, found),
-        )  # fmt: skip
+        )
     return result
 
 
@@ -58,9 +59,14 @@ def test_truth_left_and_detections_right(visualizer, tmp_path):
 
 @pytest.mark.parametrize(
     ('given', 'width'),
-    [(sample(found=None), 1), (sample(truth=0, found=0), 2), (sample(found=0, truth=3), 2),
-     (DetDataSample(), 0.5), (None, 0.5)],
-)  # fmt: skip
+    [
+        (sample(found=None), 1),
+        (sample(truth=0, found=0), 2),
+        (sample(found=0, truth=3), 2),
+        (DetDataSample(), 0.5),
+        (None, 0.5),
+    ],
+)
 def test_panels(visualizer, given, width):
     visualizer.add_datasample('x', GREY, given)
     assert visualizer.get_image().shape[1] == 1024 * width

@@ -14,9 +14,7 @@ BOXES = np.array([[4.0, 4.0, 30.0, 28.0], [40.0, 20.0, 60.0, 44.0]])
 def maps() -> list[DistillationMaps]:
     """Two levels of two images of 48 x 64 pixels."""
     loss = LocalDistillationLoss((4, 4), (4, 4))
-    student, teacher = (
-        [torch.randn(2, 4, 6, 8), torch.randn(2, 4, 3, 4)] for _ in range(2)
-    )
+    student, teacher = ([torch.randn(2, 4, 6, 8), torch.randn(2, 4, 3, 4)] for _ in range(2))
     boxes = torch.tensor(BOXES, dtype=torch.float32)
     return loss.maps(student, teacher, [boxes, boxes[:1]], (48, 64))
 

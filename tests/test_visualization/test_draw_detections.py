@@ -11,9 +11,7 @@ CLASSES = ('ascus', 'hsil')
 
 def test_small_image_is_enlarged_and_drawn_on():
     image = GREY.copy()
-    drawn = draw_detections(
-        image, [[10, 20, 40, 50]], [1], np.array([0.5]), CLASSES, scale=3
-    )
+    drawn = draw_detections(image, [[10, 20, 40, 50]], [1], np.array([0.5]), CLASSES, scale=3)
     assert drawn.shape == (180, 240, 3)
     # the left edge of the box, half way up, has the colour of its class
     np.testing.assert_array_equal(drawn[105, 31], class_palette(2)[1])

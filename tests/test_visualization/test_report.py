@@ -30,16 +30,33 @@ def report(tmp_path_factory, annotated, detections, noise_images, measured):
     full = "model = dict(type='LDWSCCD', mil_head=dict(type='MIL', k=3))\nlr = 0.2\n"
     models = [
         ModelResult('SSD', 'baseline', [Run(measured(truth, none), none, 0, config=plain)]),
-        ModelResult('LD-WSCCD', 'student <i>', [
-            Run(measured(truth, good, score_thr=0.3), good, 0, log, full, 125.2,
-                {'Python': '3.11'}, ['train it'])
-        ]),
-    ]  # fmt: skip
+        ModelResult(
+            'LD-WSCCD',
+            'student <i>',
+            [
+                Run(
+                    measured(truth, good, score_thr=0.3),
+                    good,
+                    0,
+                    log,
+                    full,
+                    125.2,
+                    {'Python': '3.11'},
+                    ['train it'],
+                )
+            ],
+        ),
+    ]
     return Report(
-        title='Demo & test', truth=truth, image_dir=images, models=models, baseline='SSD',
-        facts={'Label faults': {'boxes left out': '30 %'}}, stages=[('draw smears', 3.0)],
+        title='Demo & test',
+        truth=truth,
+        image_dir=images,
+        models=models,
+        baseline='SSD',
+        facts={'Label faults': {'boxes left out': '30 %'}},
+        stages=[('draw smears', 3.0)],
         commands=['make demo'],
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope='module')
@@ -144,8 +161,11 @@ def test_tables_beside_the_page(page):
 
 def test_seeds_become_mean_and_spread(report, detections, measured, tmp_path):
     truth = report.truth
-    half = {1: detections((5, 30, 35, 55, 0.9, 0), (45, 30, 75, 55, 0.9, 1)),
-            2: detections(), 3: detections()}  # fmt: skip
+    half = {
+        1: detections((5, 30, 35, 55, 0.9, 0), (45, 30, 75, 55, 0.9, 1)),
+        2: detections(),
+        3: detections(),
+    }
     first = report.models[1].runs[0]
     other = Run(measured(truth, half, score_thr=0.3), half, 1, first.log, seconds=60)
     base = report.models[0].runs[0]
@@ -216,12 +236,27 @@ def test_in_a_browser(page, tmp_path):
         pytest.skip('no Chromium on this machine')
     picture = tmp_path / 'page.png'
     done = subprocess.run(
-        [browser, '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-         '--disable-background-networking', '--disable-component-update', '--disable-sync',
-         f'--user-data-dir={tmp_path / "profile"}', '--enable-logging=stderr', '--hide-scrollbars',
-         '--window-size=1300,5000', f'--screenshot={picture}', page.resolve().as_uri()],
-        capture_output=True, text=True, timeout=180,
-    )  # fmt: skip
+        [
+            browser,
+            '--headless',
+            '--no-sandbox',
+            '--disable-gpu',
+            '--disable-quic',
+            '--no-first-run',
+            '--disable-background-networking',
+            '--disable-component-update',
+            '--disable-sync',
+            f'--user-data-dir={tmp_path / "profile"}',
+            '--enable-logging=stderr',
+            '--hide-scrollbars',
+            '--window-size=1300,5000',
+            f'--screenshot={picture}',
+            page.resolve().as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
     said = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
     assert said == []
     with Image.open(picture) as drawn:

@@ -44,18 +44,25 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('source', help='config of a training, or COCO json')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument(
-        '--ubiquitous', type=float, default=UBIQUITOUS, metavar='SHARE',
+        '--ubiquitous',
+        type=float,
+        default=UBIQUITOUS,
+        metavar='SHARE',
         help='a class in more than this share of the images is everywhere (default: %(default)s)',
-    )  # fmt: skip
+    )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
     parser.add_argument(
-        '--image-labels', action='store_true',
+        '--image-labels',
+        action='store_true',
         help="audit the images' own image_label(s) instead of the classes of their boxes",
-    )  # fmt: skip
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     if not 0 < args.ubiquitous <= 1:
         parser.error(f'--ubiquitous {args.ubiquitous:g}: expected a share in (0, 1]')
@@ -68,9 +75,12 @@ def audit(args: argparse.Namespace) -> BagAudit:
     if args.source.endswith('.json'):
         classes = [category['name'] for category in load_coco(args.source)['categories']]
         dataset = CervicalCellDataset(
-            ann_file=args.source, metainfo={'classes': classes}, check_images=False,
-            data_prefix={'img': ''}, filter_cfg={'filter_empty_gt': False},
-        )  # fmt: skip
+            ann_file=args.source,
+            metainfo={'classes': classes},
+            check_images=False,
+            data_prefix={'img': ''},
+            filter_cfg={'filter_empty_gt': False},
+        )
     else:
         register_all_modules(init_default_scope=True)
         config = apis.load_config(args.source, args.cfg_options)
@@ -94,16 +104,21 @@ def show(result: BagAudit, console: Console) -> None:
         bad = name in result.everywhere or name in result.nowhere
         per_bag = result.cells_per_bag[i]
         table.add_row(
-            name, str(result.bags[i]), f'{result.share[i]:.1%}', str(result.cells[i]),
-            '' if math.isnan(per_bag) else f'{per_bag:.1f}', style='red' if bad else None,
-        )  # fmt: skip
+            name,
+            str(result.bags[i]),
+            f'{result.share[i]:.1%}',
+            str(result.cells[i]),
+            '' if math.isnan(per_bag) else f'{per_bag:.1f}',
+            style='red' if bad else None,
+        )
     console.print(table)
     per_image = result.cells_per_image
     cells = 'no box' if math.isnan(per_image) else f'{per_image:.1f} cells an image with boxes'
     console.print(
         f'{result.labels_per_image:.2f} classes an image; {cells}; {result.empty} images without '
-        f'a class; {result.image_only} with image labels alone', highlight=False,
-    )  # fmt: skip
+        f'a class; {result.image_only} with image labels alone',
+        highlight=False,
+    )
     for problem in result.problems:
         console.print(f'[red]MIL cannot learn all:[/red] {problem}', highlight=False)
 

@@ -56,9 +56,12 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('--dpi', type=int, default=80, help='pixels an inch (default: 80)')
     parser.add_argument('--seed', type=int, default=0, help="of the student's initial weights")
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     if args.num < 1:
         parser.error(f'--num: expected at least 1, found {args.num}')

@@ -48,14 +48,18 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('--score-thr', type=float, default=0.0, help='draw boxes from this score')
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train')
     parser.add_argument(
-        '--truth', metavar='FILE.json',
+        '--truth',
+        metavar='FILE.json',
         help='COCO json of the true boxes, where the set has image labels alone',
-    )  # fmt: skip
+    )
     parser.add_argument('--json', type=Path, help='keep the pseudo-boxes as COCO results')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     args.local_rank = 0
     return args
@@ -110,10 +114,14 @@ def show(values: dict, metric: Any, console: Console) -> None:
 
     for entry in metric.watched:
         table.add_row(
-            entry.name, str(entry.num_boxes), cell(values.get(f'{entry.name}_corloc')),
-            cell(values.get(f'{entry.name}_AP')), cell(entry.inside), cell(entry.covered),
+            entry.name,
+            str(entry.num_boxes),
+            cell(values.get(f'{entry.name}_corloc')),
+            cell(values.get(f'{entry.name}_AP')),
+            cell(entry.inside),
+            cell(entry.covered),
             cell(entry.area_share),
-        )  # fmt: skip
+        )
     table.add_section()
     count = sum(entry.num_boxes for entry in metric.watched)
     table.add_row('mean', str(count), cell(values.get('corloc')), cell(values.get('mAP')))
@@ -148,18 +156,32 @@ def main(args: argparse.Namespace) -> None:
         found = find_pseudo_boxes(model, batch['inputs'], batch['data_samples'], labels)[0]
         boxes, own = truth[record['img_id']]
         sample = batch['data_samples'][0]
-        metric.process(None, [{
-            'img_id': record['img_id'], 'ori_shape': sample.ori_shape, 'pred_instances': found,
-            'gt_instances': {'bboxes': torch.from_numpy(boxes), 'labels': torch.from_numpy(own)},
-        }])  # fmt: skip
+        metric.process(
+            None,
+            [
+                {
+                    'img_id': record['img_id'],
+                    'ori_shape': sample.ori_shape,
+                    'pred_instances': found,
+                    'gt_instances': {
+                        'bboxes': torch.from_numpy(boxes),
+                        'labels': torch.from_numpy(own),
+                    },
+                }
+            ],
+        )
         for box, label, score in zip(
             found.bboxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
         ):
             x1, y1, x2, y2 = box
-            rows.append({
-                'image_id': record['img_id'], 'category_id': dataset.cat_ids[label],
-                'bbox': [x1, y1, x2 - x1, y2 - y1], 'score': score,
-            })  # fmt: skip
+            rows.append(
+                {
+                    'image_id': record['img_id'],
+                    'category_id': dataset.cat_ids[label],
+                    'bbox': [x1, y1, x2 - x1, y2 - y1],
+                    'score': score,
+                }
+            )
         if args.out_dir and index in drawn:
             image = mmcv.imread(record['img_path'], channel_order='rgb')
             picture = draw(image, (boxes, own), found, classes, args.score_thr)

@@ -57,18 +57,24 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('config', help='config of a distilled training')
     parser.add_argument('--batches', type=int, default=4, help='training batches (default: 4)')
     parser.add_argument(
-        '--share', nargs='+', default=[], metavar='SHARE',
+        '--share',
+        nargs='+',
+        default=[],
+        metavar='SHARE',
         help='wanted share of the detection loss of foreground, background and attention term: '
         'three numbers, or fg=, bg=, attention= (default: 0.1 0.05 0.05)',
-    )  # fmt: skip
+    )
     parser.add_argument(
         '--checkpoint', metavar='STUDENT.pth', help='a trained student (default: as initialised)'
     )
     parser.add_argument('--seed', type=int, default=0, help='of weights, order and augmentation')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     if args.batches < 1:
         parser.error(f'--batches: expected at least 1, found {args.batches}')
@@ -97,17 +103,22 @@ def read_shares(texts: 'list[str]') -> list[float]:
 
 
 def table_of(
-    title: str, names: 'list[tuple[str, ...]]', scales: 'list[DistillationScale]',
+    title: str,
+    names: 'list[tuple[str, ...]]',
+    scales: 'list[DistillationScale]',
     weights: torch.Tensor,
-) -> Table:  # fmt: skip
+) -> Table:
     """One row a level: each term before and after its weight; at last what share each has."""
     detection = sum(scale.detection for scale in scales) / len(scales)
     raw = torch.stack([scale.levels.cpu().double() for scale in scales]).mean(dim=0)
     weighted = raw * weights
     table = Table(title=title)
     columns = ['student', 'C x H x W', 'teacher', 'C x H x W']
-    for column in (*columns, *(c for t, w in zip(TERMS, WEIGHTS, strict=True) for c in
-                   (t, f'x {w}')), 'of detection'):  # fmt: skip
+    for column in (
+        *columns,
+        *(c for t, w in zip(TERMS, WEIGHTS, strict=True) for c in (t, f'x {w}')),
+        'of detection',
+    ):
         table.add_column(column, justify='right')
 
     def cells(one: torch.Tensor, other: torch.Tensor) -> list[str]:

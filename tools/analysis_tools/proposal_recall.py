@@ -48,13 +48,19 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('config', help='config of a training')
     parser.add_argument('checkpoint', nargs='?', help='weights, for --proposer head')
     parser.add_argument(
-        '--proposer', nargs='+', metavar='NAME', help=f'{", ".join(KINDS)}, or a file '
-        '(default: head with a checkpoint, else blobs)',
-    )  # fmt: skip
+        '--proposer',
+        nargs='+',
+        metavar='NAME',
+        help=f'{", ".join(KINDS)}, or a file (default: head with a checkpoint, else blobs)',
+    )
     parser.add_argument(
-        '--options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
+        '--options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        default={},
         help="arguments of the proposer, as in 'sizes=[83]'; with one --proposer",
-    )  # fmt: skip
+    )
     parser.add_argument(
         '--num', nargs='+', type=int, default=[10, 32, 64, 128, 256], help='numbers of regions'
     )
@@ -66,9 +72,12 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument('--csv', type=Path, help='also write the table to this file')
     parser.add_argument('--save', type=Path, metavar='FILE.npz', help='keep the regions')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
         help='settings to override in the config',
-    )  # fmt: skip
+    )
     args = parser.parse_args(argv)
     args.proposer = args.proposer or ['head' if args.checkpoint else 'blobs']
     if len(args.proposer) > 1 and (args.options or args.save):
@@ -182,11 +191,16 @@ def rows_of(kind: str, result: ProposalRecall) -> list[list[str]]:
         return '' if math.isnan(value) else f'{100 * value:.1f}'
 
     return [
-        [kind, str(num), f'{iou:g}', percent(result.recall_all[k, t]),
-         *(percent(value) for value in result.recall[k, t])]
+        [
+            kind,
+            str(num),
+            f'{iou:g}',
+            percent(result.recall_all[k, t]),
+            *(percent(value) for value in result.recall[k, t]),
+        ]
         for t, iou in enumerate(result.ious)
         for k, num in enumerate(result.nums)
-    ]  # fmt: skip
+    ]
 
 
 def main(args: argparse.Namespace) -> None:

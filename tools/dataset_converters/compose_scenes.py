@@ -27,16 +27,22 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--classes', nargs='+', default=list(CCD_CLASSES), metavar='NAME')
     parser.add_argument(
-        '--bystanders-from', nargs='*', metavar='NAME',
+        '--bystanders-from',
+        nargs='*',
+        metavar='NAME',
         help='classes around whose cells debris and pieces of normal cells are taken (default: '
         'candida and actinomyces, if they are among the classes)',
-    )  # fmt: skip
+    )
     parser.add_argument('--size', type=int, default=512, help='side of a scene, px (default: 512)')
     parser.add_argument('--mean-cells', type=float, default=6, help='cells in 512 x 512 px')
     parser.add_argument(
-        '--scale', type=float, nargs=2, default=(0.8, 1.2), metavar=('LOW', 'HIGH'),
+        '--scale',
+        type=float,
+        nargs=2,
+        default=(0.8, 1.2),
+        metavar=('LOW', 'HIGH'),
         help='factor on the size of a cell (default: 0.8 1.2)',
-    )  # fmt: skip
+    )
     parser.add_argument('--stain', type=float, default=1.0, help='spread of the stain; 0 is none')
     parser.add_argument('--overlap', type=float, default=0.35, help='most of a cell under another')
     return parser.parse_args()
@@ -51,11 +57,21 @@ def main() -> None:
     with Progress(transient=True) as bar:
         task = bar.add_task('Composing', total=args.num_train + args.num_test)
         builders = write_composed_dataset(
-            args.crops, args.out, args.classes, args.num_train, args.num_test, args.seed,
-            args.test_fraction, around, lambda done, _: bar.update(task, completed=done),
-            size=args.size, mean_cells=args.mean_cells, scale=tuple(args.scale),
-            stain=args.stain, overlap=args.overlap,
-        )  # fmt: skip
+            args.crops,
+            args.out,
+            args.classes,
+            args.num_train,
+            args.num_test,
+            args.seed,
+            args.test_fraction,
+            around,
+            lambda done, _: bar.update(task, completed=done),
+            size=args.size,
+            mean_cells=args.mean_cells,
+            scale=tuple(args.scale),
+            stain=args.stain,
+            overlap=args.overlap,
+        )
     for split, builder in builders.items():
         crops, left = builder.info['crops_used'], builder.info['crops_left_out']
         reasons = ''.join(f', left out {count} {why}' for why, count in left.items())

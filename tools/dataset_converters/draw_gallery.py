@@ -67,8 +67,14 @@ def gallery(seed: int, field_seeds: list[int]) -> Image.Image:
     for index, field_seed in enumerate(field_seeds[:2]):
         image, boxes, labels = smear.draw(field_seed)
         image = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
-        drawn = draw_detections(np.ascontiguousarray(image[..., ::-1]), boxes / 2, labels,
-                                classes=CLASSES, scale=1, font_size=11)
+        drawn = draw_detections(
+            np.ascontiguousarray(image[..., ::-1]),
+            boxes / 2,
+            labels,
+            classes=CLASSES,
+            scale=1,
+            font_size=11,
+        )
         picture.paste(Image.fromarray(drawn), (index * (width + 8), rows * height + 8))
     return picture
 
@@ -82,8 +88,9 @@ def reduce_colors(picture: Image.Image, count: int) -> Image.Image:
     sample = coarse[rng.choice(len(coarse), 20000, p=weights / weights.sum())] * 4.0 + 2
     stop = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_MAX_ITER, 20, 0.5)
     cv2.setRNGSeed(0)
-    _, _, centres = cv2.kmeans(sample.astype(np.float32), count - 2, None, stop, 1,
-                               cv2.KMEANS_PP_CENTERS)
+    _, _, centres = cv2.kmeans(
+        sample.astype(np.float32), count - 2, None, stop, 1, cv2.KMEANS_PP_CENTERS
+    )
     palette = np.concatenate([np.rint(centres), [[255, 255, 255], [0, 0, 0]]]).astype(np.uint8)
     reference = Image.new('P', (1, 1))
     reference.putpalette(palette.tobytes())
@@ -101,8 +108,10 @@ def main() -> None:
     picture = reduce_colors(picture, args.colors)
     Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     picture.save(args.out, optimize=True)
-    print(f'{args.out}: {picture.size[0]} x {picture.size[1]}, '
-          f'{Path(args.out).stat().st_size / 1000:.0f} kB')
+    print(
+        f'{args.out}: {picture.size[0]} x {picture.size[1]}, '
+        f'{Path(args.out).stat().st_size / 1000:.0f} kB'
+    )
 
 
 if __name__ == '__main__':

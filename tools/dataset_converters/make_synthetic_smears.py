@@ -21,26 +21,72 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, help='folder to make')
     parser.add_argument('--num-train', type=int, default=400, help='training pictures')
     parser.add_argument('--num-val', type=int, default=80, help='validation pictures')
-    parser.add_argument('--size', type=int, nargs='+', default=[256], metavar='PX',
-                        help='side of a square picture, or height and width')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs='+',
+        default=[256],
+        metavar='PX',
+        help='side of a square picture, or height and width',
+    )
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--classes', nargs='+', default=list(CLASSES), metavar='NAME',
-                        help='subset of: ' + ' '.join(CLASSES))
-    parser.add_argument('--magnification', type=float, default=14.0,
-                        help='objective of the scan: 40 is 0.25 um per pixel (default: 14)')
-    parser.add_argument('--crowding', type=float, default=1.0, metavar='FACTOR',
-                        help='on the number of labelled finds in a picture (default: 1)')
-    parser.add_argument('--variation', type=float, default=1.0, metavar='FACTOR',
-                        help='on how far stain and focus differ between pictures (default: 1)')
-    parser.add_argument('--missing', type=float, default=0.0, metavar='FRACTION',
-                        help='fraction of training boxes left out')
-    parser.add_argument('--wrong-class', type=float, default=0.0, metavar='FRACTION',
-                        help='fraction of training boxes with a wrong class')
-    parser.add_argument('--clumps', type=float, default=0.0, metavar='FRACTION',
-                        help='fraction of clumps of cells with one box around them')
-    parser.add_argument('--image-labels-only', type=float, nargs='?', const=1.0, default=0.0,
-                        metavar='FRACTION',
-                        help='fraction of training pictures without boxes; alone: all of them')
+    parser.add_argument(
+        '--classes',
+        nargs='+',
+        default=list(CLASSES),
+        metavar='NAME',
+        help='subset of: ' + ' '.join(CLASSES),
+    )
+    parser.add_argument(
+        '--magnification',
+        type=float,
+        default=14.0,
+        help='objective of the scan: 40 is 0.25 um per pixel (default: 14)',
+    )
+    parser.add_argument(
+        '--crowding',
+        type=float,
+        default=1.0,
+        metavar='FACTOR',
+        help='on the number of labelled finds in a picture (default: 1)',
+    )
+    parser.add_argument(
+        '--variation',
+        type=float,
+        default=1.0,
+        metavar='FACTOR',
+        help='on how far stain and focus differ between pictures (default: 1)',
+    )
+    parser.add_argument(
+        '--missing',
+        type=float,
+        default=0.0,
+        metavar='FRACTION',
+        help='fraction of training boxes left out',
+    )
+    parser.add_argument(
+        '--wrong-class',
+        type=float,
+        default=0.0,
+        metavar='FRACTION',
+        help='fraction of training boxes with a wrong class',
+    )
+    parser.add_argument(
+        '--clumps',
+        type=float,
+        default=0.0,
+        metavar='FRACTION',
+        help='fraction of clumps of cells with one box around them',
+    )
+    parser.add_argument(
+        '--image-labels-only',
+        type=float,
+        nargs='?',
+        const=1.0,
+        default=0.0,
+        metavar='FRACTION',
+        help='fraction of training pictures without boxes; alone: all of them',
+    )
     parser.add_argument('--workers', type=int, default=1, help='processes that draw')
     args = parser.parse_args()
     if len(args.size) > 2:
@@ -57,16 +103,27 @@ def main() -> int:
         with Progress() as bar:
             task = bar.add_task('Drawing smears', total=args.num_train + args.num_val)
             paths = write_synthetic_dataset(
-                args.out, args.num_train, args.num_val, args.seed, size, args.classes, faults,
-                args.workers, lambda done, total: bar.update(task, completed=done),
-                magnification=args.magnification, crowding=args.crowding,
-                variation=args.variation)
+                args.out,
+                args.num_train,
+                args.num_val,
+                args.seed,
+                size,
+                args.classes,
+                faults,
+                args.workers,
+                lambda done, total: bar.update(task, completed=done),
+                magnification=args.magnification,
+                crowding=args.crowding,
+                variation=args.variation,
+            )
             bar.update(task, completed=args.num_train + args.num_val)
     except ConfigError as error:
         print(f'error: {error}', file=sys.stderr)
         return 2
-    print(f'{paths["root"]}: {args.num_train} + {args.num_val} pictures, '
-          f'{time.perf_counter() - start:.1f} s')
+    print(
+        f'{paths["root"]}: {args.num_train} + {args.num_val} pictures, '
+        f'{time.perf_counter() - start:.1f} s'
+    )
     return 0
 
 

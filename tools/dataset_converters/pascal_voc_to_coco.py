@@ -23,15 +23,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('root', type=Path, help='folder with Annotations/, ImageSets/, JPEGImages/')
     parser.add_argument('--out', type=Path, required=True, help='folder for SPLIT.json and images/')
     parser.add_argument(
-        '--splits', nargs='+', default=['train', 'val', 'test'],
+        '--splits',
+        nargs='+',
+        default=['train', 'val', 'test'],
         help='lists of ImageSets/Main (default: train val test)',
-    )  # fmt: skip
+    )
     add_class_arguments(parser, 'default: the names that occur, sorted')
     parser.add_argument(
-        '--one-based', action='store_true',
+        '--one-based',
+        action='store_true',
         help='corners are pixel numbers from 1, both in the box, as in VOC 2007 to 2012 '
         '(default: edges, as labelImg writes them)',
-    )  # fmt: skip
+    )
     parser.add_argument('--min-size', type=float, default=1, help='least side of a box, px')
     add_image_mode(parser)
     return parser.parse_args()

@@ -24,13 +24,19 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', type=Path, required=True, help='the json to write')
     parser.add_argument(
-        '--columns', nargs=4, default=CRIC_COLUMNS, metavar=('FILE', 'CLASS', 'X', 'Y'),
+        '--columns',
+        nargs=4,
+        default=CRIC_COLUMNS,
+        metavar=('FILE', 'CLASS', 'X', 'Y'),
         help=f'names of the columns (default: {" ".join(CRIC_COLUMNS)})',
-    )  # fmt: skip
+    )
     parser.add_argument(
-        '--frame', type=float, nargs=2, metavar=('W', 'H'),
+        '--frame',
+        type=float,
+        nargs=2,
+        metavar=('W', 'H'),
         help="size in which points and box are given (default: each image's own)",
-    )  # fmt: skip
+    )
     parser.add_argument(
         '--skip-missing', action='store_true', help='leave out points of images that are not there'
     )
@@ -42,9 +48,14 @@ def main() -> None:
     args = parse_args()
     check_new(args.out)
     builder, _ = read_points(
-        args.csv, args.images, args.box_size, class_map(args, BETHESDA_CLASSES), args.columns,
-        args.frame and tuple(args.frame), args.skip_missing,
-    )  # fmt: skip
+        args.csv,
+        args.images,
+        args.box_size,
+        class_map(args, BETHESDA_CLASSES),
+        args.columns,
+        args.frame and tuple(args.frame),
+        args.skip_missing,
+    )
     write_new(args.out, dump(builder.content()))
     print(f'{args.out}: {builder.summary()}; clipped {builder.info["boxes_clipped"]}')
 

@@ -19,9 +19,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', type=Path, required=True, help='folder of the images')
     parser.add_argument('--labels', type=Path, required=True, help='folder of the text files')
     parser.add_argument(
-        '--names', type=Path, required=True,
+        '--names',
+        type=Path,
+        required=True,
         help='class names: a text file with one a line, or a YAML file with names: [...]',
-    )  # fmt: skip
+    )
     parser.add_argument('--out', type=Path, required=True, help='the json to write')
     parser.add_argument('--min-size', type=float, default=1, help='least side of a box, px')
     return parser.parse_args()

@@ -25,9 +25,7 @@ model = dict(
         num_feat_levels=2,
         corner_emb_channels=1,
         loss_heatmap=dict(type='GaussianFocalLoss', alpha=2.0, gamma=4.0, loss_weight=1),
-        loss_embedding=dict(
-            type='AssociativeEmbeddingLoss', pull_weight=0.10, push_weight=0.10
-        ),
+        loss_embedding=dict(type='AssociativeEmbeddingLoss', pull_weight=0.10, push_weight=0.10),
         loss_offset=dict(type='SmoothL1Loss', beta=1.0, loss_weight=1),
     ),
     train_cfg=None,

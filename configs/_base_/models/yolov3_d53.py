@@ -37,15 +37,9 @@ model = dict(
         ),
         bbox_coder=dict(type='YOLOBBoxCoder'),
         featmap_strides=[32, 16, 8],
-        loss_cls=dict(
-            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'
-        ),
-        loss_conf=dict(
-            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'
-        ),
-        loss_xy=dict(
-            type='CrossEntropyLoss', use_sigmoid=True, loss_weight=2.0, reduction='sum'
-        ),
+        loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_conf=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=1.0, reduction='sum'),
+        loss_xy=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=2.0, reduction='sum'),
         loss_wh=dict(type='MSELoss', loss_weight=2.0, reduction='sum'),
     ),
     train_cfg=dict(

@@ -13,9 +13,7 @@ mobilenet_v2 = dict(
     type='MobileNetV2',
     frozen_stages=3,
     norm_eval=True,
-    init_cfg=dict(
-        type='Pretrained', checkpoint='../shared/weights/mobilenet_v2_imagenet.pth'
-    ),
+    init_cfg=dict(type='Pretrained', checkpoint='../shared/weights/mobilenet_v2_imagenet.pth'),
 )
 # for detectors with it; a rate for new layers would kill the pretrained ones
 fine_tuning = dict(

@@ -117,14 +117,18 @@ def check_duplicates(
             if not part:
                 continue
             what = 'the same file' if kind == 'exact' else 'nearly the same picture'
-            findings.append(Finding(
-                f'duplicate-{kind}-{where}', level,
-                f'{len(part)} groups of images, {sum(map(len, part))} in all, are {what} '
-                + ('in different splits' if where == 'across' else 'within a split'),
-                'keep each group in one split: scores on images seen in training mean nothing'
-                if where == 'across' else 'keep one of each group',
-                [_group_item(group, files, splits) for group in part],
-            ))  # fmt: skip
+            findings.append(
+                Finding(
+                    f'duplicate-{kind}-{where}',
+                    level,
+                    f'{len(part)} groups of images, {sum(map(len, part))} in all, are {what} '
+                    + ('in different splits' if where == 'across' else 'within a split'),
+                    'keep each group in one split: scores on images seen in training mean nothing'
+                    if where == 'across'
+                    else 'keep one of each group',
+                    [_group_item(group, files, splits) for group in part],
+                )
+            )
     return findings
 
 

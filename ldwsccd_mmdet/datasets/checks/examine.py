@@ -133,8 +133,11 @@ def _examine_priors(
     fit, matched = fit_priors(
         np.array([a['bbox'] for a in boxes], float),
         np.array([sizes[a['image_id']] for a in boxes], float),
-        generator, input_size, keep_ratio, iou_thr,
-    )  # fmt: skip
+        generator,
+        input_size,
+        keep_ratio,
+        iou_thr,
+    )
     return fit, check_priors(fit, matched, box_items(coco, boxes))
 
 

@@ -134,9 +134,13 @@ def check_image_files(
     if wrong:
         turned = sum(item['in the file'] == item['in truth'][::-1] for item in wrong)
         note = f', {turned} of them with width and height exchanged' if turned else ''
-        findings.append(Finding(
-            'image-size', 'error',
-            f'{len(wrong)} images have another size than the file says{note}',
-            'mend width and height, and see that the boxes belong to the true size', wrong,
-        ))  # fmt: skip
+        findings.append(
+            Finding(
+                'image-size',
+                'error',
+                f'{len(wrong)} images have another size than the file says{note}',
+                'mend width and height, and see that the boxes belong to the true size',
+                wrong,
+            )
+        )
     return findings

@@ -187,10 +187,18 @@ def fit_priors(
     suggested = next(size for size, share in by_size.items() if share >= min(_ENOUGH, best))
     sizes, share = _suggest_sizes(scaled, side, generator, strides, input_size, iou_thr)
     fit = PriorFit(
-        input_size, iou_thr, float(matched.mean()), int(small.sum()), int(large.sum()),
-        int((~matched & ~off_grid & ~small & ~large).sum()), int(off_grid.sum()),
-        by_size, suggested, sizes if share > matched.mean() else None, share,
-    )  # fmt: skip
+        input_size,
+        iou_thr,
+        float(matched.mean()),
+        int(small.sum()),
+        int(large.sum()),
+        int((~matched & ~off_grid & ~small & ~large).sum()),
+        int(off_grid.sum()),
+        by_size,
+        suggested,
+        sizes if share > matched.mean() else None,
+        share,
+    )
     return fit, matched
 
 
@@ -209,8 +217,12 @@ def _suggest_sizes(
     low, high = np.quantile(side, [0.01, 0.99])
     high = max(high, low * 1.25 ** (levels - 1))  # sizes of one value need no levels
     sizes = np.round(np.geomspace(low, high, levels + 1), 1).tolist()
-    other = {**generator, 'basesize_ratio_range': None,
-             'min_sizes': sizes[:-1], 'max_sizes': sizes[1:]}  # fmt: skip
+    other = {
+        **generator,
+        'basesize_ratio_range': None,
+        'min_sizes': sizes[:-1],
+        'max_sizes': sizes[1:],
+    }
     placed, _ = best_prior_iou(scaled, *_shapes(other), input_size)
     return sizes, float((placed >= iou_thr).mean())
 
@@ -227,11 +239,15 @@ def check_priors(fit: PriorFit, matched: np.ndarray, items: list[dict[str, Any]]
     if not lost:
         return []
     reasons = [
-        f'{count} {why}' for count, why in (
-            (fit.too_small, 'too small'), (fit.too_large, 'too large'),
-            (fit.too_long, 'of another shape'), (fit.off_grid, 'between the positions'),
-        ) if count
-    ]  # fmt: skip
+        f'{count} {why}'
+        for count, why in (
+            (fit.too_small, 'too small'),
+            (fit.too_large, 'too large'),
+            (fit.too_long, 'of another shape'),
+            (fit.off_grid, 'between the positions'),
+        )
+        if count
+    ]
     remedies = []
     share = fit.by_size[fit.suggested_size]
     if share > fit.matched and fit.matched < _ENOUGH:
@@ -243,10 +259,14 @@ def check_priors(fit: PriorFit, matched: np.ndarray, items: list[dict[str, Any]]
             f'{fit.suggested_sizes[-1]:g} last] match {100 * fit.suggested_matched:.1f} %'
         )
     level = 'warning' if len(lost) > 0.05 * len(matched) else 'note'
-    return [Finding(
-        'prior-none', level,
-        f'{len(lost)} of {len(matched)} boxes reach IoU {fit.iou_thr:g} with no prior at '
-        f'{fit.input_size[0]} x {fit.input_size[1]} px ({", ".join(reasons)}): each is left with '
-        'its single best one',
-        '; '.join(remedies), lost,
-    )]  # fmt: skip
+    return [
+        Finding(
+            'prior-none',
+            level,
+            f'{len(lost)} of {len(matched)} boxes reach IoU {fit.iou_thr:g} with no prior at '
+            f'{fit.input_size[0]} x {fit.input_size[1]} px ({", ".join(reasons)}): each is left '
+            'with its single best one',
+            '; '.join(remedies),
+            lost,
+        )
+    ]

@@ -193,8 +193,9 @@ def cut_bystanders(picture: np.ndarray, source: str = '') -> list[Bystander]:
         if sides.any() and area < 1500:
             continue
         own = parts[y : y + h, x : x + w] == k
-        contours, _ = cv2.findContours(own.astype(np.uint8), cv2.RETR_EXTERNAL,
-                                       cv2.CHAIN_APPROX_SIMPLE)  # fmt: skip
+        contours, _ = cv2.findContours(
+            own.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+        )
         if area < 0.78 * cv2.contourArea(cv2.convexHull(np.concatenate(contours))):
             continue
         pad = [(0 if s else 4) for s in sides]

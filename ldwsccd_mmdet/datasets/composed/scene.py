@@ -78,10 +78,14 @@ class ComposedScene:
             )
         for name, value, low, high in (
             ('size', size, 64, 8192),
-            ('scale', min(scale), 0.1, 10), ('scale', max(scale), 0.1, 10),
-            ('stain', stain, 0, 3), ('overlap', overlap, 0, 1), ('min_inside', min_inside, 0.1, 1),
-            ('mean_cells', mean_cells, 0, 1000), ('negative_fraction', negative_fraction, 0, 1),
-        ):  # fmt: skip
+            ('scale', min(scale), 0.1, 10),
+            ('scale', max(scale), 0.1, 10),
+            ('stain', stain, 0, 3),
+            ('overlap', overlap, 0, 1),
+            ('min_inside', min_inside, 0.1, 1),
+            ('mean_cells', mean_cells, 0, 1000),
+            ('negative_fraction', negative_fraction, 0, 1),
+        ):
             if not low <= value <= high:
                 raise ConfigError(f'{name}: expected {low} to {high}, found {value!r}')
         self.classes = tuple(cells)
@@ -114,9 +118,7 @@ class ComposedScene:
             _add(density, turned, x - turned.shape[1] // 2, y - turned.shape[0] // 2)
         boxes, labels, sources = self._lay_cells(rng, density, first_class)
         image = self._photograph(rng, density)
-        return Scene(
-            image, np.array(boxes, float).reshape(-1, 4), np.array(labels, int), sources
-        )
+        return Scene(image, np.array(boxes, float).reshape(-1, 4), np.array(labels, int), sources)
 
     def _lay_cells(
         self, rng: np.random.Generator, density: np.ndarray, first_class: int | None

@@ -79,10 +79,15 @@ def write_composed_dataset(
                 '--classes'
             )
     settings = {
-        'crops': Path(crop_dir).name, 'classes': list(classes), 'num_train': num_train,
-        'num_test': num_test, 'seed': seed, 'test_fraction': test_fraction,
-        'bystanders_from': list(bystanders_from), **scene_settings,
-    }  # fmt: skip
+        'crops': Path(crop_dir).name,
+        'classes': list(classes),
+        'num_train': num_train,
+        'num_test': num_test,
+        'seed': seed,
+        'test_fraction': test_fraction,
+        'bystanders_from': list(bystanders_from),
+        **scene_settings,
+    }
     builders = {}
     done = 0
     with whole_or_nothing(root) as part:
@@ -93,10 +98,12 @@ def write_composed_dataset(
             cells, bystanders, left_out = _cut_all(sides[number], bystanders_from)
             scene = ComposedScene(cells, bystanders, **scene_settings)
             builder = CocoBuilder(
-                classes, f'Scenes composed of crops, {split}',
+                classes,
+                f'Scenes composed of crops, {split}',
                 crops_used={name: len(group) for name, group in cells.items()},
-                crops_left_out=dict(left_out), seed=seed,
-            )  # fmt: skip
+                crops_left_out=dict(left_out),
+                seed=seed,
+            )
             for index in range(count):
                 state = np.random.SeedSequence(seed, spawn_key=(number, index))
                 drawn = scene.draw(state, index % len(classes))

@@ -71,9 +71,10 @@ class ClassMap:
         if self.classes is None:
             return tuple(sorted({new for name in found if (new := self(name)) is not None}))
         unknown = {
-            name: count for name, count in found.items()
+            name: count
+            for name, count in found.items()
             if (new := self(name)) is not None and new not in self.classes
-        }  # fmt: skip
+        }
         if unknown:
             listed = ', '.join(f"'{name}' ({n})" for name, n in Counter(unknown).most_common())
             raise DatasetError(

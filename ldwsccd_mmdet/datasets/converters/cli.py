@@ -29,9 +29,12 @@ def add_class_arguments(parser: argparse.ArgumentParser, default: str) -> None:
         '--classes', nargs='+', metavar='NAME', help=f'classes, in the order of ids ({default})'
     )
     parser.add_argument(
-        '--rename', nargs='+', default=[], metavar='OLD=NEW',
+        '--rename',
+        nargs='+',
+        default=[],
+        metavar='OLD=NEW',
         help='classes to rename; OLD= leaves one out',
-    )  # fmt: skip
+    )
 
 
 def class_map(args: argparse.Namespace, default: Sequence[str] | None = None) -> ClassMap:
@@ -45,9 +48,11 @@ def class_map(args: argparse.Namespace, default: Sequence[str] | None = None) ->
 def add_image_mode(parser: argparse.ArgumentParser) -> None:
     """Add ``--image-mode``."""
     parser.add_argument(
-        '--image-mode', choices=['symlink', 'copy', 'none'], default='symlink',
+        '--image-mode',
+        choices=['symlink', 'copy', 'none'],
+        default='symlink',
         help='how images get into the new folder (default: symlink)',
-    )  # fmt: skip
+    )
 
 
 def write_set(

@@ -76,11 +76,17 @@ class CocoBuilder:
         if fault is not None:
             self.left_out[fault] += 1
             return False
-        self.annotations.append({
-            'id': len(self.annotations) + 1, 'image_id': image_id,
-            'category_id': self._category[name], 'bbox': bbox, 'area': bbox[2] * bbox[3],
-            'iscrowd': iscrowd, **extra,
-        })  # fmt: skip
+        self.annotations.append(
+            {
+                'id': len(self.annotations) + 1,
+                'image_id': image_id,
+                'category_id': self._category[name],
+                'bbox': bbox,
+                'area': bbox[2] * bbox[3],
+                'iscrowd': iscrowd,
+                **extra,
+            }
+        )
         return True
 
     def content(self) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def read_comparison_detector(
         image_id = builder.add_image(file, image['width'], image['height'], **extra)
         for annotation in boxes[image['id']]:
             builder.add_box(
-                image_id, class_map(names[annotation['category_id']]), annotation['bbox'],
+                image_id,
+                class_map(names[annotation['category_id']]),
+                annotation['bbox'],
                 int(bool(annotation.get('iscrowd', 0))),
-            )  # fmt: skip
+            )
     return builder

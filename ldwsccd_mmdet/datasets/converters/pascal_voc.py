@@ -113,11 +113,13 @@ def _parse(file: Path) -> _Parsed:
     try:
         tree = ElementTree.parse(file).getroot()
         objects = [
-            (_text(node, 'name'), _text(node, 'difficult', '0') not in ('0', ''), [
-                float(_text(node, f'bndbox/{key}')) for key in ('xmin', 'ymin', 'xmax', 'ymax')
-            ])
+            (
+                _text(node, 'name'),
+                _text(node, 'difficult', '0') not in ('0', ''),
+                [float(_text(node, f'bndbox/{key}')) for key in ('xmin', 'ymin', 'xmax', 'ymax')],
+            )
             for node in tree.findall('object')
-        ]  # fmt: skip
+        ]
     except (ElementTree.ParseError, ValueError, OSError) as error:
         raise DatasetError(
             f"annotation file '{file}' is not Pascal VOC ({error}): each object needs name and "

@@ -62,15 +62,20 @@ def read_points(
     missing = set(missing_files(images.values())) if skip_missing else set()
     images = {file: path for file, path in images.items() if str(path) not in missing}
     require_images(
-        list(images.values()), str(csv_file),
+        list(images.values()),
+        str(csv_file),
         'check --images, or leave their points out with --skip-missing',
-    )  # fmt: skip
+    )
     if not images:
         raise DatasetError(f"no image of '{csv_file}' is in '{image_dir}': check --images")
     builder = CocoBuilder(
-        classes, f'Points of {Path(csv_file).name}: each box is a fixed square', box_size=box_size,
-        frame=frame, images_missing=len(missing), boxes_clipped=0,
-    )  # fmt: skip
+        classes,
+        f'Points of {Path(csv_file).name}: each box is a fixed square',
+        box_size=box_size,
+        frame=frame,
+        images_missing=len(missing),
+        boxes_clipped=0,
+    )
     if missing:
         builder.left_out['of an image that is not there'] = sum(
             len(found) for file, found in points.items() if file not in images

@@ -6,6 +6,13 @@ from .smear import CLASSES, Smear, SyntheticSmear
 from .writer import write_synthetic_dataset
 
 __all__ = [
-    'CLASSES', 'LabelFaults', 'Smear', 'SyntheticSmear', 'drop_boxes', 'image_labels_only',
-    'merge_clumps', 'swap_classes', 'write_synthetic_dataset'
+    'CLASSES',
+    'LabelFaults',
+    'Smear',
+    'SyntheticSmear',
+    'drop_boxes',
+    'image_labels_only',
+    'merge_clumps',
+    'swap_classes',
+    'write_synthetic_dataset',
 ]

@@ -47,10 +47,9 @@ class Region:
         return np.clip(self.sdf + 0.5, 0.0, 1.0)
 
 
-def stains(hematoxylin: float = 0.0,
-           light_green: float = 0.0,
-           eosin: float = 0.0,
-           orange_g: float = 0.0) -> np.ndarray:
+def stains(
+    hematoxylin: float = 0.0, light_green: float = 0.0, eosin: float = 0.0, orange_g: float = 0.0
+) -> np.ndarray:
     """Amounts of the four dyes as one vector of shape (NUM_STAINS, )."""
     return np.array([hematoxylin, light_green, eosin, orange_g], dtype=np.float32)
 
@@ -64,8 +63,9 @@ class Brush:
         pixels_per_um: Pixels per micrometre.
     """
 
-    def __init__(self, rng: np.random.Generator, noise: dict[str, np.ndarray],
-                 pixels_per_um: float) -> None:
+    def __init__(
+        self, rng: np.random.Generator, noise: dict[str, np.ndarray], pixels_per_um: float
+    ) -> None:
         self.rng = rng
         self.noise_tiles = noise
         self.ppu = pixels_per_um
@@ -90,8 +90,9 @@ class Brush:
         cols = (left + np.arange(width)) % _NOISE_SIZE
         return tile[rows[:, None], cols[None]]
 
-    def wavy(self, irregularity: float, lobes: Sequence[int] = (2, 3, 4, 5),
-             notch: float = 0.0) -> np.ndarray:
+    def wavy(
+        self, irregularity: float, lobes: Sequence[int] = (2, 3, 4, 5), notch: float = 0.0
+    ) -> np.ndarray:
         """Relative radius over the angle, a circle with random waves and, if asked, one notch."""
         theta = np.arange(TABLE_SIZE) * (2 * np.pi / TABLE_SIZE)
         orders = np.asarray(lobes, dtype=np.float64)
@@ -100,14 +101,15 @@ class Brush:
         table = 1 + (weights[:, None] * np.cos(orders[:, None] * theta + phases[:, None])).sum(0)
         if notch > 0:
             offset = np.angle(np.exp(1j * (theta - self.angle())))
-            table -= notch * np.exp(-(offset / 0.3)**2)
+            table -= notch * np.exp(-((offset / 0.3) ** 2))
         return np.clip(table, 0.35, 1.6).astype(np.float32)
 
     def polygon(self, corners: int, roughness: float = 0.02) -> np.ndarray:
         """Relative radius over the angle of a convex polygon with rounded corners."""
         theta = np.arange(TABLE_SIZE) * (2 * np.pi / TABLE_SIZE)
         normals = (np.arange(corners) + self.rng.uniform(-0.32, 0.32, corners)) * (
-            2 * np.pi / corners) + self.angle()
+            2 * np.pi / corners
+        ) + self.angle()
         reach = self.rng.uniform(0.72, 1.0, corners)
         facing = np.cos(theta[None] - normals[:, None])
         radius = np.where(facing > 0.15, reach[:, None] / np.maximum(facing, 0.15), 9.0).min(0)
@@ -130,8 +132,9 @@ class Patch:
         self.amount = np.zeros((self.height, self.width, NUM_STAINS), np.float32)
         self.cover = np.zeros((self.height, self.width), np.float32)
 
-    def coordinates(self, x: float, y: float,
-                    reach: float | None = None) -> tuple[slice, slice, np.ndarray, np.ndarray]:
+    def coordinates(
+        self, x: float, y: float, reach: float | None = None
+    ) -> tuple[slice, slice, np.ndarray, np.ndarray]:
         """Window around (x, y) and each pixel's offset from that point, in pixels."""
         ppu = self.brush.ppu
         cx, cy = self.width / 2 + x * ppu, self.height / 2 + y * ppu
@@ -145,8 +148,16 @@ class Patch:
         ys = np.arange(rows.start, rows.stop, dtype=np.float32) + np.float32(0.5 - cy)
         return rows, cols, xs[None, :], ys[:, None]
 
-    def blob(self, x: float, y: float, radius: float, *, aspect: float = 1.0, angle: float = 0.0,
-             outline: np.ndarray | None = None) -> Region:
+    def blob(
+        self,
+        x: float,
+        y: float,
+        radius: float,
+        *,
+        aspect: float = 1.0,
+        angle: float = 0.0,
+        outline: np.ndarray | None = None,
+    ) -> Region:
         """An ellipse of mean ``radius`` (um), long over short side ``aspect``, with an outline."""
         major, minor = radius * np.sqrt(aspect), radius / np.sqrt(aspect)
         peak = 1.0 if outline is None else float(outline.max())
@@ -163,8 +174,16 @@ class Patch:
             edge = outline[index]
         return Region(rows, cols, (edge - rho) * np.float32(radius * ppu))
 
-    def spindle(self, length: float, width: float, *, angle: float, bend: float, head: float,
-                sharpness: float) -> Region:
+    def spindle(
+        self,
+        length: float,
+        width: float,
+        *,
+        angle: float,
+        bend: float,
+        head: float,
+        sharpness: float,
+    ) -> Region:
         """A bent spindle through the middle.
 
         Args:
@@ -182,7 +201,7 @@ class Patch:
         v = (dy * cos - dx * sin) / np.float32(ppu) - np.float32(bend * length) * (1 - s * s)
         span = np.where(s > head, 1 - head, 1 + head).astype(np.float32)
         t = np.clip(1 - np.abs(s - head) / np.maximum(span, 0.08), 0, 1)
-        taper = np.where(span < 0.75, np.sqrt(np.clip(1 - (1 - t)**2, 0, 1)), t**sharpness)
+        taper = np.where(span < 0.75, np.sqrt(np.clip(1 - (1 - t) ** 2, 0, 1)), t**sharpness)
         # A tail stays one pixel wide to its tip, so that the silhouette holds all of it.
         half = np.maximum(np.float32(width / 2) * taper, np.float32(0.55 / ppu))
         sdf = (half - np.abs(v)) * np.float32(ppu)
@@ -201,8 +220,16 @@ class Patch:
         view = self.cover[region.rows, region.cols]
         np.maximum(view, region.cover, out=view)
 
-    def cytoplasm(self, region: Region, dye: np.ndarray, *, texture: float = 0.12,
-                  edge: float = 0.15, thin: float = 0.0, crowded: bool = False) -> None:
+    def cytoplasm(
+        self,
+        region: Region,
+        dye: np.ndarray,
+        *,
+        texture: float = 0.12,
+        edge: float = 0.15,
+        thin: float = 0.0,
+        crowded: bool = False,
+    ) -> None:
         """Fills a region: grainy, a little denser at the edge, thinner in the middle if asked.
 
         Args:
@@ -219,7 +246,7 @@ class Patch:
         body = 1 + texture * grain
         if thin > 0:
             body -= thin * np.clip(sdf / max(float(sdf.max()), 1.0), 0, 1)
-        rim = np.exp(-(sdf / np.float32(max(1.0, 0.9 * brush.ppu)))**2)
+        rim = np.exp(-((sdf / np.float32(max(1.0, 0.9 * brush.ppu))) ** 2))
         value = region.cover * np.clip(body + edge * rim, 0.05, None)
         if crowded:
             view = self.amount[region.rows, region.cols]
@@ -229,9 +256,17 @@ class Patch:
             self.add(region, dye, value)
         self.silhouette(region)
 
-    def nucleus(self, region: Region, *, darkness: float, coarse: float = 0.15,
-                membrane: float = 0.2, pale: float = 0.0, smudge: float = 0.0,
-                tint: np.ndarray | None = None) -> None:
+    def nucleus(
+        self,
+        region: Region,
+        *,
+        darkness: float,
+        coarse: float = 0.15,
+        membrane: float = 0.2,
+        pale: float = 0.0,
+        smudge: float = 0.0,
+        tint: np.ndarray | None = None,
+    ) -> None:
         """Paints a nucleus.
 
         Args:
@@ -249,7 +284,7 @@ class Patch:
         depth = np.clip(sdf / max(float(sdf.max()), 1.0), 0, 1)
         body = darkness * (1 - pale * depth) * (1 + coarse * grain)
         line = np.float32(max(0.8, 0.45 * brush.ppu))
-        rim = membrane * np.exp(-((sdf - line) / line)**2)
+        rim = membrane * np.exp(-(((sdf - line) / line) ** 2))
         cover = region.cover
         if smudge > 0:
             cover = np.clip(sdf / np.float32(smudge * brush.ppu + 1) + 0.5, 0, 1)
@@ -260,8 +295,14 @@ class Patch:
         if tint is not None:
             self.add(region, tint, cover)
 
-    def strokes(self, lines: list[np.ndarray], width_um: float, dye: np.ndarray,
-                strength: float = 1.0, silhouette: bool = True) -> None:
+    def strokes(
+        self,
+        lines: list[np.ndarray],
+        width_um: float,
+        dye: np.ndarray,
+        strength: float = 1.0,
+        silhouette: bool = True,
+    ) -> None:
         """Draws polylines (points in um from the middle) of one width."""
         if not lines:
             return
@@ -278,8 +319,14 @@ class Patch:
         if silhouette:
             np.maximum(self.cover, ink.astype(np.float32) / 255, out=self.cover)
 
-    def dots(self, xy: np.ndarray, radius_um: float, dye: np.ndarray, strength: float,
-             aspect: float = 1.0) -> None:
+    def dots(
+        self,
+        xy: np.ndarray,
+        radius_um: float,
+        dye: np.ndarray,
+        strength: float,
+        aspect: float = 1.0,
+    ) -> None:
         """Adds many small dots or rods at once: points (n, 2) in um from the middle."""
         ppu = self.brush.ppu
         ink = np.zeros((self.height, self.width), np.uint8)
@@ -288,8 +335,9 @@ class Patch:
         half = np.stack([np.cos(directions), np.sin(directions)], 1) * radius_um * (aspect - 1)
         ends = np.stack([xy - half, xy + half], 1) * ppu + offset
         thickness = max(1, round(2 * radius_um * ppu))
-        cv2.polylines(ink, list(np.round(ends * 16).astype(np.int32)), False, 255, thickness,
-                      cv2.LINE_AA, 4)
+        cv2.polylines(
+            ink, list(np.round(ends * 16).astype(np.int32)), False, 255, thickness, cv2.LINE_AA, 4
+        )
         faint = min(1.0, 2 * radius_um * ppu / thickness)
         whole = Region(slice(0, self.height), slice(0, self.width), np.zeros(0, np.float32))
         self.add(whole, dye, ink.astype(np.float32) * (faint * strength / 255))
@@ -305,8 +353,9 @@ class Patch:
         sigma = defocus_um * self.brush.ppu
         if sigma > 0.2:
             margin += int(np.ceil(2.5 * sigma))
-            amount = cv2.copyMakeBorder(amount, margin, margin, margin, margin,
-                                        cv2.BORDER_CONSTANT, value=(0, 0, 0, 0))
+            amount = cv2.copyMakeBorder(
+                amount, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=(0, 0, 0, 0)
+            )
             mask = np.pad(mask, margin)
             amount = cv2.GaussianBlur(amount, (0, 0), sigma)
         else:

@@ -25,8 +25,9 @@ def _tone(brush: Brush, mature: float = 0.4) -> np.ndarray:
             dye = stains(0.03, 0.03, 0.42, 0.03)
     else:
         dye = stains(0.04, 0.44, 0.02, 0.0)
-    return (dye * np.exp(rng.normal(0, 0.18)) + rng.uniform(0, 0.035, 4) *
-            (0.4, 1, 1, 0.2)).astype(np.float32)
+    return (dye * np.exp(rng.normal(0, 0.18)) + rng.uniform(0, 0.035, 4) * (0.4, 1, 1, 0.2)).astype(
+        np.float32
+    )
 
 
 def _dense_tone(brush: Brush) -> np.ndarray:
@@ -51,15 +52,17 @@ def _folds(patch: Patch, region: Region, dye: np.ndarray, count: int) -> None:
         patch.add(region, dye, region.cover * crease * 0.55)
 
 
-def _squamous_body(brush: Brush, size_um: float, dye: np.ndarray,
-                   thin: float = 0.15) -> tuple[Patch, Region]:
+def _squamous_body(
+    brush: Brush, size_um: float, dye: np.ndarray, thin: float = 0.15
+) -> tuple[Patch, Region]:
     """A flat polygonal cell with creases; the common ground of normal, ascus and lsil."""
     patch = Patch(brush, size_um * 2.0)
     outline = brush.polygon(int(brush.rng.integers(5, 9)), 0.015)
-    region = patch.blob(0, 0, size_um / 2, aspect=brush.uniform(1.0, 1.45), angle=brush.angle(),
-                        outline=outline)
+    region = patch.blob(
+        0, 0, size_um / 2, aspect=brush.uniform(1.0, 1.45), angle=brush.angle(), outline=outline
+    )
     patch.cytoplasm(region, dye, texture=0.10, edge=0.30, thin=thin)
-    wrinkles = np.exp(-(brush.noise('coarse', *region.sdf.shape) / 0.14)**2)
+    wrinkles = np.exp(-((brush.noise('coarse', *region.sdf.shape) / 0.14) ** 2))
     patch.add(region, dye, region.cover * wrinkles * brush.uniform(0.05, 0.25))
     _folds(patch, region, dye, int(brush.rng.integers(0, 3)))
     return patch, region
@@ -72,12 +75,14 @@ def squamous(brush: Brush, mature: float | None = None) -> Specimen:
     patch, _ = _squamous_body(brush, brush.uniform(42, 58), dye)
     x, y = brush.rng.uniform(-4, 4, 2)
     if superficial:
-        nucleus = patch.blob(x, y, brush.uniform(2.3, 3.0), aspect=brush.uniform(1, 1.25),
-                             angle=brush.angle())
+        nucleus = patch.blob(
+            x, y, brush.uniform(2.3, 3.0), aspect=brush.uniform(1, 1.25), angle=brush.angle()
+        )
         patch.nucleus(nucleus, darkness=1.25, coarse=0.05, membrane=0.0)
     else:
-        nucleus = patch.blob(x, y, brush.uniform(3.3, 4.0), aspect=brush.uniform(1, 1.3),
-                             angle=brush.angle())
+        nucleus = patch.blob(
+            x, y, brush.uniform(3.3, 4.0), aspect=brush.uniform(1, 1.3), angle=brush.angle()
+        )
         patch.nucleus(nucleus, darkness=0.62, coarse=0.18, membrane=0.25, pale=0.15)
     if superficial and brush.chance(0.35):
         spots = brush.rng.normal(0, 9, (int(brush.rng.integers(10, 40)), 2))
@@ -89,12 +94,14 @@ def parabasal(brush: Brush) -> Specimen:
     """A normal round immature cell: dense cytoplasm, bland nucleus of a third of its width."""
     size = brush.uniform(17, 24)
     patch = Patch(brush, size * 1.8)
-    body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1, 1.3), angle=brush.angle(),
-                      outline=brush.wavy(0.03))
+    body = patch.blob(
+        0, 0, size / 2, aspect=brush.uniform(1, 1.3), angle=brush.angle(), outline=brush.wavy(0.03)
+    )
     patch.cytoplasm(body, _dense_tone(brush) * 0.75, edge=0.15)
     x, y = brush.uniform(-1.5, 1.5), brush.uniform(-1.5, 1.5)
-    nucleus = patch.blob(x, y, brush.uniform(3.4, 4.1), aspect=brush.uniform(1, 1.2),
-                         angle=brush.angle())
+    nucleus = patch.blob(
+        x, y, brush.uniform(3.4, 4.1), aspect=brush.uniform(1, 1.2), angle=brush.angle()
+    )
     patch.nucleus(nucleus, darkness=0.7, coarse=0.12, membrane=0.2, pale=0.15)
     return patch.finish()
 
@@ -109,10 +116,17 @@ def ascus(brush: Brush) -> Specimen:
         centres = [centres[0] - step, centres[0] + step]
         radius *= 0.9
     for x, y in centres:
-        nucleus = patch.blob(x, y, radius, aspect=brush.uniform(1.05, 1.45), angle=brush.angle(),
-                             outline=brush.wavy(0.045))
-        patch.nucleus(nucleus, darkness=brush.uniform(0.72, 0.92), coarse=0.22, membrane=0.30,
-                      pale=0.15)
+        nucleus = patch.blob(
+            x,
+            y,
+            radius,
+            aspect=brush.uniform(1.05, 1.45),
+            angle=brush.angle(),
+            outline=brush.wavy(0.045),
+        )
+        patch.nucleus(
+            nucleus, darkness=brush.uniform(0.72, 0.92), coarse=0.22, membrane=0.30, pale=0.15
+        )
     return patch.finish()
 
 
@@ -127,15 +141,21 @@ def lsil(brush: Brush) -> Specimen:
     if brush.chance(0.92):
         # The cavity: emptied cytoplasm with a sharp rim, and a condensed band around it.
         shift_x, shift_y = brush.rng.uniform(-2.2, 2.2, 2)
-        cavity = patch.blob(x + shift_x, y + shift_y,
-                            radius * (1.95 if two else 1.7) * brush.uniform(0.9, 1.2),
-                            aspect=brush.uniform(1, 1.45), angle=brush.angle(),
-                            outline=brush.wavy(0.12, lobes=(2, 3, 4, 5, 7)))
+        cavity = patch.blob(
+            x + shift_x,
+            y + shift_y,
+            radius * (1.95 if two else 1.7) * brush.uniform(0.9, 1.2),
+            aspect=brush.uniform(1, 1.45),
+            angle=brush.angle(),
+            outline=brush.wavy(0.12, lobes=(2, 3, 4, 5, 7)),
+        )
         view = patch.amount[cavity.rows, cavity.cols]
         cleared = brush.uniform(0.6, 0.88) + 0.07 * brush.noise('mid', *cavity.sdf.shape)
         view *= 1 - np.clip(cleared, 0, 1)[..., None] * cavity.cover[..., None]
         width = brush.uniform(1.4, 3.2)
-        band = np.exp(-((cavity.sdf + 0.8 * width * brush.ppu) / np.float32(width * brush.ppu))**2)
+        band = np.exp(
+            -(((cavity.sdf + 0.8 * width * brush.ppu) / np.float32(width * brush.ppu)) ** 2)
+        )
         inside = patch.cover[cavity.rows, cavity.cols] * (1 - cavity.cover)
         patch.add(cavity, dye, band * inside * brush.uniform(0.35, 0.85))
     centres = [np.array([x, y]) + brush.rng.uniform(-1.5, 1.5, 2)]
@@ -144,10 +164,17 @@ def lsil(brush: Brush) -> Specimen:
         step = np.array([np.cos(a := brush.angle()), np.sin(a)]) * radius * 0.95
         centres = [centres[0] - step, centres[0] + step]
     for cx, cy in centres:
-        nucleus = patch.blob(cx, cy, radius, aspect=brush.uniform(1.05, 1.4), angle=brush.angle(),
-                             outline=brush.wavy(0.07, lobes=(2, 3, 5, 7), notch=0.12))
-        patch.nucleus(nucleus, darkness=brush.uniform(1.05, 1.4), coarse=0.28, membrane=0.15,
-                      smudge=0.6)
+        nucleus = patch.blob(
+            cx,
+            cy,
+            radius,
+            aspect=brush.uniform(1.05, 1.4),
+            angle=brush.angle(),
+            outline=brush.wavy(0.07, lobes=(2, 3, 5, 7), notch=0.12),
+        )
+        patch.nucleus(
+            nucleus, darkness=brush.uniform(1.05, 1.4), coarse=0.28, membrane=0.15, smudge=0.6
+        )
     return patch.finish()
 
 
@@ -163,13 +190,24 @@ def asch(brush: Brush) -> Specimen:
         at += 0 if index == 0 else size * 0.85
         x, y = at * np.cos(heading), at * np.sin(heading)
         x, y = x - (count - 1) * 7 * np.cos(heading), y - (count - 1) * 7 * np.sin(heading)
-        body = patch.blob(x, y, size / 2, aspect=brush.uniform(1.05, 1.4), angle=brush.angle(),
-                          outline=brush.wavy(0.05))
+        body = patch.blob(
+            x,
+            y,
+            size / 2,
+            aspect=brush.uniform(1.05, 1.4),
+            angle=brush.angle(),
+            outline=brush.wavy(0.05),
+        )
         patch.cytoplasm(body, dye, texture=0.12, edge=0.35)
         ratio = brush.uniform(0.52, 0.66)
-        nucleus = patch.blob(x + brush.uniform(-1.2, 1.2), y + brush.uniform(-1.2, 1.2),
-                             size / 2 * ratio, aspect=brush.uniform(1.1, 1.4), angle=brush.angle(),
-                             outline=brush.wavy(0.05))
+        nucleus = patch.blob(
+            x + brush.uniform(-1.2, 1.2),
+            y + brush.uniform(-1.2, 1.2),
+            size / 2 * ratio,
+            aspect=brush.uniform(1.1, 1.4),
+            angle=brush.angle(),
+            outline=brush.wavy(0.05),
+        )
         patch.nucleus(nucleus, darkness=brush.uniform(0.95, 1.2), coarse=0.25, membrane=0.3)
     return patch.finish()
 
@@ -179,19 +217,26 @@ def _packed(brush: Brush, count: int, spacing: float, aspect: float) -> np.ndarr
     k = np.arange(count) + 0.5
     radius = spacing * 0.56 * np.sqrt(k)
     theta = k * 2.39996 + brush.angle()
-    xy = np.stack([radius * np.cos(theta) * np.sqrt(aspect),
-                   radius * np.sin(theta) / np.sqrt(aspect)], 1)
+    xy = np.stack(
+        [radius * np.cos(theta) * np.sqrt(aspect), radius * np.sin(theta) / np.sqrt(aspect)], 1
+    )
     xy += brush.rng.normal(0, 0.13 * spacing, xy.shape)
     turn = brush.angle()
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     return xy @ rotation.T
 
 
-def _hsil_nucleus(brush: Brush, patch: Patch, x: float, y: float, radius: float,
-                  heading: float) -> None:
-    nucleus = patch.blob(x, y, radius, aspect=brush.uniform(1.1, 1.7),
-                         angle=heading + brush.uniform(-0.5, 0.5),
-                         outline=brush.wavy(0.07, notch=0.28 if brush.chance(0.5) else 0.0))
+def _hsil_nucleus(
+    brush: Brush, patch: Patch, x: float, y: float, radius: float, heading: float
+) -> None:
+    nucleus = patch.blob(
+        x,
+        y,
+        radius,
+        aspect=brush.uniform(1.1, 1.7),
+        angle=heading + brush.uniform(-0.5, 0.5),
+        outline=brush.wavy(0.07, notch=0.28 if brush.chance(0.5) else 0.0),
+    )
     patch.nucleus(nucleus, darkness=brush.uniform(0.95, 1.3), coarse=0.36, membrane=0.45, pale=0.1)
     patch.silhouette(nucleus)
 
@@ -202,8 +247,9 @@ def hsil(brush: Brush) -> Specimen:
         size = brush.uniform(15, 20)
         patch = Patch(brush, size * 2.2)
         heading = brush.angle()
-        body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1.05, 1.5), angle=heading,
-                          outline=brush.wavy(0.08))
+        body = patch.blob(
+            0, 0, size / 2, aspect=brush.uniform(1.05, 1.5), angle=heading, outline=brush.wavy(0.08)
+        )
         patch.cytoplasm(body, _dense_tone(brush) * 0.7, edge=0.2)
         x, y = brush.rng.uniform(-0.8, 0.8, 2)
         _hsil_nucleus(brush, patch, x, y, size / 2 * brush.uniform(0.76, 0.86), heading)
@@ -234,8 +280,9 @@ def scc(brush: Brush) -> Specimen:
     if form == 'bizarre':
         size = brush.uniform(24, 38)
         patch = Patch(brush, size * 2.4)
-        body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1.2, 2.0), angle=angle,
-                          outline=brush.wavy(0.16))
+        body = patch.blob(
+            0, 0, size / 2, aspect=brush.uniform(1.2, 2.0), angle=angle, outline=brush.wavy(0.16)
+        )
         x, y, length = 0.0, 0.0, size
         width = size * 0.7
     else:
@@ -244,16 +291,23 @@ def scc(brush: Brush) -> Specimen:
         head = brush.uniform(-0.2, 0.2) if form == 'spindle' else brush.uniform(0.6, 0.75)
         bend = brush.uniform(-0.09, 0.09)
         patch = Patch(brush, length * 1.35)
-        body = patch.spindle(length, width, angle=angle, bend=bend, head=head,
-                             sharpness=1.1 if form == 'spindle' else 2.2)
+        body = patch.spindle(
+            length,
+            width,
+            angle=angle,
+            bend=bend,
+            head=head,
+            sharpness=1.1 if form == 'spindle' else 2.2,
+        )
         lift = bend * length * (1 - head * head)
         x = head * length / 2 * np.cos(angle) - lift * np.sin(angle)
         y = head * length / 2 * np.sin(angle) + lift * np.cos(angle)
     patch.cytoplasm(body, dye, texture=0.14, edge=0.35)
     radius = min(width * 0.40, brush.uniform(4.5, 7.0))
     stretch = brush.uniform(1.6, 2.6) if form == 'spindle' else brush.uniform(1.1, 1.8)
-    nucleus = patch.blob(x, y, radius, aspect=stretch, angle=angle,
-                         outline=brush.wavy(0.09, lobes=(2, 3, 4, 5)))
+    nucleus = patch.blob(
+        x, y, radius, aspect=stretch, angle=angle, outline=brush.wavy(0.09, lobes=(2, 3, 4, 5))
+    )
     patch.nucleus(nucleus, darkness=brush.uniform(1.9, 2.6), coarse=0.12, membrane=0.0)
     # Concentric lines of keratin along the body.
     rings = body.sdf / brush.ppu + 0.8 * brush.noise('coarse', *body.sdf.shape)
@@ -261,11 +315,18 @@ def scc(brush: Brush) -> Specimen:
     return patch.finish()
 
 
-def _glandular_nucleus(brush: Brush, patch: Patch, x: float, y: float, heading: float,
-                       aspect: float = 1.5) -> None:
+def _glandular_nucleus(
+    brush: Brush, patch: Patch, x: float, y: float, heading: float, aspect: float = 1.5
+) -> None:
     radius = brush.uniform(4.0, 5.0)
-    nucleus = patch.blob(x, y, radius, aspect=brush.uniform(0.9, 1.15) * aspect,
-                         angle=heading + brush.uniform(-0.2, 0.2), outline=brush.wavy(0.03))
+    nucleus = patch.blob(
+        x,
+        y,
+        radius,
+        aspect=brush.uniform(0.9, 1.15) * aspect,
+        angle=heading + brush.uniform(-0.2, 0.2),
+        outline=brush.wavy(0.03),
+    )
     patch.nucleus(nucleus, darkness=brush.uniform(0.62, 0.85), coarse=0.28, membrane=0.5, pale=0.3)
     nucleolus = patch.blob(x + brush.uniform(-1, 1), y + brush.uniform(-1, 1), 0.95)
     patch.add(nucleolus, stains(0.7, 0, 0.6, 0), nucleolus.cover)
@@ -284,15 +345,17 @@ def agc(brush: Brush) -> Specimen:
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         grid = np.array([(i + 0.5 * (j % 2), j * 0.87) for i in range(-4, 5) for j in range(-4, 5)])
         reach = np.hypot(grid[:, 0] * brush.uniform(0.75, 1.0), grid[:, 1])
-        xy = (grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 1.3, (count, 2)))
+        xy = grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 1.3, (count, 2))
         xy = xy @ rotation.T
         # Honeycomb: walls of the cells stand where two centres are equally far.
         rows, cols, dx, dy = patch.coordinates(0, 0)
         ppu = np.float32(brush.ppu)
-        distance = np.sqrt((dx[..., None] / ppu - xy[:, 0].astype(np.float32))**2 +
-                           (dy[..., None] / ppu - xy[:, 1].astype(np.float32))**2)
+        distance = np.sqrt(
+            (dx[..., None] / ppu - xy[:, 0].astype(np.float32)) ** 2
+            + (dy[..., None] / ppu - xy[:, 1].astype(np.float32)) ** 2
+        )
         nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
-        wall = np.exp(-((nearest[..., 1] - nearest[..., 0]) / 1.6)**2)
+        wall = np.exp(-(((nearest[..., 1] - nearest[..., 0]) / 1.6) ** 2))
         ragged = 0.8 * brush.noise('coarse', patch.height, patch.width)
         whole = Region(rows, cols, (pitch * 0.70 - nearest[..., 0] + ragged) * ppu)
         patch.cytoplasm(whole, dye, texture=0.12, edge=0.5)
@@ -322,8 +385,9 @@ def agc(brush: Brush) -> Specimen:
         reach, lift = brush.uniform(7.5, 9.5), 5.0
         if form == 'rosette':  # the cells' tops meet in the middle
             reach, lift = 0.85 * reach, 4.5
-        body = patch.blob(x + ox * lift, y + oy * lift, reach, aspect=2.3, angle=heading,
-                          outline=brush.wavy(0.07))
+        body = patch.blob(
+            x + ox * lift, y + oy * lift, reach, aspect=2.3, angle=heading, outline=brush.wavy(0.07)
+        )
         patch.cytoplasm(body, dye * 0.9, texture=0.18, edge=0.5, thin=0.35, crowded=True)
     for (x, y), (ox, oy) in zip(base, outward, strict=True):
         _glandular_nucleus(brush, patch, x, y, float(np.arctan2(oy, ox)), 1.6)
@@ -342,8 +406,13 @@ def herps(brush: Brush) -> Specimen:
     # Nuclei of unequal size: distances are divided by each one's relative size.
     sizes = brush.rng.uniform(0.75, 1.25, count).astype(np.float32)
     centres += brush.rng.normal(0, 0.12 * radius, centres.shape)
-    distance = np.sqrt((dx[..., None] - centres[:, 0].astype(np.float32))**2 +
-                       (dy[..., None] - centres[:, 1].astype(np.float32))**2) / sizes
+    distance = (
+        np.sqrt(
+            (dx[..., None] - centres[:, 0].astype(np.float32)) ** 2
+            + (dy[..., None] - centres[:, 1].astype(np.float32)) ** 2
+        )
+        / sizes
+    )
     wobble = 1.0 * brush.noise('coarse', patch.height, patch.width)
     nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
     body = Region(rows, cols, (radius * 1.5 - nearest[..., 0] + 1.5 * wobble) * ppu)
@@ -351,16 +420,20 @@ def herps(brush: Brush) -> Specimen:
     patch.cytoplasm(body, dye, texture=0.12, edge=0.3)
     # Moulding: a nucleus ends where its neighbour's begins.
     gap = 0.15
-    sdf: np.ndarray = np.minimum(radius - nearest[..., 0] + 0.7 * wobble,
-                     (nearest[..., 1] - nearest[..., 0]) / 2 - gap) * ppu
+    sdf: np.ndarray = (
+        np.minimum(
+            radius - nearest[..., 0] + 0.7 * wobble, (nearest[..., 1] - nearest[..., 0]) / 2 - gap
+        )
+        * ppu
+    )
     nuclei = Region(rows, cols, sdf)
     patch.amount *= 1 - 0.55 * nuclei.cover[..., None]
     patch.nucleus(nuclei, darkness=0.42, coarse=0.05, membrane=0.0)
     line = np.float32(max(0.9, 0.55 * brush.ppu))
-    patch.add(nuclei, stains(1.0), np.exp(-((sdf - line) / line)**2) * nuclei.cover * 0.7)
+    patch.add(nuclei, stains(1.0), np.exp(-(((sdf - line) / line) ** 2)) * nuclei.cover * 0.7)
     if brush.chance(0.4):
         # Cowdry A: an eosinophilic inclusion inside a clear halo.
-        for x, y in centres[:max(1, count // 2)]:
+        for x, y in centres[: max(1, count // 2)]:
             halo = patch.blob(x, y, radius * 0.52, outline=brush.wavy(0.06))
             view = patch.amount[halo.rows, halo.cols, HEMATOXYLIN]
             view *= 1 - 0.7 * halo.cover

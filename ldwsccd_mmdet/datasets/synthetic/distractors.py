@@ -14,8 +14,13 @@ def neutrophil(brush: Brush) -> Specimen:
     count, start = int(brush.rng.integers(2, 5)), brush.angle()
     for k in range(count):
         theta = start + k * brush.uniform(1.2, 2.0)
-        lobe = patch.blob(2.0 * np.cos(theta), 2.0 * np.sin(theta), brush.uniform(1.35, 1.9),
-                          aspect=brush.uniform(1, 1.4), angle=brush.angle())
+        lobe = patch.blob(
+            2.0 * np.cos(theta),
+            2.0 * np.sin(theta),
+            brush.uniform(1.35, 1.9),
+            aspect=brush.uniform(1, 1.4),
+            angle=brush.angle(),
+        )
         patch.nucleus(lobe, darkness=1.5, coarse=0.1, membrane=0.0)
     return patch.finish(defocus_um=brush.uniform(0, 0.5))
 
@@ -33,8 +38,14 @@ def lymphocyte(brush: Brush) -> Specimen:
 def bare_nucleus(brush: Brush) -> Specimen:
     """A degenerate, smudged nucleus of normal size without its cell."""
     patch = Patch(brush, 16)
-    nucleus = patch.blob(0, 0, brush.uniform(3.0, 3.9), aspect=brush.uniform(1, 1.6),
-                         angle=brush.angle(), outline=brush.wavy(0.05))
+    nucleus = patch.blob(
+        0,
+        0,
+        brush.uniform(3.0, 3.9),
+        aspect=brush.uniform(1, 1.6),
+        angle=brush.angle(),
+        outline=brush.wavy(0.05),
+    )
     patch.nucleus(nucleus, darkness=brush.uniform(0.5, 0.9), coarse=0.1, membrane=0.1, smudge=0.8)
     patch.silhouette(nucleus)
     return patch.finish(defocus_um=brush.uniform(0.2, 1.0))
@@ -43,8 +54,14 @@ def bare_nucleus(brush: Brush) -> Specimen:
 def red_cell(brush: Brush) -> Specimen:
     """An erythrocyte: a pale pink-orange disc of 7 um."""
     patch = Patch(brush, 14)
-    disc = patch.blob(0, 0, brush.uniform(3.1, 3.8), aspect=brush.uniform(1, 1.25),
-                      angle=brush.angle(), outline=brush.wavy(0.03))
+    disc = patch.blob(
+        0,
+        0,
+        brush.uniform(3.1, 3.8),
+        aspect=brush.uniform(1, 1.25),
+        angle=brush.angle(),
+        outline=brush.wavy(0.03),
+    )
     patch.cytoplasm(disc, stains(0, 0, 0.22, 0.10), thin=0.4, edge=0.3)
     return patch.finish()
 
@@ -53,8 +70,9 @@ def granular_debris(brush: Brush) -> Specimen:
     """A smudge of broken cells."""
     size = brush.uniform(8, 20)
     patch = Patch(brush, size * 2.2)
-    smear = patch.blob(0, 0, size / 2, aspect=brush.uniform(1, 2), angle=brush.angle(),
-                       outline=brush.wavy(0.2))
+    smear = patch.blob(
+        0, 0, size / 2, aspect=brush.uniform(1, 2), angle=brush.angle(), outline=brush.wavy(0.2)
+    )
     grain = np.clip(0.5 + 0.6 * brush.noise('mid', *smear.sdf.shape), 0, None)
     fade = np.clip(smear.sdf / np.float32(size * 0.25 * brush.ppu), 0, 1)
     dye = stains(brush.uniform(0.05, 0.3), brush.uniform(0, 0.25), brush.uniform(0, 0.25), 0.03)
@@ -74,8 +92,15 @@ def mucus(brush: Brush) -> Specimen:
         s = np.linspace(-0.5, 0.5, n) * length * brush.uniform(0.5, 1.0)
         drift = brush.rng.normal(0, 0.2)
         offset = brush.rng.normal(0, 4) + np.cumsum(brush.rng.normal(drift, 0.8, n))
-        lines.append(np.stack([s * np.cos(heading) - offset * np.sin(heading),
-                               s * np.sin(heading) + offset * np.cos(heading)], 1))
+        lines.append(
+            np.stack(
+                [
+                    s * np.cos(heading) - offset * np.sin(heading),
+                    s * np.sin(heading) + offset * np.cos(heading),
+                ],
+                1,
+            )
+        )
     dye = stains(0.06, brush.uniform(0.05, 0.3), brush.uniform(0.02, 0.12), 0)
     for line in lines:
         patch.strokes([line], brush.uniform(0.3, 1.0), dye, brush.uniform(0.3, 0.9))

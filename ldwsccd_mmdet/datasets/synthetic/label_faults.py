@@ -28,7 +28,7 @@ def _chosen(count: int, fraction: float, seed: int, salt: int) -> np.ndarray:
     """Mask over ``count`` items of which exactly round(fraction * count) are chosen."""
     chosen = np.zeros(count, bool)
     rng = np.random.default_rng([seed, salt])
-    chosen[rng.permutation(count)[:round(fraction * count)]] = True
+    chosen[rng.permutation(count)[: round(fraction * count)]] = True
     return chosen
 
 
@@ -48,8 +48,10 @@ def swap_classes(coco: Mapping[str, Any], fraction: float, seed: int = 0) -> Coc
     _check_fraction('fraction', fraction)
     ids = [category['id'] for category in coco['categories']]
     if fraction > 0 and len(ids) < 2:
-        raise ConfigError('swap_classes: expected at least 2 categories, found 1; a single class '
-                         'cannot be mistaken for another')
+        raise ConfigError(
+            'swap_classes: expected at least 2 categories, found 1; a single class '
+            'cannot be mistaken for another'
+        )
     wrong = _chosen(len(coco['annotations']), fraction, seed, 2)
     shift = np.random.default_rng([seed, 3]).integers(1, max(2, len(ids)), len(wrong)).tolist()
     position = {category_id: index for index, category_id in enumerate(ids)}
@@ -57,14 +59,18 @@ def swap_classes(coco: Mapping[str, Any], fraction: float, seed: int = 0) -> Coc
     for annotation, swap, step in zip(coco['annotations'], wrong, shift, strict=True):
         if swap:
             true = annotation['category_id']
-            annotation = {**annotation, 'category_id': ids[(position[true] + step) % len(ids)],
-                          'true_category_id': true}
+            annotation = {
+                **annotation,
+                'category_id': ids[(position[true] + step) % len(ids)],
+                'true_category_id': true,
+            }
         annotations.append(annotation)
     return {**coco, 'annotations': annotations}
 
 
-def merge_clumps(coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0,
-                 gap: float = 0.0) -> CocoDict:
+def merge_clumps(
+    coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0, gap: float = 0.0
+) -> CocoDict:
     """Replaces clumps of cells by one box around each clump.
 
     A clump is a set of two or more boxes of one image, linked by overlap or by a distance of at
@@ -93,7 +99,8 @@ def merge_clumps(coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0,
     links_a, links_b = [], []
     for members in np.split(order, starts[1:]):
         distance = np.maximum(low[members][:, None], low[members][None]) - np.minimum(
-            high[members][:, None], high[members][None])
+            high[members][:, None], high[members][None]
+        )
         a, b = np.nonzero((distance <= gap).all(2))
         links_a.append(members[a])
         links_b.append(members[b])
@@ -117,9 +124,15 @@ def merge_clumps(coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0,
             winner = present[np.argmax(np.bincount(inverse, area[members]))]
             x, y = low[members].min(0).tolist()
             w, h = (high[members].max(0) - low[members].min(0)).tolist()
-            result.append({**annotation, 'bbox': [x, y, w, h], 'area': w * h,
-                           'category_id': int(winner),
-                           'merged_ids': [annotations[m]['id'] for m in members]})
+            result.append(
+                {
+                    **annotation,
+                    'bbox': [x, y, w, h],
+                    'area': w * h,
+                    'category_id': int(winner),
+                    'merged_ids': [annotations[m]['id'] for m in members],
+                }
+            )
     return {**coco, 'annotations': result}
 
 
@@ -130,11 +143,16 @@ def image_labels_only(coco: Mapping[str, Any], fraction: float = 1.0, seed: int 
     """
     _check_fraction('fraction', fraction)
     bare = _chosen(len(coco['images']), fraction, seed, 5)
-    images = [{**record, 'supervision': 'image' if out else 'box'}
-              for record, out in zip(coco['images'], bare, strict=True)]
+    images = [
+        {**record, 'supervision': 'image' if out else 'box'}
+        for record, out in zip(coco['images'], bare, strict=True)
+    ]
     hidden = {record['id'] for record, out in zip(coco['images'], bare, strict=True) if out}
-    return {**coco, 'images': images,
-            'annotations': [a for a in coco['annotations'] if a['image_id'] not in hidden]}
+    return {
+        **coco,
+        'images': images,
+        'annotations': [a for a in coco['annotations'] if a['image_id'] not in hidden],
+    }
 
 
 @dataclass(frozen=True)

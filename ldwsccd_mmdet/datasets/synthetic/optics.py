@@ -8,12 +8,15 @@ import numpy as np
 
 # Optical density (natural logarithm) of one unit of each dye in blue, green, red, read off the
 # colour that a well stained thing has: OD = -ln(colour / 255).
-_COLOURS_BGR = np.array([
-    [122, 58, 66],  # hematoxylin: dark blue-violet
-    [182, 176, 96],  # light green (EA): blue-green
-    [186, 138, 240],  # eosin: pink
-    [62, 152, 244],  # orange G
-], np.float32)
+_COLOURS_BGR = np.array(
+    [
+        [122, 58, 66],  # hematoxylin: dark blue-violet
+        [182, 176, 96],  # light green (EA): blue-green
+        [186, 138, 240],  # eosin: pink
+        [62, 152, 244],  # orange G
+    ],
+    np.float32,
+)
 STAIN_DENSITY = -np.log(_COLOURS_BGR / 255)
 
 
@@ -51,7 +54,8 @@ class Optics:
             blur=float(min(defocus, 1.1) * max(1.0, 0.6 * pixels_per_um)),
             vignette=float(variation * rng.uniform(0, 0.10)),
             tilt=tuple(variation * rng.uniform(-0.04, 0.04, 2)),
-            noise=float(1.2 + variation * rng.uniform(0, 1.8)))
+            noise=float(1.2 + variation * rng.uniform(0, 1.8)),
+        )
 
     def photograph(self, amount: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Turns amounts of dye (H, W, NUM_STAINS) into a picture, uint8 (H, W, 3), BGR."""

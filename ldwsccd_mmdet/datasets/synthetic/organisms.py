@@ -13,7 +13,7 @@ def trichomonas(brush: Brush) -> Specimen:
     patch = Patch(brush, size * 2)
     angle = brush.angle()
     theta = np.arange(256) * (2 * np.pi / 256)
-    pear = 1 + 0.30 * np.clip(np.cos(theta), 0, 1)**6 - 0.10 * np.cos(theta)
+    pear = 1 + 0.30 * np.clip(np.cos(theta), 0, 1) ** 6 - 0.10 * np.cos(theta)
     outline = (pear * brush.wavy(0.05)).astype(np.float32)
     body = patch.blob(0, 0, size / 2, aspect=brush.uniform(1.2, 1.55), angle=angle, outline=outline)
     dye = stains(0.13, 0.33, 0.10, 0.15) * brush.uniform(0.8, 1.2)
@@ -43,21 +43,28 @@ def candida(brush: Brush) -> Specimen:
     width = brush.uniform(1.9, 2.7)
     length = brush.uniform(38, 72)
     heading = brush.angle()
-    lead = _hypha(brush, -0.5 * length * np.array([np.cos(heading), np.sin(heading)]), heading,
-                  length)
+    lead = _hypha(
+        brush, -0.5 * length * np.array([np.cos(heading), np.sin(heading)]), heading, length
+    )
     lines = [lead]
     for _ in range(int(brush.rng.integers(1, 4))):
         at = int(brush.uniform(0.1, 0.7) * len(lead))
         side = float(brush.rng.choice([-1, 1])) * brush.uniform(0.35, 0.8)
         along = lead[min(at + 3, len(lead) - 1)] - lead[at]
-        lines.append(_hypha(brush, lead[at], float(np.arctan2(along[1], along[0])) + side,
-                            length * brush.uniform(0.3, 0.6)))
+        lines.append(
+            _hypha(
+                brush,
+                lead[at],
+                float(np.arctan2(along[1], along[0])) + side,
+                length * brush.uniform(0.3, 0.6),
+            )
+        )
     buds = []
     for line in lines:
         # Segments of 9 to 14 um with a constriction (a septum) between them.
         pitch = int(brush.rng.integers(9, 15))
         patch.strokes([line], width * 0.55, dye, 0.9)
-        cells = [line[i + 1:i + pitch] for i in range(0, len(line) - 2, pitch)]
+        cells = [line[i + 1 : i + pitch] for i in range(0, len(line) - 2, pitch)]
         patch.strokes([c for c in cells if len(c) > 2], width, dye, 0.75)
         patch.strokes([c[1:-1] for c in cells if len(c) > 5], width * 0.4, -dye, 0.35, False)
         for knot in line[pitch::pitch]:
@@ -86,12 +93,17 @@ def flora(brush: Brush) -> Specimen:
     dye = _tone(brush, 0.5) * 0.9 + stains(0.06)
     patch.cytoplasm(body, dye, texture=0.12, edge=0.2)
     _folds(patch, body, dye, 1)
-    nucleus = patch.blob(brush.uniform(-3, 3), brush.uniform(-3, 3), brush.uniform(3.2, 3.9),
-                         aspect=brush.uniform(1, 1.3), angle=brush.angle())
+    nucleus = patch.blob(
+        brush.uniform(-3, 3),
+        brush.uniform(-3, 3),
+        brush.uniform(3.2, 3.9),
+        aspect=brush.uniform(1, 1.3),
+        angle=brush.angle(),
+    )
     patch.nucleus(nucleus, darkness=0.9, coarse=0.15, membrane=0.2)
     # The carpet: thousands of 1 um rods, densest in patches and along the border.
     density = 1.0 + 0.55 * brush.noise('coarse', *body.sdf.shape)
-    density += 0.9 * np.exp(-(body.sdf / np.float32(3.0 * brush.ppu))**2)
+    density += 0.9 * np.exp(-((body.sdf / np.float32(3.0 * brush.ppu)) ** 2))
     carpet = np.clip(body.sdf / np.float32(brush.ppu) + 1.3, 0, 1) * np.clip(density, 0, 3)
     grain = np.clip(brush.noise('fine', *body.sdf.shape) + 0.3, 0, None)
     film = brush.uniform(0.30, 0.45)
@@ -101,8 +113,9 @@ def flora(brush: Brush) -> Specimen:
     reach = outline[(theta / (2 * np.pi) * 256).astype(int)] * size / 2
     reach = reach + brush.rng.normal(0.2, 1.1, count)
     u, v = reach * np.cos(theta) * np.sqrt(aspect), reach * np.sin(theta) / np.sqrt(aspect)
-    rods = np.stack([u * np.cos(angle) - v * np.sin(angle),
-                     u * np.sin(angle) + v * np.cos(angle)], 1)
+    rods = np.stack(
+        [u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], 1
+    )
     patch.dots(rods, 0.26, stains(0.9, 0.1, 0.3), 0.9, aspect=2.0)
     fringe = patch.blob(0, 0, size / 2 + 0.8, aspect=aspect, angle=angle, outline=outline)
     patch.silhouette(fringe)
@@ -121,7 +134,7 @@ def actinomyces(brush: Brush) -> Specimen:
     shape = core.sdf.shape
     depth = np.clip(core.sdf / np.float32(size * 0.30 * brush.ppu), -1, 1)
     fuzz = depth + 0.10 * brush.noise('mid', *shape) + 0.22 * brush.noise('coarse', *shape)
-    body = np.clip(fuzz + 0.10, 0, 1)**1.3
+    body = np.clip(fuzz + 0.10, 0, 1) ** 1.3
     body *= 1.0 + 0.16 * brush.noise('chromatin', *shape) + 0.12 * brush.noise('mid', *shape)
     patch.add(core, dye, np.clip(body, 0, None) * brush.uniform(1.6, 2.2))
     count = int(230 * size / 45)
@@ -134,8 +147,11 @@ def actinomyces(brush: Brush) -> Specimen:
         radial = np.linspace(r * brush.uniform(0.4, 0.75), tip, n)
         bend = t + np.cumsum(brush.rng.normal(0, 0.035, n))
         u, v = radial * np.cos(bend) * np.sqrt(aspect), radial * np.sin(bend) / np.sqrt(aspect)
-        hairs.append(np.stack([u * np.cos(angle) - v * np.sin(angle),
-                               u * np.sin(angle) + v * np.cos(angle)], 1))
+        hairs.append(
+            np.stack(
+                [u * np.cos(angle) - v * np.sin(angle), u * np.sin(angle) + v * np.cos(angle)], 1
+            )
+        )
     for part in range(3):  # crossing filaments are darker than one
         patch.strokes(hairs[part::3], 0.45, dye, 0.55)
     patch.silhouette(Region(core.rows, core.cols, core.sdf - np.float32(1.5 * brush.ppu)))

@@ -14,8 +14,19 @@ from . import cells, distractors, organisms
 from .brush import HEMATOXYLIN, NUM_STAINS, Brush, Specimen, noise_bank, stains
 from .optics import Optics
 
-CLASSES = ('ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida', 'flora',
-           'herps', 'actinomyces')
+CLASSES = (
+    'ascus',
+    'asch',
+    'lsil',
+    'hsil',
+    'scc',
+    'agc',
+    'trichomonas',
+    'candida',
+    'flora',
+    'herps',
+    'actinomyces',
+)
 """The paper's 11 classes, in its order and spelling."""
 
 PAINTERS: dict[str, Callable[[Brush], Specimen]] = {
@@ -47,8 +58,19 @@ DISTRACTORS: dict[str, Callable[[Brush], Specimen]] = {
 """What paints the things without a box."""
 
 # How many specimens one find of a class brings, and how close together they lie (1: touching).
-_COLONY = dict(ascus=(1, 2), asch=(1, 3), lsil=(1, 2), hsil=(1, 3), scc=(1, 3), agc=(1, 1),
-               trichomonas=(2, 5), candida=(1, 1), flora=(1, 2), herps=(1, 2), actinomyces=(1, 1))
+_COLONY = dict(
+    ascus=(1, 2),
+    asch=(1, 3),
+    lsil=(1, 2),
+    hsil=(1, 3),
+    scc=(1, 3),
+    agc=(1, 1),
+    trichomonas=(2, 5),
+    candida=(1, 1),
+    flora=(1, 2),
+    herps=(1, 2),
+    actinomyces=(1, 1),
+)
 
 MIN_SIZE = 48
 _REFERENCE_AREA_UM2 = 183.0**2  # a 256 x 256 field at the default magnification
@@ -124,8 +146,12 @@ class _Field:
                 return False
         hidden, core_hidden = self.owner[rows, cols][mask], self.core_owner[rows, cols][dense]
         count = len(self.things)
-        lost = np.stack([np.bincount(hidden[hidden >= 0], minlength=count),
-                         np.bincount(core_hidden[core_hidden >= 0], minlength=count)])
+        lost = np.stack(
+            [
+                np.bincount(hidden[hidden >= 0], minlength=count),
+                np.bincount(core_hidden[core_hidden >= 0], minlength=count),
+            ]
+        )
         left = self.seen - lost
         if ((lost > 0) & (left < least * self.area)).any():
             return False
@@ -164,33 +190,45 @@ class SyntheticSmear:
         ConfigError: An argument is out of its range, or a class is unknown.
     """
 
-    def __init__(self,
-                 height: int = 256,
-                 width: int = 256,
-                 classes: Sequence[str] = CLASSES,
-                 magnification: float = 14.0,
-                 crowding: float = 1.0,
-                 negative_fraction: float = 0.05,
-                 variation: float = 1.0,
-                 min_visible: float = 0.4) -> None:
+    def __init__(
+        self,
+        height: int = 256,
+        width: int = 256,
+        classes: Sequence[str] = CLASSES,
+        magnification: float = 14.0,
+        crowding: float = 1.0,
+        negative_fraction: float = 0.05,
+        variation: float = 1.0,
+        min_visible: float = 0.4,
+    ) -> None:
         for name, value in (('height', height), ('width', width)):
             if int(value) != value or value < MIN_SIZE:
-                raise ConfigError(f'{name}: expected a whole number of at least {MIN_SIZE} pixels, '
-                                 f'found {value!r}; ask for a larger field')
+                raise ConfigError(
+                    f'{name}: expected a whole number of at least {MIN_SIZE} pixels, '
+                    f'found {value!r}; ask for a larger field'
+                )
         if isinstance(classes, str) or not len(classes):
-            raise ConfigError(f'classes: expected a non-empty sequence of class names, found '
-                             f'{classes!r}; choose from {", ".join(CLASSES)}')
+            raise ConfigError(
+                f'classes: expected a non-empty sequence of class names, found '
+                f'{classes!r}; choose from {", ".join(CLASSES)}'
+            )
         unknown = [name for name in classes if name not in CLASSES]
         if unknown or len(set(classes)) != len(classes):
             found = f'unknown {unknown}' if unknown else f'a name twice in {list(classes)}'
-            raise ConfigError(f'classes: {found}; choose each at most once from '
-                              f'{", ".join(CLASSES)}')
+            raise ConfigError(
+                f'classes: {found}; choose each at most once from {", ".join(CLASSES)}'
+            )
         if not 4 <= magnification <= 80:
-            raise ConfigError(f'magnification: expected 4 to 80 (40 is 0.25 um per pixel), found '
-                             f'{magnification!r}')
-        for name, share, high in (('crowding', crowding, 20.0), ('variation', variation, 3.0),
-                                  ('negative_fraction', negative_fraction, 1.0),
-                                  ('min_visible', min_visible, 0.8)):
+            raise ConfigError(
+                f'magnification: expected 4 to 80 (40 is 0.25 um per pixel), found '
+                f'{magnification!r}'
+            )
+        for name, share, high in (
+            ('crowding', crowding, 20.0),
+            ('variation', variation, 3.0),
+            ('negative_fraction', negative_fraction, 1.0),
+            ('min_visible', min_visible, 0.8),
+        ):
             if not 0 <= share <= high:
                 raise ConfigError(f'{name}: expected 0 to {high:g}, found {share!r}')
         self.height, self.width = int(height), int(width)
@@ -206,13 +244,20 @@ class SyntheticSmear:
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments this smear was made with, defaults included."""
-        return dict(height=self.height, width=self.width, classes=list(self.classes),
-                    magnification=self.magnification, crowding=self.crowding,
-                    negative_fraction=self.negative_fraction, variation=self.variation,
-                    min_visible=self.min_visible)
+        return dict(
+            height=self.height,
+            width=self.width,
+            classes=list(self.classes),
+            magnification=self.magnification,
+            crowding=self.crowding,
+            negative_fraction=self.negative_fraction,
+            variation=self.variation,
+            min_visible=self.min_visible,
+        )
 
-    def draw(self, seed: int | np.random.SeedSequence,
-             first_class: int | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def draw(
+        self, seed: int | np.random.SeedSequence, first_class: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Draws one field.
 
         Args:
@@ -226,8 +271,9 @@ class SyntheticSmear:
         smear = self.draw_smear(seed, first_class)
         return smear.image, smear.boxes, smear.labels
 
-    def draw_smear(self, seed: int | np.random.SeedSequence,
-                   first_class: int | None = None) -> Smear:
+    def draw_smear(
+        self, seed: int | np.random.SeedSequence, first_class: int | None = None
+    ) -> Smear:
         """Draws one field with its silhouettes; see :meth:`draw`."""
         rng = np.random.default_rng(seed)
         brush = Brush(rng, self._noise, self.pixels_per_um)
@@ -242,9 +288,12 @@ class SyntheticSmear:
         self._scatter(brush, field, distractors.mucus, rng.poisson(0.5 * share))
         self._squamous_cells(brush, field, share)
         dirty = 'scc' in names
-        for painter, mean in ((distractors.granular_debris, 4 if dirty else 1.2),
-                              (distractors.bare_nucleus, 1.0), (distractors.lymphocyte, 0.5),
-                              (distractors.red_cell, 4 if dirty and brush.chance(0.5) else 0.8)):
+        for painter, mean in (
+            (distractors.granular_debris, 4 if dirty else 1.2),
+            (distractors.bare_nucleus, 1.0),
+            (distractors.lymphocyte, 0.5),
+            (distractors.red_cell, 4 if dirty and brush.chance(0.5) else 0.8),
+        ):
             self._scatter(brush, field, painter, rng.poisson(mean * share))
         inflamed = 8.0 if names & {'trichomonas', 'scc', 'herps', 'candida'} else 3.5
         neutrophils = rng.poisson(rng.gamma(1.2, inflamed / 1.2) * share)
@@ -255,8 +304,9 @@ class SyntheticSmear:
         image = optics.photograph(field.amount, rng)
         return self._collect(image, field)
 
-    def draw_specimen(self, name: str, seed: int | np.random.SeedSequence,
-                      size_um: float = 90.0) -> tuple[np.ndarray, np.ndarray]:
+    def draw_specimen(
+        self, name: str, seed: int | np.random.SeedSequence, size_um: float = 90.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Draws one specimen in the middle of an empty slide.
 
         Args:
@@ -272,8 +322,10 @@ class SyntheticSmear:
         """
         painter = PAINTERS.get(name) or DISTRACTORS.get(name)
         if painter is None:
-            raise ConfigError(f'name: unknown specimen {name!r}; choose from '
-                              f'{", ".join([*PAINTERS, *DISTRACTORS])}')
+            raise ConfigError(
+                f'name: unknown specimen {name!r}; choose from '
+                f'{", ".join([*PAINTERS, *DISTRACTORS])}'
+            )
         rng = np.random.default_rng(seed)
         brush = Brush(rng, self._noise, self.pixels_per_um)
         optics = Optics.sample(rng, self.pixels_per_um, self.variation)
@@ -298,8 +350,10 @@ class SyntheticSmear:
 
     def _anywhere(self, rng: np.random.Generator, inset: float = 0.0) -> tuple[float, float]:
         left, top = min(inset, 0.5 * self.width), min(inset, 0.5 * self.height)
-        return (float(rng.uniform(left, self.width - left)),
-                float(rng.uniform(top, self.height - top)))
+        return (
+            float(rng.uniform(left, self.width - left)),
+            float(rng.uniform(top, self.height - top)),
+        )
 
     def _film(self, brush: Brush, field: _Field, names: set[str]) -> None:
         """Thin uneven protein; bacteria where the flora has shifted; broken cells beside scc."""
@@ -316,8 +370,9 @@ class SyntheticSmear:
             grain *= np.clip(brush.noise('broad', *shape), 0, None)
             field.amount += grain[..., None] * stains(0.06, 0.03, 0.09, 0.03)
 
-    def _scatter(self, brush: Brush, field: _Field, painter: Callable[[Brush], Specimen],
-                 count: int) -> None:
+    def _scatter(
+        self, brush: Brush, field: _Field, painter: Callable[[Brush], Specimen], count: int
+    ) -> None:
         for _ in range(int(count)):
             field.put(painter(brush), *self._anywhere(brush.rng))
 
@@ -338,7 +393,8 @@ class SyntheticSmear:
             if rng.random() < 0.25:
                 blur = float(rng.uniform(0.3, 1.2)) * self.pixels_per_um
                 specimen.amount = cv2.GaussianBlur(
-                    specimen.amount, (0, 0), blur, borderType=cv2.BORDER_CONSTANT)
+                    specimen.amount, (0, 0), blur, borderType=cv2.BORDER_CONSTANT
+                )
             field.put(specimen, *spot)
 
     def _paint(self, brush: Brush, label: int) -> Specimen:
@@ -394,11 +450,16 @@ class SyntheticSmear:
         if not count:
             return
         ink = np.zeros((self.height, self.width), np.uint8)
-        for x, y, r in zip(rng.uniform(0, self.width, count), rng.uniform(0, self.height, count),
-                           rng.uniform(0.2, 0.7, count) * self.pixels_per_um, strict=True):
+        for x, y, r in zip(
+            rng.uniform(0, self.width, count),
+            rng.uniform(0, self.height, count),
+            rng.uniform(0.2, 0.7, count) * self.pixels_per_um,
+            strict=True,
+        ):
             shade = int(rng.integers(60, 256))
-            cv2.circle(ink, (int(x * 16), int(y * 16)), max(1, int(r * 16)), shade, -1,
-                       cv2.LINE_AA, 4)
+            cv2.circle(
+                ink, (int(x * 16), int(y * 16)), max(1, int(r * 16)), shade, -1, cv2.LINE_AA, 4
+            )
         soft = cv2.GaussianBlur(ink.astype(np.float32), (0, 0), 0.7)
         field.amount[..., 0] += soft * np.float32(rng.uniform(0.4, 1.3) / 255)
 
@@ -409,8 +470,12 @@ class SyntheticSmear:
         for index, (_, rows, cols, mask) in enumerate(field.things):
             masks[index, rows, cols] = mask
             ys, xs = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-            boxes[index] = (cols.start + xs[0], rows.start + ys[0], cols.start + xs[-1] + 1,
-                            rows.start + ys[-1] + 1)
+            boxes[index] = (
+                cols.start + xs[0],
+                rows.start + ys[0],
+                cols.start + xs[-1] + 1,
+                rows.start + ys[-1] + 1,
+            )
         labels = np.array([thing[0] for thing in field.things], np.int64)
         visible = field.seen[0] / np.maximum(field.area[0], 1)
         return Smear(image, boxes, labels, masks, visible.astype(np.float32))

@@ -27,16 +27,18 @@ GENERATOR_VERSION = 3
 _SPLITS = {'train': 0, 'val': 1}
 
 
-def write_synthetic_dataset(out_dir: str | os.PathLike[str],
-                            num_train: int,
-                            num_val: int,
-                            seed: int = 0,
-                            size: int | Sequence[int] = 256,
-                            classes: Sequence[str] = CLASSES,
-                            faults: LabelFaults | Mapping[str, float] | None = None,
-                            workers: int = 1,
-                            progress: Callable[[int, int], None] | None = None,
-                            **smear_settings: float) -> dict[str, Path]:
+def write_synthetic_dataset(
+    out_dir: str | os.PathLike[str],
+    num_train: int,
+    num_val: int,
+    seed: int = 0,
+    size: int | Sequence[int] = 256,
+    classes: Sequence[str] = CLASSES,
+    faults: LabelFaults | Mapping[str, float] | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    **smear_settings: float,
+) -> dict[str, Path]:
     """Draws and writes a training and a validation set.
 
     ``out_dir`` gets ``images/``, ``train.json`` (with the faults asked for), ``train_clean.json``
@@ -64,11 +66,16 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
         ConfigError: An argument is out of its range, or the folder holds something else or a set
             with other settings.
     """
-    for name, value, least in (('num_train', num_train, 1), ('num_val', num_val, 0),
-                               ('seed', seed, 0), ('workers', workers, 1)):
+    for name, value, least in (
+        ('num_train', num_train, 1),
+        ('num_val', num_val, 0),
+        ('seed', seed, 0),
+        ('workers', workers, 1),
+    ):
         if isinstance(value, bool) or int(value) != value or value < least:
-            raise ConfigError(f'{name}: expected a whole number of at least {least}, '
-                              f'found {value!r}')
+            raise ConfigError(
+                f'{name}: expected a whole number of at least {least}, found {value!r}'
+            )
     if isinstance(faults, Mapping):
         known = set(LabelFaults.__dataclass_fields__)
         if unknown := sorted(set(faults) - known):
@@ -78,23 +85,37 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
     sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
     if len(sides) != 2:
         raise ConfigError(f'size: expected a side or (height, width) in pixels, found {size!r}')
-    smear_arguments: dict[str, Any] = dict(height=sides[0], width=sides[1], classes=classes,
-                                           **smear_settings)
+    smear_arguments: dict[str, Any] = dict(
+        height=sides[0], width=sides[1], classes=classes, **smear_settings
+    )
     # Names a bad argument before anything is written.
     smear_arguments = SyntheticSmear(**smear_arguments).settings
 
     root = Path(out_dir)
-    settings = dict(generator_version=GENERATOR_VERSION, num_train=int(num_train),
-                    num_val=int(num_val), seed=int(seed), smear=smear_arguments,
-                    faults=asdict(faults))
-    paths = dict(root=root, images=root / 'images', train=root / 'train.json',
-                 train_clean=root / 'train_clean.json', val=root / 'val.json',
-                 settings=root / 'settings.json')
+    settings = dict(
+        generator_version=GENERATOR_VERSION,
+        num_train=int(num_train),
+        num_val=int(num_val),
+        seed=int(seed),
+        smear=smear_arguments,
+        faults=asdict(faults),
+    )
+    paths = dict(
+        root=root,
+        images=root / 'images',
+        train=root / 'train.json',
+        train_clean=root / 'train_clean.json',
+        val=root / 'val.json',
+        settings=root / 'settings.json',
+    )
     if _finished(paths['settings'], settings):
         return paths
 
-    tasks = [(split, index) for split, count in (('train', num_train), ('val', num_val))
-             for index in range(count)]
+    tasks = [
+        (split, index)
+        for split, count in (('train', num_train), ('val', num_val))
+        for index in range(count)
+    ]
     with whole_or_nothing(root) as part:
         (part / 'images').mkdir()
         job = partial(_draw_one, str(part / 'images'), seed)
@@ -107,10 +128,15 @@ def write_synthetic_dataset(out_dir: str | os.PathLike[str],
         clean = {split: _coco(truth[split], classes, split) for split in truth}
         faulty = faults.apply(clean['train'], seed)
         faulty['info'] = {**faulty['info'], 'faults': asdict(faults)}
-        for name, content in (('train_clean', clean['train']), ('val', clean['val']),
-                              ('train', faulty), ('settings', settings)):
+        for name, content in (
+            ('train_clean', clean['train']),
+            ('val', clean['val']),
+            ('train', faulty),
+            ('settings', settings),
+        ):
             (part / paths[name].name).write_text(
-                json.dumps(content, indent=1 if name == 'settings' else None))
+                json.dumps(content, indent=1 if name == 'settings' else None)
+            )
     return paths
 
 
@@ -121,18 +147,23 @@ def _finished(settings_file: Path, settings: dict[str, Any]) -> bool:
         return False
     remedy = f'choose another folder, or delete {root} to draw the set anew'
     if not settings_file.is_file():
-        raise ConfigError('out_dir: expected a new or empty folder or a finished synthetic set, '
-                          f'found {root} without settings.json; {remedy}')
+        raise ConfigError(
+            'out_dir: expected a new or empty folder or a finished synthetic set, '
+            f'found {root} without settings.json; {remedy}'
+        )
     try:
         found = json.loads(settings_file.read_text())
     except ValueError:
         found = None
     if found == settings:
         return True
-    keys = sorted(key for key in settings if not isinstance(found, dict) or
-                  found.get(key) != settings[key])
-    raise ConfigError(f'out_dir: {root} holds a synthetic set with other settings '
-                          f'({", ".join(keys)} differ, see {settings_file}); {remedy}')
+    keys = sorted(
+        key for key in settings if not isinstance(found, dict) or found.get(key) != settings[key]
+    )
+    raise ConfigError(
+        f'out_dir: {root} holds a synthetic set with other settings '
+        f'({", ".join(keys)} differ, see {settings_file}); {remedy}'
+    )
 
 
 @contextmanager
@@ -173,7 +204,7 @@ def _mapper(workers: int, smear_arguments: dict[str, Any]) -> Iterator[Callable]
         return
     # Unlike multiprocessing.Pool, the executor stops with an error where a worker cannot start.
     context = multiprocessing.get_context('spawn')
-    with ProcessPoolExecutor(workers, context, _start_worker, (smear_arguments, )) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker, (smear_arguments,)) as pool:
         try:
             yield partial(pool.map, chunksize=4)
         except BaseException:
@@ -191,9 +222,14 @@ def _draw_one(image_dir: str, seed: int, task: tuple[str, int]) -> tuple[str, di
     path = os.path.join(image_dir, name)
     if not cv2.imwrite(path, image, [cv2.IMWRITE_JPEG_QUALITY, 95]):
         raise OSError(f'out_dir: could not write {path}; check the free space and the permissions')
-    record = dict(id=index + 1, file_name=name, height=_SMEAR.height, width=_SMEAR.width,
-                  image_labels=[_SMEAR.classes[label] for label in np.unique(labels)],
-                  supervision='box')
+    record = dict(
+        id=index + 1,
+        file_name=name,
+        height=_SMEAR.height,
+        width=_SMEAR.width,
+        image_labels=[_SMEAR.classes[label] for label in np.unique(labels)],
+        supervision='box',
+    )
     corners = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], 1)
     return split, record, list(zip(labels.tolist(), corners.tolist(), strict=True))
 
@@ -203,12 +239,20 @@ def _coco(drawn: list[tuple[dict, list]], classes: Sequence[str], split: str) ->
     annotations: list[dict[str, Any]] = []
     for record, boxes in drawn:
         for label, (x, y, w, h) in boxes:
-            annotations.append(dict(id=len(annotations) + 1, image_id=record['id'],
-                                    category_id=label + 1, bbox=[x, y, w, h], area=w * h,
-                                    iscrowd=0))
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=record['id'],
+                    category_id=label + 1,
+                    bbox=[x, y, w, h],
+                    area=w * h,
+                    iscrowd=0,
+                )
+            )
     return dict(
         info=dict(description=f'Synthetic Papanicolaou smears, {split}, drawn by ldwsccd_mmdet'),
         licenses=[],
         categories=[dict(id=i + 1, name=name) for i, name in enumerate(classes)],
         images=[record for record, _ in drawn],
-        annotations=annotations)
+        annotations=annotations,
+    )

@@ -55,8 +55,10 @@ class CollapseWatchHook(Hook):
         metric: dict[str, Any] | None = None,
     ) -> None:
         for name, value in (
-            ('num_images', num_images), ('interval', interval), ('batch_size', batch_size)
-        ):  # fmt: skip
+            ('num_images', num_images),
+            ('interval', interval),
+            ('batch_size', batch_size),
+        ):
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(
                     f'CollapseWatchHook.{name}: expected a whole number of at least 1, '
@@ -110,9 +112,7 @@ class CollapseWatchHook(Hook):
             )
             samples = [
                 _sample(record, sample, boxes)
-                for record, sample, boxes in zip(
-                    records, batch['data_samples'], found, strict=True
-                )
+                for record, sample, boxes in zip(records, batch['data_samples'], found, strict=True)
             ]
             self.metric.process(batch, samples)
         model.train(training)

@@ -179,8 +179,15 @@ def _level_table(student: LDWSCCDMixin, scale: DistillationScale) -> Table:
     table = Table(
         title=f'Weighted losses of the first batch (detection loss {detection:.4g})', box=box.ASCII2
     )
-    columns = ('student', 'map C x H x W', 'teacher', 'map C x H x W', *TERMS, 'sum',
-               'of detection')  # fmt: skip
+    columns = (
+        'student',
+        'map C x H x W',
+        'teacher',
+        'map C x H x W',
+        *TERMS,
+        'sum',
+        'of detection',
+    )
     for column in columns:
         table.add_column(column, justify='right')
     for names, row in zip(level_names(student, scale.inputs), losses.tolist(), strict=True):

@@ -126,9 +126,7 @@ def by_image_labels(record: Mapping[str, Any], regime: str = 'mixed') -> bool:
     return bare or record.get('supervision') == 'image'
 
 
-def bag_labels(
-    record: Mapping[str, Any], num_classes: int, regime: str = 'mixed'
-) -> np.ndarray:
+def bag_labels(record: Mapping[str, Any], num_classes: int, regime: str = 'mixed') -> np.ndarray:
     """Classes that an image is known to have, boolean (C,).
 
     Args:

@@ -6,8 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ['Curve', 'OperatingPoint', 'best_point', 'detection_curve', 'point_at',
-           'resampled_ap', 'resampled_sensitivity', 'sensitivity_at']  # fmt: skip
+__all__ = [
+    'Curve',
+    'OperatingPoint',
+    'best_point',
+    'detection_curve',
+    'point_at',
+    'resampled_ap',
+    'resampled_sensitivity',
+    'sensitivity_at',
+]
 
 _RECALLS = np.linspace(0, 1, 101)
 AP_MODES = ('coco', 'voc')
@@ -190,9 +198,11 @@ def resampled_sensitivity(
         false = np.cumsum(count * ~hit, axis=1)
         for column, rate in enumerate(rates):
             within = (false <= rate * weights[rows].sum(1, keepdims=True)).sum(1)
-            found = np.take_along_axis(true, np.maximum(within - 1, 0)[:, None], 1)[:, 0] if len(
-                image
-            ) else 0
+            found = (
+                np.take_along_axis(true, np.maximum(within - 1, 0)[:, None], 1)[:, 0]
+                if len(image)
+                else 0
+            )
             result[rows, column] = np.where(within > 0, found, 0)
     return result / total[:, None]
 

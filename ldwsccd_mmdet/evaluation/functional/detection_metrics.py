@@ -160,9 +160,7 @@ def evaluate_detections(
         raise ConfigError(f"ap_mode is '{ap_mode}', expected one of {', '.join(AP_MODES)}")
     if not 0 < iou_thr <= 1:
         raise ConfigError(f'iou_thr is {iou_thr}, expected a number above 0, up to 1')
-    matches = match_detections(
-        truth, predictions, classes, iou_thr, max_dets, size_bounds, backend
-    )
+    matches = match_detections(truth, predictions, classes, iou_thr, max_dets, size_bounds, backend)
     num_classes, num_images = len(matches.classes), len(matches.image_ids)
     counted = ~matches.det_ignored
     curves, points = [], []
@@ -203,9 +201,9 @@ def evaluate_detections(
         pooled_curve=pooled_curve,
         pooled=pooled,
         rates=fps,
-        sensitivity=np.array(
-            [sensitivity_at(curve, num_images, fps) for curve in curves]
-        ).reshape(num_classes, len(fps)).T,
+        sensitivity=np.array([sensitivity_at(curve, num_images, fps) for curve in curves])
+        .reshape(num_classes, len(fps))
+        .T,
         pooled_sensitivity=sensitivity_at(pooled_curve, num_images, fps),
         corloc=_corloc(matches),
         calibration=calibration(
@@ -216,11 +214,16 @@ def evaluate_detections(
         bootstrap=Bootstrap(
             ap[1:],
             resampled_sensitivity(
-                matches.hit[counted], matches.det_image[counted], matches.num_truths.sum(1),
-                weights[1:], fps,
+                matches.hit[counted],
+                matches.det_image[counted],
+                matches.num_truths.sum(1),
+                weights[1:],
+                fps,
             ),
-        ) if num_resamples else None,
-    )  # fmt: skip
+        )
+        if num_resamples
+        else None,
+    )
 
 
 def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:

@@ -222,9 +222,16 @@ def match_across_classes(matches: Matches, dets: np.ndarray, truths: np.ndarray)
         score=matches.det_score[dets],
     )
     met, _ = _run(
-        gt, det, len(matches.image_ids), 1, np.array([matches.iou_thr]), [[0, 1e10]], len(dets),
-        'pycocotools', matches.iou_thr,
-    )  # fmt: skip
+        gt,
+        det,
+        len(matches.image_ids),
+        1,
+        np.array([matches.iou_thr]),
+        [[0, 1e10]],
+        len(dets),
+        'pycocotools',
+        matches.iou_thr,
+    )
     return np.where(met >= 0, truths[met], -1)
 
 

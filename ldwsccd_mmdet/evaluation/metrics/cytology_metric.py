@@ -190,19 +190,23 @@ def _logged(metrics: DetectionMetrics, classwise: bool) -> dict[str, float]:
         'mAP': metrics.mean_ap,
         'AP75': metrics.mean(metrics.ap75),
         'coco_mAP': metrics.mean(metrics.coco_ap),
-        **{f'AP_{size}': _known_mean(row) for size, row in
-           zip(('small', 'medium', 'large'), metrics.size_ap, strict=True)},
+        **{
+            f'AP_{size}': _known_mean(row)
+            for size, row in zip(('small', 'medium', 'large'), metrics.size_ap, strict=True)
+        },
         'precision': pooled.precision,
         'recall': pooled.recall,
         'f1': pooled.f1,
         'score_thr': pooled.score,
         'mean_iou': pooled.mean_iou,
         'truths': float(metrics.num_truths.sum()),
-        **{f'sensitivity_{rate:g}fp': float(value) for rate, value in
-           zip(metrics.rates, metrics.pooled_sensitivity, strict=True)},
+        **{
+            f'sensitivity_{rate:g}fp': float(value)
+            for rate, value in zip(metrics.rates, metrics.pooled_sensitivity, strict=True)
+        },
         'corloc': metrics.mean(metrics.corloc),
         'ece': metrics.calibration.error,
-    }  # fmt: skip
+    }
     if metrics.bootstrap is not None:
         values['mAP_low'], values['mAP_high'] = interval(metrics.bootstrap.mean_ap)
     if classwise:
@@ -232,14 +236,21 @@ def _table(metrics: DetectionMetrics) -> str:
     def cell(value: float) -> str:
         return '-' if np.isnan(value) else f'{value:.3f}'
 
-    rows = zip(metrics.classes, metrics.num_truths, metrics.ap, metrics.points, metrics.corloc,
-               strict=True)  # fmt: skip
+    rows = zip(
+        metrics.classes, metrics.num_truths, metrics.ap, metrics.points, metrics.corloc, strict=True
+    )
     for name, count, ap, point, corloc in rows:
         numbers = (ap, point.precision, point.recall, point.score, point.mean_iou, corloc)
         table.add_row(name, str(count), *map(cell, numbers))
     pooled = metrics.pooled
-    numbers = (metrics.mean_ap, pooled.precision, pooled.recall, pooled.score, pooled.mean_iou,
-               metrics.mean(metrics.corloc))  # fmt: skip
+    numbers = (
+        metrics.mean_ap,
+        pooled.precision,
+        pooled.recall,
+        pooled.score,
+        pooled.mean_iou,
+        metrics.mean(metrics.corloc),
+    )
     table.add_row('all', str(metrics.num_truths.sum()), *map(cell, numbers))
     stream = io.StringIO()
     Console(file=stream, width=110).print(table)

@@ -169,9 +169,7 @@ class YOLOv4Head(BaseDenseHead):
             in_channels, self.prior_generator.num_base_priors, strict=True
         ):
             self.convs.append(
-                ConvModule(
-                    channels, 2 * channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg
-                )
+                ConvModule(channels, 2 * channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
             )
             self.preds.append(nn.Conv2d(2 * channels, num_anchors * (5 + num_classes), 1))
 
@@ -195,9 +193,7 @@ class YOLOv4Head(BaseDenseHead):
             One list of maps (N, A * (5 + C), H_l, W_l), anchor by anchor: x, y, w, h, objectness,
             classes, as in Darknet.
         """
-        return (
-            [p(c(level)) for level, c, p in zip(x, self.convs, self.preds, strict=True)],
-        )
+        return ([p(c(level)) for level, c, p in zip(x, self.convs, self.preds, strict=True)],)
 
     def decode(self, pred_maps: Sequence[Tensor]) -> Predictions:
         """Turn maps (N, A * (5 + C), H_l, W_l) into boxes and logits, float32."""

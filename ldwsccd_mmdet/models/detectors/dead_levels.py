@@ -29,6 +29,5 @@ def dead_levels(feats: Sequence[Tensor]) -> list[int]:
     return [
         level
         for level, feat in enumerate(feats)
-        if len(feat) > 1
-        and bool(feat.float().std(dim=0).mean() <= TOLERANCE * feat.float().std())
+        if len(feat) > 1 and bool(feat.float().std(dim=0).mean() <= TOLERANCE * feat.float().std())
     ]

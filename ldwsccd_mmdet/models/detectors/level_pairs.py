@@ -65,8 +65,10 @@ def pair_levels(
     if len(pairs) < num_pairs:
         found = (
             f'{len(pairs)} strides in common, but model.distillation names the channels of '
-            f'{num_pairs} levels' if pairs else 'no stride in common'
-        )  # fmt: skip
+            f'{num_pairs} levels'
+            if pairs
+            else 'no stride in common'
+        )
         raise ConfigError(
             f'model.teacher.level_pairs: student and teacher have {found} (student '
             f'{_text(student)}; teacher {_text(teacher)}, in pixels); name the channels of the '

@@ -51,9 +51,7 @@ class DeconvolutionModule(BaseModule):
         )
         self.ssd_convs = nn.Sequential(
             ConvModule(ssd_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg),
-            ConvModule(
-                out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None
-            ),
+            ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=None),
         )
 
     def forward(self, coarse: Tensor, ssd: Tensor) -> Tensor:

@@ -105,9 +105,7 @@ class YOLOv4Neck(BaseModule):
         for level in range(1, len(out_channels)):
             width = out_channels[level]
             step = nn.ModuleDict()
-            step['down'] = ConvModule(
-                out_channels[level - 1], width, 3, stride=2, padding=1, **cfg
-            )
+            step['down'] = ConvModule(out_channels[level - 1], width, 3, stride=2, padding=1, **cfg)
             step['fuse'] = _alternating_convs(2 * width, width, 5, **cfg)
             self.bottom_up.append(step)
 

@@ -33,10 +33,13 @@ from ldwsccd_mmdet.datasets.checks.priors import (
 from ldwsccd_mmdet.errors import ConfigError, ImageFileError
 
 SSD512 = {
-    'type': 'SSDAnchorGenerator', 'scale_major': False, 'input_size': 512,
-    'basesize_ratio_range': (0.1, 0.9), 'strides': [8, 16, 32, 64, 128, 256, 512],
+    'type': 'SSDAnchorGenerator',
+    'scale_major': False,
+    'input_size': 512,
+    'basesize_ratio_range': (0.1, 0.9),
+    'strides': [8, 16, 32, 64, 128, 256, 512],
     'ratios': [[2], [2, 3], [2, 3], [2, 3], [2, 3], [2], [2]],
-}  # fmt: skip
+}
 
 
 def coco(boxes=(), classes=('a', 'b'), num_images=2):
@@ -74,8 +77,11 @@ def test_images_and_ids():
     content['images'][2]['file_name'] = '1.jpg'
     findings = check_images_and_ids(content)
     assert found(findings) == {
-        'file-twice': 1, 'box-of-no-image': 1, 'box-of-no-class': 1, 'image-without-boxes': 2,
-    }  # fmt: skip
+        'file-twice': 1,
+        'box-of-no-image': 1,
+        'box-of-no-class': 1,
+        'image-without-boxes': 2,
+    }
     assert findings[1].items[0]['annotation'] == 2 and findings[2].items[0]['annotation'] == 3
     assert [a['id'] for a in good_boxes(content)] == [1]
 
@@ -103,13 +109,17 @@ def test_classes_of_splits_must_agree():
 @pytest.mark.parametrize(
     ('bbox', 'check'),
     [
-        ([5, 5, 0, 9], 'box-no-area'), ([5, 5, 9, 0.5], 'box-no-area'),
-        ([5, 5, -3, 9], 'box-negative'), ([5, math.nan, 3, 9], 'box-not-finite'),
-        ([5, 5, 3], 'box-not-finite'), ([100, 5, 9, 9], 'box-outside'),
-        ([-30, 5, 20, 9], 'box-outside'), ([95, 5, 20, 9], 'box-partly-outside'),
+        ([5, 5, 0, 9], 'box-no-area'),
+        ([5, 5, 9, 0.5], 'box-no-area'),
+        ([5, 5, -3, 9], 'box-negative'),
+        ([5, math.nan, 3, 9], 'box-not-finite'),
+        ([5, 5, 3], 'box-not-finite'),
+        ([100, 5, 9, 9], 'box-outside'),
+        ([-30, 5, 20, 9], 'box-outside'),
+        ([95, 5, 20, 9], 'box-partly-outside'),
         ([0, 0, 100, 70], 'box-huge'),
     ],
-)  # fmt: skip
+)
 def test_faults_of_boxes(bbox, check):
     findings = check_boxes(coco([(1, 1, [5, 5, 20, 20]), (2, 1, bbox)]))
     assert found(findings) == {check: 1}
@@ -117,8 +127,13 @@ def test_faults_of_boxes(bbox, check):
 
 
 def test_cells_boxed_twice():
-    boxes = [(1, 1, [5, 5, 20, 20]), (1, 1, [5, 5, 20, 20.5]), (1, 2, [5, 5, 20, 20]),
-             (1, 1, [10, 10, 20, 20]), (2, 1, [5, 5, 20, 20])]  # fmt: skip
+    boxes = [
+        (1, 1, [5, 5, 20, 20]),
+        (1, 1, [5, 5, 20, 20.5]),
+        (1, 2, [5, 5, 20, 20]),
+        (1, 1, [10, 10, 20, 20]),
+        (2, 1, [5, 5, 20, 20]),
+    ]
     # 3 repeats 1 and 2, each of another class: two pairs
     assert found(check_overlaps(coco(boxes))) == {'box-twice': 1, 'box-two-classes': 2}
     crowd = coco(boxes[:2])
@@ -158,8 +173,11 @@ def test_image_files(tmp_path):
     records = [{'file_name': name, 'width': 320, 'height': 240} for name in names]
     findings = check_image_files(records, scans)
     assert found(findings) == {
-        'image-missing': 1, 'image-unreadable': 2, 'image-truncated': 2, 'image-size': 1
-    }  # fmt: skip
+        'image-missing': 1,
+        'image-unreadable': 2,
+        'image-truncated': 2,
+        'image-size': 1,
+    }
     assert {f.level for f in findings} == {'error'}
     assert findings[-1].items == [
         {'image': '6.png', 'in the file': [320, 240], 'in truth': [40, 20]}
@@ -175,7 +193,7 @@ def test_size_is_the_one_that_mmcv_loads(tmp_path):
     assert scan_image(tmp_path / '1.jpg').size == image_size(tmp_path / '1.jpg') == (width, height)
     assert (width, height) == (30, 50)
     record = {'file_name': '1.jpg', 'width': 50, 'height': 30}
-    finding, = check_image_files([record], [scan_image(tmp_path / '1.jpg')])
+    (finding,) = check_image_files([record], [scan_image(tmp_path / '1.jpg')])
     assert '1 of them with width and height exchanged' in finding.message
     (tmp_path / '2.jpg').write_bytes(b'x')
     with pytest.raises(ImageFileError, match='2.jpg.*cannot be read as an image'):
@@ -187,26 +205,29 @@ def test_size_is_the_one_that_mmcv_loads(tmp_path):
 
 def test_duplicates_within_and_across_splits(tmp_path):
     copies = {
-        'train: a': smear(1), 'train: a again': smear(1), 'val: a too': smear(1),
-        'train: b': smear(2), 'train: c': smear(3), 'train: blank': smear(4) * 0 + 200,
+        'train: a': smear(1),
+        'train: a again': smear(1),
+        'val: a too': smear(1),
+        'train: b': smear(2),
+        'train: c': smear(3),
+        'train: blank': smear(4) * 0 + 200,
         'val: blank': smear(4) * 0 + 201,
         # the same field, scaled, brighter, turned, mirrored
         'val: b small': cv2.resize(smear(2), (160, 120)),
         'train: c bright': smear(3) * 0.8 + 40,
-        'val: d': smear(5), 'train: d': cv2.rotate(smear(5), cv2.ROTATE_90_CLOCKWISE),
+        'val: d': smear(5),
+        'train: d': cv2.rotate(smear(5), cv2.ROTATE_90_CLOCKWISE),
         'test: d': smear(5)[:, ::-1],
-    }  # fmt: skip
+    }
     paths = [write(tmp_path / f'{i}.jpg', p) for i, p in enumerate(copies.values())]
     splits, files = zip(*(name.split(': ') for name in copies), strict=True)
     findings = check_duplicates(files, scan_images(paths), splits)
     groups = {f.check: [item['images'] for item in f.items] for f in findings}
     assert groups == {
         'duplicate-exact-across': [['train: a', 'train: a again', 'val: a too']],
-        'duplicate-near-across': [
-            ['train: b', 'val: b small'], ['val: d', 'train: d', 'test: d']
-        ],
+        'duplicate-near-across': [['train: b', 'val: b small'], ['val: d', 'train: d', 'test: d']],
         'duplicate-near-within': [['train: c', 'train: c bright']],
-    }  # fmt: skip
+    }
     assert {f.check: f.level for f in findings}['duplicate-exact-across'] == 'error'
 
 
@@ -242,7 +263,7 @@ def test_best_prior_is_the_best_of_all_positions():
     rng = np.random.default_rng(0)
     low = rng.uniform(-10, 60, (30, 2))
     boxes = np.hstack([low, rng.uniform(3, 60, (30, 2))])
-    anchors = [np.array([[0., 0, 8, 8], [-4, 0, 12, 8]]), np.array([[-12., -12, 28, 28]])]
+    anchors = [np.array([[0.0, 0, 8, 8], [-4, 0, 12, 8]]), np.array([[-12.0, -12, 28, 28]])]
     strides = [(8, 8), (16, 16)]
     placed, centred = best_prior_iou(boxes, anchors, strides, (64, 48))
     np.testing.assert_allclose(placed, brute_force(boxes, anchors, strides, (64, 48)))
@@ -250,7 +271,7 @@ def test_best_prior_is_the_best_of_all_positions():
 
 
 def test_boxes_are_scaled_as_resize_does():
-    box, sizes = np.array([[10., 20, 30, 40]] * 2), np.array([[100., 50], [50, 100]])
+    box, sizes = np.array([[10.0, 20, 30, 40]] * 2), np.array([[100.0, 50], [50, 100]])
     np.testing.assert_allclose(
         scale_boxes(box, sizes, (200, 200), False), [[20, 80, 60, 160], [40, 40, 120, 80]]
     )
@@ -264,12 +285,14 @@ def fit(boxes, size=512, **kwargs):
 
 
 def test_each_reason_why_no_prior_matches():
-    result, matched = fit([
-        [100, 100, 20.4, 20.4],  # the smallest prior
-        [100, 100, 5, 5],  # smaller
-        [0, 200, 500, 60],  # 8 to 1
-        [200, 200, 12, 18],  # fits the smallest, were it not between two positions
-    ])  # fmt: skip
+    result, matched = fit(
+        [
+            [100, 100, 20.4, 20.4],  # the smallest prior
+            [100, 100, 5, 5],  # smaller
+            [0, 200, 500, 60],  # 8 to 1
+            [200, 200, 12, 18],  # fits the smallest, were it not between two positions
+        ]
+    )
     assert matched.tolist() == [True, False, False, False]
     assert (result.too_small, result.too_large, result.too_long, result.off_grid) == (1, 0, 1, 1)
 
@@ -282,7 +305,7 @@ def test_small_boxes_ask_for_more_pixels_or_smaller_priors():
     assert result.matched < 0.2
     assert result.suggested_size > 512 and result.by_size[result.suggested_size] > 0.95
     assert result.suggested_matched > result.matched and result.suggested_sizes[0] < 12
-    finding, = check_priors(result, matched, [{'image': 'x'}] * 200)
+    (finding,) = check_priors(result, matched, [{'image': 'x'}] * 200)
     assert finding.level == 'warning' and len(finding.items) == (~matched).sum()
     assert 'min_sizes=[' in finding.remedy and 'an input of' in finding.remedy
     assert check_priors(result, np.ones(200, bool), [{}] * 200) == []
@@ -290,10 +313,12 @@ def test_small_boxes_ask_for_more_pixels_or_smaller_priors():
 
 def test_prior_settings_of_a_config():
     resize = {'type': 'Resize', 'scale': (300, 200), 'keep_ratio': True}
-    config = Config({
-        'model': {'bbox_head': {'anchor_generator': SSD512}},
-        'test_dataloader': {'dataset': {'pipeline': [{'type': 'LoadImageFromFile'}, resize]}},
-    })  # fmt: skip
+    config = Config(
+        {
+            'model': {'bbox_head': {'anchor_generator': SSD512}},
+            'test_dataloader': {'dataset': {'pipeline': [{'type': 'LoadImageFromFile'}, resize]}},
+        }
+    )
     generator, size, keep_ratio = prior_settings(config)
     assert generator['type'] == 'SSDAnchorGenerator' and (size, keep_ratio) == ((300, 200), True)
     del config.test_dataloader.dataset.pipeline[1]

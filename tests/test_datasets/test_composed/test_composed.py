@@ -31,8 +31,17 @@ def crop(seed: int, size: int = 64, neighbour: bool = True) -> np.ndarray:
     rng = np.random.default_rng(seed)
     picture = np.full((size, size, 3), SLIDE, np.uint8)
     turn = rng.uniform(0, 180)
-    cv2.ellipse(picture, (size // 2, size // 2), (size // 3, size // 5), turn, 0, 360,
-                rng.integers(90, 160, 3).tolist(), -1, cv2.LINE_AA)  # fmt: skip
+    cv2.ellipse(
+        picture,
+        (size // 2, size // 2),
+        (size // 3, size // 5),
+        turn,
+        0,
+        360,
+        rng.integers(90, 160, 3).tolist(),
+        -1,
+        cv2.LINE_AA,
+    )
     for x, y in rng.integers(size // 3, 2 * size // 3, (3, 2)).tolist():  # no two cells are alike
         cv2.circle(picture, (x, y), size // 12, rng.integers(60, 120, 3).tolist(), -1, cv2.LINE_AA)
     cv2.circle(picture, (size // 2, size // 2), size // 10, (90, 40, 60), -1, cv2.LINE_AA)
@@ -139,8 +148,14 @@ def disc(radius: int, density: float = 0.5) -> Cell:
 
 def test_boxes_are_exact():
     """Alone on the slide, a cell darkens just the pixels of its box."""
-    scene = ComposedScene({'a': [disc(20)]}, size=128, mean_cells=0.01, scale=(1, 1),
-                          negative_fraction=0, min_inside=1)  # fmt: skip
+    scene = ComposedScene(
+        {'a': [disc(20)]},
+        size=128,
+        mean_cells=0.01,
+        scale=(1, 1),
+        negative_fraction=0,
+        min_inside=1,
+    )
     drawn = scene.draw(3)
     assert drawn.labels.tolist() == [0] and drawn.sources == ['20']
     dark = drawn.image.mean(-1) < 200
@@ -159,8 +174,9 @@ def test_same_seed_same_scene():
 
 
 def test_overlap_is_limited_and_scenes_vary():
-    scene = ComposedScene({'a': [disc(15)]}, size=200, mean_cells=60, overlap=0.2,
-                          negative_fraction=0.2, scale=(1, 1))  # fmt: skip
+    scene = ComposedScene(
+        {'a': [disc(15)]}, size=200, mean_cells=60, overlap=0.2, negative_fraction=0.2, scale=(1, 1)
+    )
     drawn = [scene.draw(seed) for seed in range(8)]
     counts = [len(d.boxes) for d in drawn]
     assert max(counts) > 5
@@ -193,9 +209,18 @@ def test_scene_refuses():
 def test_written_set(crops, tmp_path):
     seen = []
     builders = write_composed_dataset(
-        crops, tmp_path / 'set', ('hsil', 'scc'), 5, 3, seed=1, test_fraction=0.5, size=128,
-        mean_cells=40, bystanders_from=('scc',), progress=lambda *done: seen.append(done),
-    )  # fmt: skip
+        crops,
+        tmp_path / 'set',
+        ('hsil', 'scc'),
+        5,
+        3,
+        seed=1,
+        test_fraction=0.5,
+        size=128,
+        mean_cells=40,
+        bystanders_from=('scc',),
+        progress=lambda *done: seen.append(done),
+    )
     assert seen[-1] == (8, 8)
     used = {}
     for split, number in (('train', 5), ('test', 3)):

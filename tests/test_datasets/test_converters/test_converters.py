@@ -99,11 +99,15 @@ def test_images_are_placed(tmp_path, mode):
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
-        ('ASC-US', 'ascus'), ('ASC-H', 'asch'), ('Herpes', 'herps'), ('HSIL', 'hsil'),
-        ('Negative for intraepithelial lesion', 'nilm'), ('actinomyces', 'actinomyces'),
+        ('ASC-US', 'ascus'),
+        ('ASC-H', 'asch'),
+        ('Herpes', 'herps'),
+        ('HSIL', 'hsil'),
+        ('Negative for intraepithelial lesion', 'nilm'),
+        ('actinomyces', 'actinomyces'),
         ('polyp', 'polyp'),
     ],
-)  # fmt: skip
+)
 def test_spellings(name, expected):
     assert cytology_class(name) == expected
 
@@ -159,9 +163,7 @@ def test_voc(voc):
     assert content['info']['boxes_left_out'] == {'of no area (or under 1 px wide or high)': 1}
     pixels, _ = read_pascal_voc(root, names, one_based=True)
     # first and last pixel are in the box: pixels 5 to 5 are one pixel
-    assert [a['bbox'] for a in pixels.annotations] == [
-        [2, 3, 11, 21], [0, 0, 11, 11], [4, 4, 1, 1]
-    ]  # fmt: skip
+    assert [a['bbox'] for a in pixels.annotations] == [[2, 3, 11, 21], [0, 0, 11, 11], [4, 4, 1, 1]]
 
 
 def test_voc_refuses(voc):
@@ -191,8 +193,10 @@ def test_bccd():
     assert builder.left_out == {'of no area (or under 1 px wide or high)': 2}
     counts = np.bincount([a['category_id'] for a in builder.annotations])[1:]
     assert dict(zip(builder.classes, counts.tolist(), strict=True)) == {
-        'Platelets': 361, 'RBC': 4153, 'WBC': 372
-    }  # fmt: skip
+        'Platelets': 361,
+        'RBC': 4153,
+        'WBC': 372,
+    }
 
 
 # -- YOLO
@@ -239,8 +243,9 @@ def test_yolo_leaves_out_what_it_has_no_place_for():
     builder.add_box(image, 'a', [1, 2, 30, 20], iscrowd=1)
     content = builder.content()
     for image_id, bbox in ((image, [1, 2, 0, 3]), (9, [1, 2, 3, 3])):
-        content['annotations'].append({**content['annotations'][0], 'image_id': image_id,
-                                       'bbox': bbox, 'iscrowd': 0})  # fmt: skip
+        content['annotations'].append(
+            {**content['annotations'][0], 'image_id': image_id, 'bbox': bbox, 'iscrowd': 0}
+        )
     files, left_out = yolo_files(content)
     assert files['1.txt'] == '' and sum(left_out.values()) == 3 and len(left_out) == 3
 
@@ -298,8 +303,9 @@ def test_class_names_of_yaml(tmp_path):
 
 @pytest.fixture
 def cric(tmp_path):
-    def make(rows, header='image_id image_filename image_doi cell_id bethesda_system nucleus_x '
-                          'nucleus_y'):  # fmt: skip
+    def make(
+        rows, header='image_id image_filename image_doi cell_id bethesda_system nucleus_x nucleus_y'
+    ):
         write_image(tmp_path / 'images' / '1.png', 200, 100)
         file = tmp_path / 'cells.csv'
         with file.open('w', newline='') as stream:
@@ -310,11 +316,13 @@ def cric(tmp_path):
 
 
 def test_points(cric, tmp_path):
-    file = cric([
-        (1, '1.png', 'doi', 1, 'ASC-H', 100, 50),
-        (1, '1.png', 'doi', 2, 'Negative for intraepithelial lesion', 5, 50),
-        (1, '1.png', 'doi', 3, 'HSIL', 900, 50),
-    ])  # fmt: skip
+    file = cric(
+        [
+            (1, '1.png', 'doi', 1, 'ASC-H', 100, 50),
+            (1, '1.png', 'doi', 2, 'Negative for intraepithelial lesion', 5, 50),
+            (1, '1.png', 'doi', 3, 'HSIL', 900, 50),
+        ]
+    )
     builder, _ = read_points(file, tmp_path / 'images', 20)
     content = builder.content()
     assert builder.classes == BETHESDA_CLASSES
@@ -360,8 +368,14 @@ def test_cric_comes_out_as_it_is(tmp_path):
         for a in truth['annotations']:
             image = images[a['image_id']]
             x, y = a['nucleus']
-            writer.writerow([image['file_name'], names[a['category_id']],
-                             x * 1376 / image['width'], y * 1020 / image['height']])  # fmt: skip
+            writer.writerow(
+                [
+                    image['file_name'],
+                    names[a['category_id']],
+                    x * 1376 / image['width'],
+                    y * 1020 / image['height'],
+                ]
+            )
     builder, _ = read_points(file, SHARED / 'cric' / 'images', 90, frame=(1376, 1020))
     assert len(builder.images) == 48 and len(builder.annotations) == 1000
 

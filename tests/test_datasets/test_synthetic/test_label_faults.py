@@ -18,19 +18,36 @@ def _coco(boxes_per_image, num_classes=3):
     annotations = []
     for image_id, boxes in enumerate(boxes_per_image, 1):
         for *bbox, category_id in boxes:
-            annotations.append(dict(id=len(annotations) + 1, image_id=image_id, bbox=bbox,
-                                    area=bbox[2] * bbox[3], category_id=category_id, iscrowd=0))
-    return dict(info={}, annotations=annotations,
-                categories=[dict(id=i + 1, name=f'c{i}') for i in range(num_classes)],
-                images=[dict(id=i + 1, file_name=f'{i}.jpg', image_labels=['c0'])
-                        for i in range(len(boxes_per_image))])
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=image_id,
+                    bbox=bbox,
+                    area=bbox[2] * bbox[3],
+                    category_id=category_id,
+                    iscrowd=0,
+                )
+            )
+    return dict(
+        info={},
+        annotations=annotations,
+        categories=[dict(id=i + 1, name=f'c{i}') for i in range(num_classes)],
+        images=[
+            dict(id=i + 1, file_name=f'{i}.jpg', image_labels=['c0'])
+            for i in range(len(boxes_per_image))
+        ],
+    )
 
 
 @pytest.fixture
 def many():
     rng = np.random.default_rng(0)
-    return _coco([[(*rng.integers(0, 200, 2).tolist(), 10, 10, int(rng.integers(1, 4)))
-                   for _ in range(5)] for _ in range(40)])
+    return _coco(
+        [
+            [(*rng.integers(0, 200, 2).tolist(), 10, 10, int(rng.integers(1, 4))) for _ in range(5)]
+            for _ in range(40)
+        ]
+    )
 
 
 @pytest.mark.parametrize('fraction', [0.0, 0.25, 0.5, 1.0])
@@ -50,8 +67,11 @@ def test_swap_classes(many, fraction):
     before = copy.deepcopy(many)
     wrong = swap_classes(many, fraction, seed=1)
     assert many == before
-    changed = [(a, b) for a, b in zip(many['annotations'], wrong['annotations'], strict=True)
-               if a['category_id'] != b['category_id']]
+    changed = [
+        (a, b)
+        for a, b in zip(many['annotations'], wrong['annotations'], strict=True)
+        if a['category_id'] != b['category_id']
+    ]
     assert len(changed) == round(200 * fraction)
     for a, b in changed:
         assert b['true_category_id'] == a['category_id'] and b['bbox'] == a['bbox']
@@ -66,15 +86,20 @@ def test_swap_classes_needs_two_classes():
 
 
 def test_merge_clumps_makes_one_box_of_a_chain():
-    coco = _coco([
-        # A chain: the ends do not touch each other. The middle one has the largest area.
-        [(0, 0, 10, 10, 1), (8, 0, 30, 30, 2), (36, 5, 10, 10, 1), (100, 100, 10, 10, 3)],
-        # The same place in another image belongs to no clump.
-        [(0, 0, 10, 10, 1)],
-    ])
+    coco = _coco(
+        [
+            # A chain: the ends do not touch each other. The middle one has the largest area.
+            [(0, 0, 10, 10, 1), (8, 0, 30, 30, 2), (36, 5, 10, 10, 1), (100, 100, 10, 10, 3)],
+            # The same place in another image belongs to no clump.
+            [(0, 0, 10, 10, 1)],
+        ]
+    )
     merged = merge_clumps(coco)
     assert [(a['image_id'], a['bbox'], a['category_id']) for a in merged['annotations']] == [
-        (1, [0, 0, 46, 30], 2), (1, [100, 100, 10, 10], 3), (2, [0, 0, 10, 10], 1)]
+        (1, [0, 0, 46, 30], 2),
+        (1, [100, 100, 10, 10], 3),
+        (2, [0, 0, 10, 10], 1),
+    ]
     assert merged['annotations'][0]['merged_ids'] == [1, 2, 3]
     assert merged['annotations'][0]['area'] == 46 * 30
 
@@ -109,8 +134,9 @@ def test_all_faults_together(many):
     faulty = faults.apply(many, seed=1)
     assert len(faulty['annotations']) <= 100
     assert any('true_category_id' in a for a in faulty['annotations'])
-    assert [r['image_labels'] for r in faulty['images']] == [r['image_labels']
-                                                             for r in many['images']]
+    assert [r['image_labels'] for r in faulty['images']] == [
+        r['image_labels'] for r in many['images']
+    ]
     assert LabelFaults().apply(many)['annotations'] == many['annotations']
 
 

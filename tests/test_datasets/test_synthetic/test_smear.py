@@ -28,8 +28,19 @@ def _bounding_box(mask):
 
 
 def test_classes_are_the_papers():
-    assert CLASSES == ('ascus', 'asch', 'lsil', 'hsil', 'scc', 'agc', 'trichomonas', 'candida',
-                       'flora', 'herps', 'actinomyces')
+    assert CLASSES == (
+        'ascus',
+        'asch',
+        'lsil',
+        'hsil',
+        'scc',
+        'agc',
+        'trichomonas',
+        'candida',
+        'flora',
+        'herps',
+        'actinomyces',
+    )
     assert tuple(PAINTERS) == CLASSES
 
 
@@ -71,7 +82,7 @@ def test_boxes_bound_their_silhouettes_and_nothing_is_mostly_hidden(smear):
         assert (field.visible >= smear.min_visible - 1e-6).all()
         # Brute force: later silhouettes lie upon earlier ones.
         for index, mask in enumerate(field.masks):
-            uncovered = mask & ~field.masks[index + 1:].any(0)
+            uncovered = mask & ~field.masks[index + 1 :].any(0)
             assert uncovered.sum() >= field.visible[index] * mask.sum() - 1e-3
         seen += len(field.boxes)
     assert seen > 30
@@ -129,7 +140,7 @@ def test_distractors_carry_no_label(name):
 def test_a_negative_field_has_things_but_no_boxes():
     smear = SyntheticSmear(negative_fraction=1.0)
     image, boxes, labels = smear.draw(0)
-    assert boxes.shape == (0, 4) and labels.shape == (0, )
+    assert boxes.shape == (0, 4) and labels.shape == (0,)
     assert image.min() < 120  # nuclei are there
 
 
@@ -141,8 +152,10 @@ def _nucleus_area(name, seed):
 
 
 def test_nuclei_grow_from_normal_to_ascus_to_lsil():
-    normal, ascus, lsil = (np.median([_nucleus_area(name, seed)[0] for seed in range(15)])
-                           for name in ('intermediate', 'ascus', 'lsil'))
+    normal, ascus, lsil = (
+        np.median([_nucleus_area(name, seed)[0] for seed in range(15)])
+        for name in ('intermediate', 'ascus', 'lsil')
+    )
     assert 25 < normal < 50
     assert 2.2 < ascus / normal < 4
     assert lsil > 1.2 * ascus
@@ -166,21 +179,24 @@ def test_light_passes_by_beer_lambert():
     image = optics.photograph(amount, np.random.default_rng(0)).astype(float)
     clear, single, double = image[30, 15], image[30, 45], image[30, 75]
     np.testing.assert_allclose(clear, optics.light, atol=1)
-    np.testing.assert_allclose(double / clear, (single / clear)**2, atol=0.01)
+    np.testing.assert_allclose(double / clear, (single / clear) ** 2, atol=0.01)
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (dict(height=40), 'height.*at least 48.*40'),
-    (dict(width=99.5), 'width.*99.5'),
-    (dict(classes=['hsil', 'koilocyte']), 'classes.*koilocyte.*ascus'),
-    (dict(classes=['hsil', 'hsil']), 'classes.*twice'),
-    (dict(classes=[]), 'classes.*non-empty'),
-    (dict(classes='hsil'), 'classes.*sequence'),
-    (dict(magnification=400), 'magnification.*4 to 80.*400'),
-    (dict(negative_fraction=1.5), 'negative_fraction.*0 to 1.*1.5'),
-    (dict(min_visible=-0.1), 'min_visible'),
-    (dict(crowding=float('nan')), 'crowding'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (dict(height=40), 'height.*at least 48.*40'),
+        (dict(width=99.5), 'width.*99.5'),
+        (dict(classes=['hsil', 'koilocyte']), 'classes.*koilocyte.*ascus'),
+        (dict(classes=['hsil', 'hsil']), 'classes.*twice'),
+        (dict(classes=[]), 'classes.*non-empty'),
+        (dict(classes='hsil'), 'classes.*sequence'),
+        (dict(magnification=400), 'magnification.*4 to 80.*400'),
+        (dict(negative_fraction=1.5), 'negative_fraction.*0 to 1.*1.5'),
+        (dict(min_visible=-0.1), 'min_visible'),
+        (dict(crowding=float('nan')), 'crowding'),
+    ],
+)
 def test_bad_arguments_are_named(arguments, words):
     with pytest.raises(ConfigError, match=words):
         SyntheticSmear(**arguments)

@@ -63,8 +63,11 @@ def test_faults_are_in_train_only(dataset):
     assert faulty['annotations'] == LabelFaults(**FAULTS).apply(clean, 1)['annotations']
     assert 0 < len(faulty['annotations']) <= 0.5 * len(clean['annotations']) + 1
     assert faulty['info']['faults']['missing'] == 0.5
-    assert not any('merged_ids' in a or 'true_category_id' in a
-                   for name in ('train_clean', 'val') for a in _json(dataset[name])['annotations'])
+    assert not any(
+        'merged_ids' in a or 'true_category_id' in a
+        for name in ('train_clean', 'val')
+        for a in _json(dataset[name])['annotations']
+    )
 
 
 def test_pictures_do_not_depend_on_their_number(dataset, tmp_path):
@@ -84,8 +87,15 @@ def test_train_and_val_differ(dataset):
 def test_a_finished_set_is_taken_as_it_is(dataset, monkeypatch):
     before = _contents(dataset['root'])
     monkeypatch.setattr(writer, '_draw_one', lambda *_: pytest.fail('drawn again'))
-    again = write_synthetic_dataset(dataset['root'], 22, 4, seed=1, size=(64, 96),
-                                    faults=LabelFaults(**FAULTS), magnification=14)
+    again = write_synthetic_dataset(
+        dataset['root'],
+        22,
+        4,
+        seed=1,
+        size=(64, 96),
+        faults=LabelFaults(**FAULTS),
+        magnification=14,
+    )
     assert again == dataset and _contents(dataset['root']) == before
 
 
@@ -123,14 +133,15 @@ def test_an_empty_folder_is_filled(tmp_path):
 
 
 def test_a_subset_of_classes(tmp_path):
-    paths = write_synthetic_dataset(tmp_path / 'set', 4, 0, size=96, classes=['lsil', 'candida'],
-                                    negative_fraction=0)
+    paths = write_synthetic_dataset(
+        tmp_path / 'set', 4, 0, size=96, classes=['lsil', 'candida'], negative_fraction=0
+    )
     clean = _json(paths['train_clean'])
     assert [c['name'] for c in clean['categories']] == ['lsil', 'candida']
     assert {a['category_id'] for a in clean['annotations']} == {1, 2}
     image, boxes, labels = SyntheticSmear(
-        96, 96, classes=['lsil', 'candida'],
-        negative_fraction=0).draw(np.random.SeedSequence(0, spawn_key=(0, 1)), first_class=1)
+        96, 96, classes=['lsil', 'candida'], negative_fraction=0
+    ).draw(np.random.SeedSequence(0, spawn_key=(0, 1)), first_class=1)
     mine = [a for a in clean['annotations'] if a['image_id'] == 2]
     assert [a['category_id'] - 1 for a in mine] == labels.tolist()
     assert [a['bbox'][:2] for a in mine] == boxes[:, :2].tolist()
@@ -144,17 +155,20 @@ def test_workers_draw_the_same(tmp_path):
     assert _contents(one['root']) == _contents(two['root'])
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (dict(num_train=0), 'num_train.*at least 1.*0'),
-    (dict(num_val=-1), 'num_val'),
-    (dict(seed=-1), 'seed'),
-    (dict(workers=0), 'workers'),
-    (dict(size=(64, 64, 3)), r'size.*height, width'),
-    (dict(size=10), 'height.*at least 48'),
-    (dict(classes=['hsil', 'nilm']), 'classes.*nilm'),
-    (dict(faults=dict(lost=0.5)), r'faults.*lost.*missing'),
-    (dict(faults=dict(missing=2)), 'faults.missing.*0 to 1.*2'),
-])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (dict(num_train=0), 'num_train.*at least 1.*0'),
+        (dict(num_val=-1), 'num_val'),
+        (dict(seed=-1), 'seed'),
+        (dict(workers=0), 'workers'),
+        (dict(size=(64, 64, 3)), r'size.*height, width'),
+        (dict(size=10), 'height.*at least 48'),
+        (dict(classes=['hsil', 'nilm']), 'classes.*nilm'),
+        (dict(faults=dict(lost=0.5)), r'faults.*lost.*missing'),
+        (dict(faults=dict(missing=2)), 'faults.missing.*0 to 1.*2'),
+    ],
+)
 def test_bad_arguments_are_named_before_anything_is_written(tmp_path, arguments, words):
     with pytest.raises(ConfigError, match=words):
         write_synthetic_dataset(tmp_path / 'set', **{**dict(num_train=1, num_val=1), **arguments})

@@ -61,8 +61,17 @@ def test_true_boxes_of_a_set_with_image_labels_alone(training, data):
         )
         config.train_dataloader.dataset.ann_file = 'train_image.json'
         pack = config.train_dataloader.dataset.pipeline[-1]
-        pack.meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip',
-                          'flip_direction', 'image_labels', 'supervision')  # fmt: skip
+        pack.meta_keys = (
+            'img_id',
+            'img_path',
+            'ori_shape',
+            'img_shape',
+            'scale_factor',
+            'flip',
+            'flip_direction',
+            'image_labels',
+            'supervision',
+        )
 
     with_truth = dict(type='CollapseWatchHook', ann_file=str(data / 'train.json'))
     log = training([with_truth], image_labels).train().log

@@ -50,9 +50,9 @@ def test_resumed_run_keeps_it(training, monkeypatch):
         'ldwsccd_mmdet.engine.hooks.teacher_evaluation_hook._evaluate', None
     )  # would fail
     log = run.train().log
-    assert metric(log, 'teacher/coco/bbox_mAP_50') == metric(
-        first.log, 'teacher/coco/bbox_mAP_50'
-    )[:1]
+    assert (
+        metric(log, 'teacher/coco/bbox_mAP_50') == metric(first.log, 'teacher/coco/bbox_mAP_50')[:1]
+    )
 
 
 def reason(log):
@@ -72,8 +72,9 @@ def test_checkpoint_without_a_head(training, tmp_path):
         key: value for key, value in state['state_dict'].items() if 'bbox_head' not in key
     }
     torch.save(state, tmp_path / 'teacher.pth')
-    assert re.match(r'its checkpoint lacks \d+ weights of its head, first bbox_head', reason(
-        run.train().log))  # fmt: skip
+    assert re.match(
+        r'its checkpoint lacks \d+ weights of its head, first bbox_head', reason(run.train().log)
+    )
 
 
 def test_teacher_that_cannot_predict(training):

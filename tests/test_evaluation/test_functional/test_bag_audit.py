@@ -84,8 +84,11 @@ def test_json_has_no_nan():
     content = audit_bags([image(supervision='image', image_labels=(1,))], CLASSES).as_dict()
     text = json.dumps(content, allow_nan=False)
     assert json.loads(text)['classes']['lsil'] == {
-        'bags': 1, 'share': 1.0, 'cells': 0, 'cells_per_bag': None,
-    }  # fmt: skip
+        'bags': 1,
+        'share': 1.0,
+        'cells': 0,
+        'cells_per_bag': None,
+    }
     assert content['cells_per_image'] is None and content['everywhere'] == ['lsil']
 
 

@@ -14,9 +14,14 @@ def look(boxes, labels=None, cells=CELLS, cell_labels=(0, 0), count=6, **kwargs)
     boxes = np.array(boxes, float).reshape(-1, 4)
     labels = np.zeros(len(boxes), int) if labels is None else np.array(labels)
     return watch_collapse(
-        [boxes] * count, [labels] * count, [(100, 100)] * count, [cells] * count,
-        [np.array(cell_labels, int)] * count, CLASSES, **kwargs,
-    )  # fmt: skip
+        [boxes] * count,
+        [labels] * count,
+        [(100, 100)] * count,
+        [cells] * count,
+        [np.array(cell_labels, int)] * count,
+        CLASSES,
+        **kwargs,
+    )
 
 
 @pytest.mark.parametrize(

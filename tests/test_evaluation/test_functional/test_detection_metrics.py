@@ -188,8 +188,14 @@ def test_errors_and_confusion(annotated, detections):
     metrics = evaluate_detections(truth, {1: detections(*rows.values())}, score_thr=0.3)
     errors = metrics.errors
     assert [KINDS[kind] for kind in errors.kind] == [
-        'right', 'duplicate', 'duplicate', 'wrong class', 'poor box', 'background', 'background',
-    ]  # fmt: skip
+        'right',
+        'duplicate',
+        'duplicate',
+        'wrong class',
+        'poor box',
+        'background',
+        'background',
+    ]
     assert errors.truth.tolist() == [0, 0, 0, 1, 2, -1, -1]
     assert errors.missed.tolist() == [2, 3]
     assert [errors.count(kind) for kind in KINDS] == [1, 1, 2, 1, 2, 2]

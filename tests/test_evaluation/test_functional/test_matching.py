@@ -26,8 +26,14 @@ def pycocotools_eval(truth, predictions, ious, max_dets=100):
         for (x1, y1, x2, y2), score, label in zip(
             found.bboxes, found.scores, found.labels, strict=True
         ):
-            results.append(dict(image_id=image_id, category_id=cat_ids[label], score=score,
-                                bbox=[x1, y1, x2 - x1, y2 - y1]))  # fmt: skip
+            results.append(
+                dict(
+                    image_id=image_id,
+                    category_id=cat_ids[label],
+                    score=score,
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                )
+            )
     run = COCOeval(truth, truth.loadRes(results), 'bbox')
     run.params.iouThrs = np.array(ious)
     run.params.maxDets = [max_dets]
@@ -68,8 +74,9 @@ def test_max_dets(random_set):
     expected = pycocotools_eval(truth, predictions, [0.5], max_dets=2)
     metrics = evaluate_detections(truth, predictions, max_dets=2)
     assert_close(metrics.ap, expected[0, :, 0])
-    counts = np.unique(metrics.matches.det_image * 3 + metrics.matches.det_label,
-                       return_counts=True)[1]  # fmt: skip
+    counts = np.unique(
+        metrics.matches.det_image * 3 + metrics.matches.det_label, return_counts=True
+    )[1]
     assert counts.max() == 2
 
 
@@ -86,10 +93,14 @@ def test_equal_to_mmdet_voc(random_set, seed, flags):
             [any(truth.anns[i].get(k) for k in ('iscrowd', 'ignore', 'difficult')) for i in ids],
             bool,
         )
-        annotations.append(dict(
-            bboxes=bboxes[~left_out], labels=labels[~left_out],
-            bboxes_ignore=bboxes[left_out], labels_ignore=labels[left_out],
-        ))  # fmt: skip
+        annotations.append(
+            dict(
+                bboxes=bboxes[~left_out],
+                labels=labels[~left_out],
+                bboxes_ignore=bboxes[left_out],
+                labels_ignore=labels[left_out],
+            )
+        )
     mean_ap, per_class = eval_map(dets, annotations, logger='silent', eval_mode='area')
     metrics = evaluate_detections(truth, predictions, ap_mode='voc')
     np.testing.assert_allclose(metrics.ap, [entry['ap'] for entry in per_class], atol=1e-6)
@@ -124,12 +135,10 @@ def test_known_matches(annotated, detections):
     )
     predictions = {
         # a hit of hsil, a wrong class on flora, a shifted hsil of IoU 1/3
-        1: detections(
-            (60, 50, 80, 70, 0.7, 0), (10, 10, 30, 30, 0.9, 0), (80, 10, 99, 29, 0.8, 2)
-        ),
+        1: detections((60, 50, 80, 70, 0.7, 0), (10, 10, 30, 30, 0.9, 0), (80, 10, 99, 29, 0.8, 2)),
         # a hit of IoU 0.6, and two in the crowd
         4: detections((5, 5, 25, 17, 0.6, 0), (42, 42, 58, 58, 0.5, 0), (44, 44, 58, 58, 0.4, 0)),
-    }  # fmt: skip
+    }
     matches = match_detections(truth, predictions)
     assert matches.classes == ('hsil', 'flora', 'scc')
     assert matches.image_ids.tolist() == [1, 4]

@@ -36,9 +36,11 @@ def test_equals_loops():
             assert result.recall_all[k, t] == pytest.approx(np.mean(sum(reached, [])))
             for label in range(3):
                 hits = [
-                    hit for own, row in zip(labels, reached, strict=True)
-                    for la, hit in zip(own, row, strict=True) if la == label
-                ]  # fmt: skip
+                    hit
+                    for own, row in zip(labels, reached, strict=True)
+                    for la, hit in zip(own, row, strict=True)
+                    if la == label
+                ]
                 assert result.recall[k, t, label] == pytest.approx(np.mean(hits))
     assert 0 < result.recall_all[0, 0] < result.recall_all[2, 0] < 1
     assert np.isnan(result.recall[:, :, 3]).all() and result.num_cells[3] == 0

@@ -25,17 +25,20 @@ def samples_of(truth, predictions):
             rows[bool(ann['iscrowd'])].append((x, y, x + w, y + h, index[ann['category_id']]))
         instances = [
             InstanceData(bboxes=table[:, :4], labels=table[:, 4].long())
-            for table in (torch.tensor(rows[key], dtype=torch.float64).reshape(-1, 5)
-                          for key in (False, True))
-        ]  # fmt: skip
+            for table in (
+                torch.tensor(rows[key], dtype=torch.float64).reshape(-1, 5) for key in (False, True)
+            )
+        ]
         sample = DetDataSample(
-            metainfo=dict(img_id=image_id), gt_instances=instances[0],
+            metainfo=dict(img_id=image_id),
+            gt_instances=instances[0],
             ignored_instances=instances[1],
             pred_instances=InstanceData(
-                bboxes=torch.from_numpy(found.bboxes), scores=torch.from_numpy(found.scores),
+                bboxes=torch.from_numpy(found.bboxes),
+                scores=torch.from_numpy(found.scores),
                 labels=torch.from_numpy(found.labels),
             ),
-        )  # fmt: skip
+        )
         samples.append(sample.to_dict())
     return samples
 

@@ -60,11 +60,17 @@ def test_truth_from_a_file_that_knows_more_images(tmp_path):
         'images': [{'id': i} for i in (1, 2, 3, 9)],
         'categories': [{'id': 1, 'name': 'lsil'}, {'id': 2, 'name': 'hsil'}],
         'annotations': [
-            {'id': n, 'image_id': image, 'category_id': category,
-             'bbox': [x1, y1, x2 - x1, y2 - y1], 'area': (x2 - x1) * (y2 - y1), 'iscrowd': 0}
+            {
+                'id': n,
+                'image_id': image,
+                'category_id': category,
+                'bbox': [x1, y1, x2 - x1, y2 - y1],
+                'area': (x2 - x1) * (y2 - y1),
+                'iscrowd': 0,
+            }
             for n, (image, category, (x1, y1, x2, y2)) in enumerate(boxes, start=1)
         ],
-    }  # fmt: skip
+    }
     (tmp_path / 'true.json').write_text(json.dumps(content))
     metric, plain = build(ann_file=str(tmp_path / 'true.json')), build()
     bare = [{**s, 'gt_instances': None} for s in SAMPLES]

@@ -57,9 +57,9 @@ def test_init_and_gradient():
 
 
 @pytest.mark.parametrize(
-    'wrong', [dict(widen_factor=0), dict(deepen_factor=-1), dict(out_indices=(3, 6)),
-              dict(frozen_stages=6)]
-)  # fmt: skip
+    'wrong',
+    [dict(widen_factor=0), dict(deepen_factor=-1), dict(out_indices=(3, 6)), dict(frozen_stages=6)],
+)
 def test_errors(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         CSPDarknet53(**wrong)

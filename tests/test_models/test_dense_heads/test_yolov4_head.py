@@ -14,8 +14,11 @@ from tests.test_models.test_utils.test_diou_nms import brute_iou_distance
 
 CLASSES = 3
 STRIDES = (8, 16, 32)
-ANCHORS = [[(6, 8), (10, 18), (20, 14)], [(18, 37), (38, 27), (30, 30)],
-           [(50, 40), (60, 60), (90, 100)]]  # fmt: skip
+ANCHORS = [
+    [(6, 8), (10, 18), (20, 14)],
+    [(18, 37), (38, 27), (30, 30)],
+    [(50, 40), (60, 60), (90, 100)],
+]
 SCALES = (1.2, 1.1, 1.05)
 
 
@@ -67,11 +70,12 @@ GTS = {
     'one': [instances([], []), instances([[10, 10, 30, 40]], [2])],
     'many': [
         # the two first share cell and anchors; the last ends at the image's corner
-        instances([[4, 4, 24, 24], [5, 4, 23, 25], [30, 10, 60, 50], [63, 95, 65, 97]],
-                  [0, 1, 2, 1]),
+        instances(
+            [[4, 4, 24, 24], [5, 4, 23, 25], [30, 10, 60, 50], [63, 95, 65, 97]], [0, 1, 2, 1]
+        ),
         instances([[0, 0, 64, 96], [20, 20, 22, 60]], [1, 0]),
     ],
-}  # fmt: skip
+}
 SIZE = (96, 64)  # h, w
 
 
@@ -313,9 +317,14 @@ def test_first_predictions_are_improbable():
 
 @pytest.mark.parametrize(
     'wrong',
-    [dict(in_channels=(8, 8)), dict(scale_x_y=(1.0, 1.0, 0.9)), dict(num_classes=0),
-     dict(pos_iou_thr=2), dict(label_smoothing=1.0)],
-)  # fmt: skip
+    [
+        dict(in_channels=(8, 8)),
+        dict(scale_x_y=(1.0, 1.0, 0.9)),
+        dict(num_classes=0),
+        dict(pos_iou_thr=2),
+        dict(label_smoothing=1.0),
+    ],
+)
 def test_errors(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         make_head(**wrong)

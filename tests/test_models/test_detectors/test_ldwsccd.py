@@ -244,7 +244,9 @@ def test_maps_of_different_size(build, teacher):
     )
     model.init_weights()
     model.teacher.model.neck = None
-    model.teacher.model.backbone.forward = lambda x: (x.new_zeros(3, 16, 8, 8),
-                                                      x.new_zeros(3, 32, 5, 5))  # fmt: skip
+    model.teacher.model.backbone.forward = lambda x: (
+        x.new_zeros(3, 16, 8, 8),
+        x.new_zeros(3, 32, 5, 5),
+    )
     with pytest.raises(ValueError, match=r'student has \(4, 4\) cells .* teacher \(5, 5\)'):
         model.loss(images(), samples())

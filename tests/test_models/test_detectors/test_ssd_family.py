@@ -11,17 +11,27 @@ from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg,
 
 FSSD = dict(
     neck=dict(
-        type='FSSDNeck', in_channels=(8, 16), out_channels=(8, 16, 8), level_strides=(2, 2),
-        level_paddings=(1, 1), last_kernel_size=3, source_channels=8, fusion_channels=4,
+        type='FSSDNeck',
+        in_channels=(8, 16),
+        out_channels=(8, 16, 8),
+        level_strides=(2, 2),
+        level_paddings=(1, 1),
+        last_kernel_size=3,
+        source_channels=8,
+        fusion_channels=4,
     ),
-)  # fmt: skip
+)
 DSSD = dict(
     neck=dict(
-        type='DSSDNeck', in_channels=(8, 16), out_channels=(8, 16, 8), level_strides=(2,),
-        level_paddings=(1,), deconv_channels=8,
+        type='DSSDNeck',
+        in_channels=(8, 16),
+        out_channels=(8, 16, 8),
+        level_strides=(2,),
+        level_paddings=(1,),
+        deconv_channels=8,
     ),
     bbox_head=head_cfg(type='DSSDHead', in_channels=(8, 8, 8), module_channels=(4, 8)),
-)  # fmt: skip
+)
 FAMILY = {'fssd': (FSSD, (8, 16, 8)), 'dssd': (DSSD, (8, 8, 8))}
 
 

@@ -277,8 +277,9 @@ def test_pseudo_boxes_teach_the_ssd_head(build, monkeypatch):
     by_labels = build(ldm=False, supervision='image', pseudo_warmup=0)
     by_labels.load_state_dict(by_boxes.state_dict())
     samples = batch()
-    truth = [InstanceData(bboxes=s.gt_instances.bboxes, labels=s.gt_instances.labels)
-             for s in samples]  # fmt: skip
+    truth = [
+        InstanceData(bboxes=s.gt_instances.bboxes, labels=s.gt_instances.labels) for s in samples
+    ]
     monkeypatch.setattr(by_labels.mil_head, 'pseudo_boxes', lambda *_: truth)
     expected, losses = step(by_boxes, samples)[0], step(by_labels, samples)[0]
     for key in ('loss_cls', 'loss_bbox'):
@@ -295,8 +296,9 @@ def test_mined_boxes_leave_the_hard_negatives(build, monkeypatch):
     feats = model.extract_feat(images(1))
     outs, _ = model.student_forward(feats, samples)
     # the whole image, and priors of all sizes: everything is ignored but the positives
-    everywhere = torch.cat(model.bbox_head.prior_generator.grid_priors([(8, 8), (4, 4), (2, 2)],
-                                                                       device='cpu'))  # fmt: skip
+    everywhere = torch.cat(
+        model.bbox_head.prior_generator.grid_priors([(8, 8), (4, 4), (2, 2)], device='cpu')
+    )
     everything = InstanceData(
         bboxes=everywhere,
         labels=torch.zeros(len(everywhere), dtype=torch.long),
@@ -363,10 +365,13 @@ def test_two_stage_student_learns_from_image_labels():
         one.gt_instances.bboxes += 5
     (losses, grads), (other, other_grads) = step(model, samples), step(model, moved)
     assert losses['loss_mil'] > 0
-    assert all(torch.equal(torch.as_tensor(losses[k][0] if isinstance(losses[k], list)
-                                           else losses[k]),
-                           torch.as_tensor(other[k][0] if isinstance(other[k], list)
-                                           else other[k])) for k in losses)  # fmt: skip
+    assert all(
+        torch.equal(
+            torch.as_tensor(losses[k][0] if isinstance(losses[k], list) else losses[k]),
+            torch.as_tensor(other[k][0] if isinstance(other[k], list) else other[k]),
+        )
+        for k in losses
+    )
     assert all(
         torch.equal(grad, other_grads[name]) for name, grad in grads.items() if grad is not None
     )

@@ -24,10 +24,9 @@ def plain(student, teacher, cells, images, attention_weights, temperature, stand
     a_s, a_c = spatial_attention(teacher, temperature), channel_attention(teacher, temperature)
     b_s, b_c = spatial_attention(student, temperature), channel_attention(student, temperature)
     error = (a_s[:, None] * a_c[:, :, None, None] * (teacher - student) ** 2).sum(1)
-    attention = (
-        attention_weights[0] * (a_s - b_s).abs().sum((1, 2))
-        + attention_weights[1] * (a_c - b_c).abs().sum(1)
-    )
+    attention = attention_weights[0] * (a_s - b_s).abs().sum((1, 2)) + attention_weights[1] * (
+        a_c - b_c
+    ).abs().sum(1)
     return torch.stack(
         [(cells[0] * error).sum(), (cells[1] * error).sum(), (images * attention).sum()]
     )

@@ -112,9 +112,16 @@ def brute_force(student, teacher, bboxes, *args):
 @pytest.mark.parametrize('reduction', [None, 'mean', 'sum'])
 def test_equals_brute_force(mode, temperature, reduction):
     loss = LocalDistillationLoss(
-        (3, 4), (3, 4), alpha=2, beta=3, gamma=5, temperature=temperature, normalize=mode,
-        attention_reduction=reduction, level_weights=(1.0, 0.25),
-    )  # fmt: skip
+        (3, 4),
+        (3, 4),
+        alpha=2,
+        beta=3,
+        gamma=5,
+        temperature=temperature,
+        normalize=mode,
+        attention_reduction=reduction,
+        level_weights=(1.0, 0.25),
+    )
     student, teacher = feats(), feats()
     temperatures = temperature if isinstance(temperature, tuple) else (temperature,) * 2
     expected = [
@@ -349,10 +356,14 @@ def test_batch_is_the_mean_of_its_singles(mode, feature_norm):
     student, teacher = feats(), feats()
     batch = loss(student, teacher, BOXES, INPUT_SIZE)
     singles = [
-        loss([s[n : n + 1] for s in student], [t[n : n + 1] for t in teacher], BOXES[n : n + 1],
-             INPUT_SIZE)
+        loss(
+            [s[n : n + 1] for s in student],
+            [t[n : n + 1] for t in teacher],
+            BOXES[n : n + 1],
+            INPUT_SIZE,
+        )
         for n in range(2)
-    ]  # fmt: skip
+    ]
     for key, value in batch.items():
         torch.testing.assert_close(value, (singles[0][key] + singles[1][key]) / 2)
 

@@ -174,8 +174,12 @@ def test_regions_far_from_every_seed_are_ignored():
     assert labels.tolist() == [0, 1, 1, 1, 1]
     torch.testing.assert_close(weights, torch.tensor([0.8, 0.8, 0.8, 0.0, 0.0]))
     assert [iou(box, bboxes[0].tolist()) >= 0.1 for box in bboxes.tolist()] == [
-        True, True, True, False, False
-    ]  # fmt: skip
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_region_outside_the_image_is_no_harm():
@@ -187,9 +191,11 @@ def test_a_region_outside_the_image_is_no_harm():
 
 def seeds_of(bboxes, labels, scores):
     return Seeds(
-        torch.tensor([bboxes]), torch.tensor([labels]), torch.tensor([scores]),
+        torch.tensor([bboxes]),
+        torch.tensor([labels]),
+        torch.tensor([scores]),
         torch.ones(1, len(labels), dtype=torch.bool),
-    )  # fmt: skip
+    )
 
 
 def test_match_gives_each_region_its_seed():

@@ -6,9 +6,7 @@ from mmdet.models.necks import SSDNeck
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models import DSSDNeck
 
-SSD = dict(
-    in_channels=(8, 16), out_channels=(8, 16, 8), level_strides=(2,), level_paddings=(1,)
-)
+SSD = dict(in_channels=(8, 16), out_channels=(8, 16, 8), level_strides=(2,), level_paddings=(1,))
 
 
 def neck(**kwargs):

@@ -45,12 +45,18 @@ def test_is_the_formula():
 @pytest.mark.parametrize(
     ('size', 'expected', 'cfg'),
     [
-        (64, [64, 32, 16, 8, 4, 2, 1],
-         dict(level_strides=(2, 2, 2, 2, 2, 1), level_paddings=(1,) * 6, last_kernel_size=4)),
-        (38, [38, 19, 10, 5, 3, 1],
-         dict(level_strides=(2, 2, 2, 1, 1), level_paddings=(1, 1, 1, 0, 0))),
+        (
+            64,
+            [64, 32, 16, 8, 4, 2, 1],
+            dict(level_strides=(2, 2, 2, 2, 2, 1), level_paddings=(1,) * 6, last_kernel_size=4),
+        ),
+        (
+            38,
+            [38, 19, 10, 5, 3, 1],
+            dict(level_strides=(2, 2, 2, 1, 1), level_paddings=(1, 1, 1, 0, 0)),
+        ),
     ],
-)  # fmt: skip
+)
 def test_map_sizes_are_those_of_ssd512_and_ssd300(size, expected, cfg):
     model = neck(out_channels=(8,) * len(expected), **cfg).eval()
     outs = model((torch.randn(1, 8, size, size), torch.randn(1, 16, size // 2, size // 2)))

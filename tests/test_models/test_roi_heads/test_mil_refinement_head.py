@@ -181,9 +181,7 @@ def test_channels_last_maps_give_the_same():
     head = build()
     regions, y = [boxes(5), boxes(3)], torch.ones(2, NUM_CLASSES)
     x = [f.requires_grad_() for f in feats(2)]
-    last = [
-        f.detach().to(memory_format=torch.channels_last).clone().requires_grad_() for f in x
-    ]
+    last = [f.detach().to(memory_format=torch.channels_last).clone().requires_grad_() for f in x]
     assert not last[0].is_contiguous()
     losses, losses_last = head.loss(x, regions, y), head.loss(last, regions, y)
     for key, value in losses.items():
@@ -330,15 +328,14 @@ def test_chunks_keep_few_pooled_features(monkeypatch):
         lambda x, rois: (sizes.append(len(rois)), pool(x, rois))[1],
     )
     saved = []
-    hooks = torch.autograd.graph.saved_tensors_hooks(
-        lambda t: (saved.append(t), t)[1], lambda t: t
-    )
+    hooks = torch.autograd.graph.saved_tensors_hooks(lambda t: (saved.append(t), t)[1], lambda t: t)
     with hooks:
         losses = head.loss(feats(1), [boxes(10)], torch.ones(1, NUM_CLASSES))
     assert sizes == [4, 4, 2]
     pooled_width = CHANNELS[0] * 9
-    assert not [t.shape for t in saved if t.dim() == 2 and t.shape[1] == pooled_width
-                and len(t) != 16]  # fmt: skip
+    assert not [
+        t.shape for t in saved if t.dim() == 2 and t.shape[1] == pooled_width and len(t) != 16
+    ]
     total(losses).backward()
     assert sorted(sizes) == sorted([4, 4, 2] * 2)  # once more for the gradient
 
@@ -422,9 +419,12 @@ def test_known_boxes_are_seeds_of_weight_1():
 def test_weights_of_the_losses():
     head = build(mil_loss_weight=2.0)
     other = build(
-        first_stage_weight=3.0, image_loss_reduction='sum', refine_loss_weight=0.5, reg_stages=1,
+        first_stage_weight=3.0,
+        image_loss_reduction='sum',
+        refine_loss_weight=0.5,
+        reg_stages=1,
         reg_loss_weight=4.0,
-    )  # fmt: skip
+    )
     other.load_state_dict(head.state_dict(), strict=False)
     x, regions, y = feats(1), [boxes(6)], torch.tensor([[1.0, 0.0, 1.0]])
     a, b = head.loss(x, regions, y), other.loss(x, regions, y)

@@ -94,9 +94,7 @@ def test_batch_equals_singles(strategy):
         if count == 0:
             assert batch.scores[n][batch.valid[n]].sum() == 0
             continue
-        single = strategy(
-            bboxes[n : n + 1, :count], scores[n : n + 1, :count], present[n : n + 1]
-        )
+        single = strategy(bboxes[n : n + 1, :count], scores[n : n + 1, :count], present[n : n + 1])
         for part, single_part in zip(batch[:3], single[:3], strict=True):
             assert torch.equal(part[n][batch.valid[n]], single_part[0][single.valid[0]])
 

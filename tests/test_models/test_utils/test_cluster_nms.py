@@ -40,4 +40,3 @@ def test_groups_in_parts_give_the_same(monkeypatch):
 def test_nothing_in_nothing_out(shape):
     keep = cluster_nms(torch.zeros(*shape, 4), torch.zeros(shape, dtype=torch.bool), 0.5)
     assert keep.shape == shape
-

@@ -26,9 +26,7 @@ class BaseProposer(ABC):
         ConfigError: If an argument is outside its range.
     """
 
-    def __init__(
-        self, max_per_img: int = 300, nms_iou: float = 0.7, min_size: float = 4.0
-    ) -> None:
+    def __init__(self, max_per_img: int = 300, nms_iou: float = 0.7, min_size: float = 4.0) -> None:
         self._check('max_per_img', max_per_img, max_per_img >= 1, 'a whole number of at least 1')
         self._check('nms_iou', nms_iou, 0 < nms_iou <= 1, 'a number in (0, 1]')
         self._check('min_size', min_size, min_size > 0, 'a number of pixels above 0')

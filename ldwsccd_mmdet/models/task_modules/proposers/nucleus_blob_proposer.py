@@ -82,10 +82,13 @@ class NucleusBlobProposer(ImageProposer):
         """See :meth:`ImageProposer.propose`."""
         centres, radii, scores = self._blobs(image)
         mean_scale = float(np.sqrt(scale[0] * scale[1]))
-        sides = np.concatenate([
-            radii[:, None] * 2 * self.contexts / mean_scale,
-            np.broadcast_to(self.sizes, (len(radii), len(self.sizes))),
-        ], axis=1)  # fmt: skip
+        sides = np.concatenate(
+            [
+                radii[:, None] * 2 * self.contexts / mean_scale,
+                np.broadcast_to(self.sizes, (len(radii), len(self.sizes))),
+            ],
+            axis=1,
+        )
         half = sides[..., None] / 2 * np.array(scale, np.float32)
         boxes = np.concatenate([centres[:, None] - half, centres[:, None] + half], axis=2)
         scores = np.repeat(scores, sides.shape[1])

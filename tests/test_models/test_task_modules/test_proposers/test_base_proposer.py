@@ -47,9 +47,11 @@ def test_select_clips_drops_suppresses_and_orders():
 
 def _preprocessor(**kwargs):
     return DetDataPreprocessor(
-        **{**dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375],
-                  bgr_to_rgb=True), **kwargs}
-    )  # fmt: skip
+        **{
+            **dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
+            **kwargs,
+        }
+    )
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,7 @@ def test_coco_results_and_coco_files(tmp_path):
     (tmp_path / 'r.json').write_text(json.dumps(records))
     first = build(tmp_path / 'r.json')(INPUTS, [meta()])[0]
     assert first.scores.tolist() == [1.0, 0.5]
-    torch.testing.assert_close(
-        first.bboxes, torch.tensor([[60.0, 0, 120, 25], [6, 10, 18, 30]])
-    )
+    torch.testing.assert_close(first.bboxes, torch.tensor([[60.0, 0, 120, 25], [6, 10, 18, 30]]))
     images = [dict(id=7, file_name='x/a.jpg'), dict(id=8, file_name='b.jpg')]
     (tmp_path / 'c.json').write_text(json.dumps(dict(images=images, annotations=records)))
     by_name = build(tmp_path / 'c.json', key='file_name')
