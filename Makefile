@@ -19,7 +19,7 @@ help:
 	@echo "Variables: PYTHON=$(or $(PYTHON),python3)  TORCH=$(or $(TORCH),torch==2.13.0)  ARGS="
 
 env .venv:
-	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' sh tools/setup_env.sh
+	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' sh dev/setup_env.sh
 
 demo: env
 	$(BIN)/python tools/demo.py $(ARGS)

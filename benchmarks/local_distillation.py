@@ -33,8 +33,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 LEVELS = ((512, 64), (1024, 32), (512, 16), (256, 8), (256, 4))  # channels, cells a side
 INPUT_SIZE = (512, 512)
 TEMPERATURE = 0.5

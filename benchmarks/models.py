@@ -10,7 +10,7 @@ and interpolations where it knows them, not of activations. The latency is that 
 one image, from the normalised tensor to the raw maps of the head (two-stage models: with their
 regions). What follows, scores, boxes and NMS, depends on the weights and is not in it. The models
 take turns, one image each in random order, so that all see the same machine; medians. Then
-python tools/model_zoo.py puts the table into docs/model_zoo.md.
+python dev/model_zoo.py puts the table into docs/model_zoo.md.
 """
 
 import argparse
@@ -28,7 +28,12 @@ from torch import Tensor, nn
 from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.apis.model_facts import augmentation, image_size, schedule, starting_weights
+from ldwsccd_mmdet.experiments.report.model_facts import (
+    augmentation,
+    image_size,
+    schedule,
+    starting_weights,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = 'configs/baselines'

@@ -24,7 +24,7 @@ from torch import nn
 from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.apis import find_checkpoint, find_resume, load_config
+from ldwsccd_mmdet.cli import find_checkpoint, find_resume, load_config
 
 
 def find_trainings(folders: list[Path], seed: int) -> dict[str, Path]:

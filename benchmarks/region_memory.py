@@ -33,7 +33,6 @@ def measure(
     regions: int, batch: int, chunk: int | None, boxes: int, threads: int, small: bool
 ) -> dict:
     # imported here: a child's peak begins with what its parent had, so that must stay small
-    sys.path.insert(0, str(ROOT))
     import torch
     from mmdet.registry import MODELS
     from mmdet.utils import register_all_modules

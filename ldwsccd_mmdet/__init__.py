@@ -4,7 +4,12 @@ Importing the package registers its classes in mmdet's registries, so that a con
 ``custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)``.
 """
 
-from . import datasets, engine, evaluation, models
+from . import (
+    datasets,
+    engine,
+    evaluation,
+    models,
+)
 from .version import __version__
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models']
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']

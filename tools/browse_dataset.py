@@ -5,21 +5,17 @@ Example:
 """
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mmdet.registry import DATASETS, VISUALIZERS
+from mmengine.config import DictAction
+from mmengine.registry import init_default_scope
+from rich.progress import track
 
-from mmdet.registry import DATASETS, VISUALIZERS  # noqa: E402
-from mmengine.config import DictAction  # noqa: E402
-from mmengine.registry import init_default_scope  # noqa: E402
-from rich.progress import track  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.errors import ConfigError
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -59,7 +55,7 @@ def loads_truth_late(dataset: Any) -> bool:
 def main(args: argparse.Namespace) -> None:
     if args.num is not None and args.num < 1:
         raise ConfigError(f'-n is {args.num}: expected at least 1 picture')
-    config = apis.load_config(args.config, args.cfg_options)
+    config = cli.load_config(args.config, args.cfg_options)
     loader = config.get(f'{args.phase}_dataloader')
     if loader is None:
         raise ConfigError(f'the config has no {args.phase}_dataloader: choose another --phase')
@@ -91,4 +87,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

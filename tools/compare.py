@@ -11,7 +11,6 @@ its last epoch, and changed settings repeat only what depends on them. Ctrl-C at
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import shlex
 import signal
 import sys
@@ -21,14 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mmengine.config import Config, DictAction
+from rich.console import Console
 
-from mmengine.config import Config, DictAction  # noqa: E402
-from rich.console import Console  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.stages import (  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.report.sources import existing_path
+from ldwsccd_mmdet.experiments.stages import (
     Show,
     Stage,
     StageRunner,
@@ -39,7 +37,6 @@ from ldwsccd_mmdet.apis.stages import (  # noqa: E402
     tool_command,
     train_progress,
 )
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
 
 # the parts of the method, and what a model of them is called in Table 4
 NAMES = {
@@ -235,14 +232,14 @@ def find_models(
         if not found:
             raise ConfigError(f"'{path}' has no config (*.py): name a folder that has some")
         files += found
-    configs = {file.resolve(): apis.load_config(str(file), options) for file in files}
+    configs = {file.resolve(): cli.load_config(str(file), options) for file in files}
     taught_by: set[Path] = set()
     for config in list(configs.values()):
         teacher = config.model.get('teacher') or {}
         if isinstance(teacher.get('config'), str):
-            file = apis.existing_path(teacher.config).resolve()
+            file = existing_path(teacher.config).resolve()
             if file not in configs:
-                configs[file] = apis.load_config(str(file), options)
+                configs[file] = cli.load_config(str(file), options)
             taught_by.add(file)
     if len(taught_by) > 1:
         listed = ', '.join(sorted(path.name for path in taught_by))
@@ -323,4 +320,4 @@ def main(args: argparse.Namespace, console: Console | None = None) -> int:
 if __name__ == '__main__':
     for sign in (signal.SIGTERM, signal.SIGHUP):  # leave a state to go on from, and no program
         signal.signal(sign, signal.default_int_handler)
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

@@ -20,10 +20,16 @@ from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
-from ldwsccd_mmdet.apis import load_config
-from ldwsccd_mmdet.datasets.checks import LEVELS, Finding, box_fault
-from ldwsccd_mmdet.datasets.checks.examine import Examination, Split, examine, read_split
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
+from ldwsccd_mmdet.cli import load_config
+from ldwsccd_mmdet.datasets.boxes import box_fault
+from ldwsccd_mmdet.preparation.checks import LEVELS, Finding
+from ldwsccd_mmdet.preparation.checks.examine import (
+    Examination,
+    Split,
+    examine,
+    read_split,
+)
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
 from ldwsccd_mmdet.visualization import draw_detections
 
 STYLES = {'error': 'bold red', 'warning': 'yellow', 'note': 'cyan'}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
 import platform
@@ -26,17 +25,25 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(ROOT))
+import numpy as np
+from mmengine.config import Config
+from PIL import Image, ImageDraw
+from rich.console import Console
+from rich.table import Table
 
-import numpy as np  # noqa: E402
-from mmengine.config import Config  # noqa: E402
-from PIL import Image, ImageDraw  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from ldwsccd_mmdet.apis.stages import (  # noqa: E402
+from ldwsccd_mmdet.datasets.coco_json import load_truth, truth_boxes
+from ldwsccd_mmdet.datasets.palette import class_palette
+from ldwsccd_mmdet.errors import InputError
+from ldwsccd_mmdet.evaluation import evaluate_detections, load_predictions
+from ldwsccd_mmdet.experiments.report import (
+    ModelResult,
+    Report,
+    Run,
+    choose_fields,
+    read_training_log,
+    write_report,
+)
+from ldwsccd_mmdet.experiments.stages import (
     Show,
     Stage,
     StageRunner,
@@ -47,30 +54,16 @@ from ldwsccd_mmdet.apis.stages import (  # noqa: E402
     tool_command,
     train_progress,
 )
-from ldwsccd_mmdet.errors import InputError  # noqa: E402
-from ldwsccd_mmdet.evaluation import (  # noqa: E402
-    evaluate_detections,
-    load_predictions,
-    load_truth,
-    truth_boxes,
-)
-from ldwsccd_mmdet.visualization import (  # noqa: E402
-    ModelResult,
-    Report,
-    Run,
-    choose_fields,
-    class_palette,
-    draw_detections,
-    read_training_log,
-    write_report,
-)
-from ldwsccd_mmdet.visualization.label_layout import label_font  # noqa: E402
+from ldwsccd_mmdet.visualization import draw_detections
+from ldwsccd_mmdet.visualization.label_layout import label_font
+
+ROOT = Path(__file__).resolve().parents[1]
 
 # crowded and evenly stained, so that a few hundred steps teach something
 SMEARS = dict(crowding=3.0, variation=0.6)
 # what the result of a stage depends on, apart from its settings
 CODE = {
-    'data': ('ldwsccd_mmdet/datasets/synthetic',),
+    'data': ('ldwsccd_mmdet/preparation/synthetic',),
     'train': ('ldwsccd_mmdet/models', 'ldwsccd_mmdet/engine/optimizers'),
 }
 

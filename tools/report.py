@@ -12,20 +12,17 @@ one model. Beside report.html come report.md and a folder of CSV files.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from pycocotools.coco import COCO
 
-from pycocotools.coco import COCO  # noqa: E402
-
-from ldwsccd_mmdet import __version__, apis  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
-from ldwsccd_mmdet.visualization import Report, write_report  # noqa: E402
+from ldwsccd_mmdet import __version__, cli
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.report import Report, write_report
+from ldwsccd_mmdet.experiments.report import sources as report_sources
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -85,17 +82,17 @@ def facts(args: argparse.Namespace, truth: COCO, ann: Path) -> dict[str, object]
 
 
 def main(args: argparse.Namespace) -> None:
-    sources = [apis.parse_source(text) for text in args.models]
+    sources = [report_sources.parse_source(text) for text in args.models]
     names = list(dict.fromkeys(source.name for source in sources))
     for key in ('baseline', 'teacher'):
         if getattr(args, key) not in (None, *names):
             raise ConfigError(
                 f"--{key} is '{getattr(args, key)}', expected one of {', '.join(names)}"
             )
-    truth, ann = apis.find_truth(sources, args.ann)
-    image_dir = apis.find_images(sources, truth, ann, args.images)
-    teacher = args.teacher or apis.find_teacher(sources)
-    models = apis.measure(
+    truth, ann = report_sources.find_truth(sources, args.ann)
+    image_dir = report_sources.find_images(sources, truth, ann, args.images)
+    teacher = args.teacher or report_sources.find_teacher(sources)
+    models = report_sources.measure(
         sources,
         truth,
         teacher,
@@ -133,4 +130,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

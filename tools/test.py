@@ -1,17 +1,12 @@
 """Test a detector: python tools/test.py CONFIG CHECKPOINT [--out FILE.pkl] [--show-dir DIR]."""
 
 import argparse
-import importlib.util
 import sys
-from pathlib import Path
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from mmdet.evaluation import DumpDetResults
 
-from mmdet.evaluation import DumpDetResults  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.errors import ConfigError
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -29,29 +24,29 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation (default: mirror images)'
     )
-    apis.add_common_arguments(parser)
+    cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
     if args.out is not None and not args.out.endswith('.pkl'):
         raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
-    config = apis.load_config(args.config, args.cfg_options)
-    apis.set_launcher(config, args.launcher)
-    apis.set_work_dir(config, args.config, args.work_dir)
-    apis.check_classes(config, ['test'])
-    config.load_from = apis.find_checkpoint(args.checkpoint)
-    apis.check_checkpoint_classes(config, config.load_from)
+    config = cli.load_config(args.config, args.cfg_options)
+    cli.set_launcher(config, args.launcher)
+    cli.set_work_dir(config, args.config, args.work_dir)
+    cli.check_classes(config, ['test'])
+    config.load_from = cli.find_checkpoint(args.checkpoint)
+    cli.check_checkpoint_classes(config, config.load_from)
     config.resume = False
     if args.show or args.show_dir:
-        apis.enable_visualization(config, args.show, args.show_dir, args.wait_time)
+        cli.enable_visualization(config, args.show, args.show_dir, args.wait_time)
     if args.tta:
-        apis.enable_tta(config)
-    runner = apis.build_runner(config)
+        cli.enable_tta(config)
+    runner = cli.build_runner(config)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

@@ -1,14 +1,9 @@
 """Train a detector: python tools/train.py CONFIG [--amp] [--resume] [--cfg-options KEY=VALUE]."""
 
 import argparse
-import importlib.util
 import sys
-from pathlib import Path
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from ldwsccd_mmdet import apis  # noqa: E402
+from ldwsccd_mmdet import cli
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -29,27 +24,27 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
         metavar='CHECKPOINT',
         help='go on from this checkpoint, or from the last one in the work dir',
     )
-    apis.add_common_arguments(parser)
+    cli.add_common_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(args: argparse.Namespace) -> None:
-    config = apis.load_config(args.config, args.cfg_options)
-    apis.set_launcher(config, args.launcher)
-    apis.set_work_dir(config, args.config, args.work_dir)
-    apis.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])
+    config = cli.load_config(args.config, args.cfg_options)
+    cli.set_launcher(config, args.launcher)
+    cli.set_work_dir(config, args.config, args.work_dir)
+    cli.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])
     if args.amp:
-        apis.enable_amp(config)
+        cli.enable_amp(config)
     if args.auto_scale_lr:
-        apis.enable_auto_scale_lr(config)
+        cli.enable_auto_scale_lr(config)
     if args.resume:
         config.resume = True
-        config.load_from = apis.find_resume(config.work_dir, args.resume)
+        config.load_from = cli.find_resume(config.work_dir, args.resume)
     elif config.get('load_from'):
-        config.load_from = apis.find_checkpoint(config.load_from)
-    apis.fetch_pretrained(config)
-    apis.build_runner(config).train()
+        config.load_from = cli.find_checkpoint(config.load_from)
+    cli.fetch_pretrained(config)
+    cli.build_runner(config).train()
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

@@ -16,10 +16,10 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
 from ..errors import DatasetError
-from ..visualization.palette import class_palette
-from .checks.boxes import box_fault, first_items
-from .checks.coco_file import load_coco
-from .checks.files import require_images
+from .boxes import box_fault, first_items
+from .coco_json import load_coco
+from .files import require_images
+from .palette import class_palette
 
 __all__ = ['FULL_NAMES', 'CervicalCellDataset']
 

@@ -3,7 +3,6 @@
 from .functional import DetectionMetrics, evaluate_detections
 from .metrics import CytologyMetric
 from .predictions import Detections, load_predictions
-from .truth import load_truth, truth_boxes
 
 __all__ = [
     'CytologyMetric',
@@ -11,6 +10,4 @@ __all__ = [
     'Detections',
     'evaluate_detections',
     'load_predictions',
-    'load_truth',
-    'truth_boxes',
 ]

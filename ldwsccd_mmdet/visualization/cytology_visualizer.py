@@ -13,9 +13,9 @@ from mmengine.dist import master_only
 from mmengine.structures import InstanceData
 from PIL import Image, ImageDraw
 
+from ..datasets.palette import class_palette
 from .draw_detections import draw_detections
 from .label_layout import label_font
-from .palette import class_palette
 
 __all__ = ['CytologyVisualizer']
 

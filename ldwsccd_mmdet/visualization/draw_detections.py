@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from ..datasets.palette import class_palette, contrast_color
 from .label_layout import label_font, place_labels, text_sizes
-from .palette import class_palette, contrast_color
 
 __all__ = ['draw_detections', 'label_texts']
 

@@ -9,7 +9,7 @@ import shlex
 import shutil
 from pathlib import Path
 
-from ldwsccd_mmdet import apis
+from ldwsccd_mmdet import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -71,4 +71,4 @@ def run_tool(command: list[str]) -> int:
     for flag in map(Path, flags):
         if flag.suffix == '.pth' and not flag.exists():  # a later epoch of the full training
             shutil.copy(flag.parent / 'epoch_1.pth', flag)
-    return apis.run_tool(tool.main, tool.parse_args(flags))
+    return cli.run_tool(tool.main, tool.parse_args(flags))

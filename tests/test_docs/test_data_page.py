@@ -14,9 +14,14 @@ import cv2
 import pytest
 from PIL import Image
 
-from ldwsccd_mmdet.datasets.checks import annotations, duplicates, images, priors
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
-from tests.test_datasets.test_composed.test_composed import crop
+from ldwsccd_mmdet.preparation.checks import (
+    annotations,
+    duplicates,
+    images,
+    priors,
+)
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
+from tests.test_preparation.test_composed.test_composed import crop
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / 'docs' / 'data.md').read_text(encoding='utf-8')
@@ -64,7 +69,7 @@ def workplace(tmp_path, make_tiny_coco, monkeypatch) -> Path:
         '1,a.png,doi,1,ASC-US,150,100\n'
     )
 
-    from ldwsccd_mmdet.datasets.converters import CCD_CLASSES
+    from ldwsccd_mmdet.preparation.converters import CCD_CLASSES
 
     for number, name in enumerate(CCD_CLASSES):
         (tmp_path / 'crops' / name).mkdir(parents=True)

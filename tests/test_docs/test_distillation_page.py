@@ -14,7 +14,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ldwsccd_mmdet import apis
+from ldwsccd_mmdet import cli
 from ldwsccd_mmdet.models.detectors.frozen_teacher import _load_model_config
 from ldwsccd_mmdet.models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from tests.runs import run_config, write_config
@@ -125,11 +125,11 @@ def shipped(tmp_path: Path) -> Path:
 
 def test_page_fits_the_shipped_configs(shipped: Path) -> None:
     config = Config.fromfile(shipped / 'configs' / 'mine' / 'distilled.py')
-    apis.check_classes(config, ['train', 'val', 'test'])
+    cli.check_classes(config, ['train', 'val', 'test'])
     loss = MODELS.build(config.model.distillation)
     assert loss.student_channels == tuple(config.model.neck.out_channels[:5])
     teacher = Config.fromfile(shipped / config.model.teacher.config)
-    apis.check_classes(teacher, ['train', 'val', 'test'])
+    cli.check_classes(teacher, ['train', 'val', 'test'])
     assert loss.teacher_channels == (teacher.model.neck.out_channels,) * teacher.model.neck.num_outs
     assert config.model.teacher.checkpoint == f'work_dirs/teacher/epoch_{teacher.max_epochs}.pth'
     assert config.train_cfg.max_epochs == 120 and 'epoch_120.pth' in PAGE.text

@@ -15,7 +15,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ldwsccd_mmdet import apis
+from ldwsccd_mmdet import cli
 from tests.runs import run_config, write_config
 from tests.test_docs.page import ROOT, Page, run_tool
 from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
@@ -117,7 +117,7 @@ def test_page_fits_the_shipped_configs(tmp_path: Path) -> None:
     PAGE.write_files(tmp_path)
     for name, regime in (('image_labels', 'image'), ('mixed', 'mixed')):
         config = Config.fromfile(tmp_path / 'configs' / 'mine' / f'{name}.py')
-        apis.check_classes(config, ['train', 'val', 'test'])
+        cli.check_classes(config, ['train', 'val', 'test'])
         config.model.backbone.init_cfg = None  # no network in a test
         model = MODELS.build(config.model)
         assert model.supervision.regime == regime

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from ldwsccd_mmdet.datasets.coco_json import index_truth
 from ldwsccd_mmdet.evaluation import Detections
-from ldwsccd_mmdet.evaluation.truth import index_truth
 
 # ids neither from 0 nor in order: the label is the place in the file, not the id
 CATEGORIES = [{'id': 7, 'name': 'hsil'}, {'id': 3, 'name': 'flora'}, {'id': 5, 'name': 'scc'}]

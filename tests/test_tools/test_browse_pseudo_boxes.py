@@ -10,8 +10,8 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-from ldwsccd_mmdet import apis
-from ldwsccd_mmdet.datasets.weak_labels import weaken
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.preparation.weak_labels import weaken
 from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import mil_cfg, student_cfg
 
@@ -47,7 +47,7 @@ def workplace(tiny_coco, tmp_path):
 
 def run(tool, folder, *arguments):
     arguments = [folder / 'config.py', folder / 'weights.pth', *arguments]
-    return apis.run_tool(tool.main, tool.parse_args([str(a) for a in arguments]))
+    return cli.run_tool(tool.main, tool.parse_args([str(a) for a in arguments]))
 
 
 def test_pictures_table_and_results(tool, workplace, capsys):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
 from ldwsccd_mmdet.visualization import CytologyVisualizer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from ldwsccd_mmdet.apis.stages import StageFailed, claim
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.stages import StageFailed, claim
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +48,7 @@ class Programs:
         show(*progress())
 
     def draw(self, arguments):
-        from ldwsccd_mmdet.datasets.synthetic import LabelFaults, write_synthetic_dataset
+        from ldwsccd_mmdet.preparation.synthetic import LabelFaults, write_synthetic_dataset
 
         value = dict(zip(arguments[::2], arguments[1::2], strict=True))
         faults = LabelFaults(float(value['--missing']), float(value['--wrong-class']))

@@ -17,7 +17,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-from ldwsccd_mmdet import apis
+from ldwsccd_mmdet import cli
 from ldwsccd_mmdet.models.losses import foreground_mask
 from tests.runs import run_config, write_config
 from tests.test_models.test_detectors import zoo
@@ -82,7 +82,7 @@ def run(tools: dict[str, ModuleType], workplace: Path, monkeypatch: pytest.Monke
 
     def run_tool(name: str, *arguments: object) -> int:
         args = tools[name].parse_args([str(argument) for argument in arguments])
-        return apis.run_tool(tools[name].main, args)
+        return cli.run_tool(tools[name].main, args)
 
     return run_tool
 

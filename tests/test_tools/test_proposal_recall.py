@@ -10,7 +10,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-from ldwsccd_mmdet import apis
+from ldwsccd_mmdet import cli
 from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import student_cfg
 
@@ -42,7 +42,7 @@ def workplace(tiny_coco, tmp_path):
 
 def run(tool, folder, *arguments):
     arguments = [str(folder / 'config.py'), *map(str, arguments)]
-    return apis.run_tool(tool.main, tool.parse_args(arguments))
+    return cli.run_tool(tool.main, tool.parse_args(arguments))
 
 
 def test_all_proposers_and_the_table(tool, workplace, capsys):

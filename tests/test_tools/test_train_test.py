@@ -17,8 +17,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from ldwsccd_mmdet import apis
-from ldwsccd_mmdet.apis import config as apis_config
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.cli import config as cli_config
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
@@ -107,7 +107,7 @@ def run(tools: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> Callab
 
     def run_tool(name: str, *arguments: object) -> int:
         args = tools[name].parse_args([str(argument) for argument in arguments])
-        return apis.run_tool(tools[name].main, args)
+        return cli.run_tool(tools[name].main, args)
 
     return run_tool
 
@@ -301,19 +301,19 @@ def test_checkpoint_of_other_classes(config: Path, tmp_path: Path) -> None:
     settings = Config.fromfile(config)
     file = tmp_path / 'x.pth'
     for same in (('lsil', 'hsil', 'scc'), ['lsil', 'hsil', 'scc'], None):
-        apis.check_checkpoint_classes(settings, checkpoint_for(file, same))
+        cli.check_checkpoint_classes(settings, checkpoint_for(file, same))
     for other in (('hsil', 'lsil', 'scc'), ('RBC', 'WBC', 'Platelets'), ('lsil', 'hsil')):
         with pytest.raises(ConfigError, match=rf'trained for the classes \({other[0]}.*lsil, hsil'):
-            apis.check_checkpoint_classes(settings, checkpoint_for(file, other))
+            cli.check_checkpoint_classes(settings, checkpoint_for(file, other))
     file.write_bytes(b'not a checkpoint')  # the loader itself says so
-    apis.check_checkpoint_classes(settings, str(file))
+    cli.check_checkpoint_classes(settings, str(file))
 
 
 def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / 'epoch_3.pth').touch()
     with pytest.raises(CheckpointError, match='in that folder: epoch_3.pth'):
-        apis.find_checkpoint(str(tmp_path / 'epoch_4.pth'))
-    assert apis.find_checkpoint('https://example.org/a.pth') == 'https://example.org/a.pth'
+        cli.find_checkpoint(str(tmp_path / 'epoch_4.pth'))
+    assert cli.find_checkpoint('https://example.org/a.pth') == 'https://example.org/a.pth'
 
 
 @pytest.mark.parametrize('kind', ['OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'])
@@ -323,12 +323,12 @@ def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
 def test_amp_suits_the_device(
     monkeypatch: pytest.MonkeyPatch, kind: str, device: str, expected: str
 ) -> None:
-    monkeypatch.setattr(apis_config, 'get_device', lambda: device)
+    monkeypatch.setattr(cli_config, 'get_device', lambda: device)
     wrapper = {'type': kind, 'optimizer': {'type': 'SGD', 'lr': 0.1}, 'accumulative_counts': 2}
     if kind == 'AmpOptimWrapper':
         wrapper['loss_scale'] = 512.0
     config = Config({'optim_wrapper': wrapper})
-    apis.enable_amp(config)
+    cli.enable_amp(config)
     assert config.optim_wrapper.type == expected and config.optim_wrapper.accumulative_counts == 2
     assert config.optim_wrapper.get('loss_scale') == (
         None if device == 'cpu' else 512.0 if kind == 'AmpOptimWrapper' else 'dynamic'
@@ -337,7 +337,7 @@ def test_amp_suits_the_device(
 
 def test_amp_needs_an_optimizer() -> None:
     with pytest.raises(ConfigError, match='optim_wrapper=dict'):
-        apis.enable_amp(Config({}))
+        cli.enable_amp(Config({}))
 
 
 def test_classes_of_wrapped_data_and_two_stage_heads() -> None:
@@ -355,16 +355,16 @@ def test_classes_of_wrapped_data_and_two_stage_heads() -> None:
             'val_dataloader': {'dataset': both},
         }
     )
-    apis.check_classes(config, ['train'])
+    cli.check_classes(config, ['train'])
     with pytest.raises(ConfigError, match=r'roi_head\.bbox_head\[0\].*val_.*datasets\[1\] has 3'):
-        apis.check_classes(config, ['val'])
+        cli.check_classes(config, ['val'])
 
 
 def test_work_dir_by_flag_config_and_name() -> None:
     config = Config({})
-    apis.set_work_dir(config, 'configs/cric/a.py', None)
+    cli.set_work_dir(config, 'configs/cric/a.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')
-    apis.set_work_dir(config, 'configs/b.py', None)
+    cli.set_work_dir(config, 'configs/b.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')
-    apis.set_work_dir(config, 'configs/b.py', 'c')
+    cli.set_work_dir(config, 'configs/b.py', 'c')
     assert config.work_dir == 'c'

@@ -14,7 +14,8 @@ from mmengine.config import Config
 from mmengine.structures import InstanceData
 from mmengine.visualization import Visualizer
 
-from ldwsccd_mmdet.visualization import CytologyVisualizer, class_palette
+from ldwsccd_mmdet.datasets.palette import class_palette
+from ldwsccd_mmdet.visualization import CytologyVisualizer
 
 GREY = np.full((512, 512, 3), 128, np.uint8)
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from ldwsccd_mmdet.visualization import class_palette, draw_detections
+from ldwsccd_mmdet.datasets.palette import class_palette, contrast_color
+from ldwsccd_mmdet.visualization import draw_detections
 from ldwsccd_mmdet.visualization.label_layout import place_labels, text_sizes
-from ldwsccd_mmdet.visualization.palette import contrast_color
 
 GREY = np.full((60, 80, 3), 128, np.uint8)
 CLASSES = ('ascus', 'hsil')

@@ -11,32 +11,23 @@ or 1 if a class cannot be learnt.
 
 import argparse
 import contextlib
-import importlib.util
 import json
 import math
 import sys
-from pathlib import Path
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from mmdet.registry import DATASETS
+from mmdet.utils import register_all_modules
+from mmengine.config import DictAction
+from rich.console import Console
+from rich.table import Table
 
-from mmdet.registry import DATASETS  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.config import DictAction  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.plain_dataset import data_infos  # noqa: E402
-from ldwsccd_mmdet.datasets import CervicalCellDataset  # noqa: E402
-from ldwsccd_mmdet.datasets.checks import load_coco  # noqa: E402
-from ldwsccd_mmdet.datasets.converters.cli import exit_code  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
-from ldwsccd_mmdet.evaluation.functional.bag_audit import (  # noqa: E402
-    UBIQUITOUS,
-    BagAudit,
-    audit_bags,
-)
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.datasets import CervicalCellDataset
+from ldwsccd_mmdet.datasets.bag_audit import UBIQUITOUS, BagAudit, audit_bags
+from ldwsccd_mmdet.datasets.coco_json import load_coco
+from ldwsccd_mmdet.datasets.plain_dataset import data_infos
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -83,7 +74,7 @@ def audit(args: argparse.Namespace) -> BagAudit:
         )
     else:
         register_all_modules(init_default_scope=True)
-        config = apis.load_config(args.source, args.cfg_options)
+        config = cli.load_config(args.source, args.cfg_options)
         loader = config.get(f'{args.split}_dataloader')
         if not loader:
             raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')

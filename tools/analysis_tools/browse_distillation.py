@@ -9,31 +9,27 @@ and the student is in evaluation mode. Without --checkpoint it is as initialised
 """
 
 import argparse
-import importlib.util
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import numpy as np
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.config import DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.logging import MMLogger
+from mmengine.runner import set_random_seed
+from mmengine.structures import InstanceData
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.config import DictAction  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.runner import set_random_seed  # noqa: E402
-from mmengine.structures import InstanceData  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.distillation import build_distilled_student  # noqa: E402
-from ldwsccd_mmdet.apis.plain_dataset import build_plain_dataset  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError, DatasetError  # noqa: E402
-from ldwsccd_mmdet.models.detectors import LDWSCCDMixin  # noqa: E402
-from ldwsccd_mmdet.models.losses import DistillationMaps  # noqa: E402
-from ldwsccd_mmdet.visualization.distillation_maps import plot_distillation_maps  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
+from ldwsccd_mmdet.engine.distilled_student import build_distilled_student
+from ldwsccd_mmdet.errors import ConfigError, DatasetError
+from ldwsccd_mmdet.models.detectors import LDWSCCDMixin
+from ldwsccd_mmdet.models.losses import DistillationMaps
+from ldwsccd_mmdet.visualization.distillation_maps import plot_distillation_maps
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -100,8 +96,8 @@ def maps_of(
 
 def main(args: argparse.Namespace) -> None:
     register_all_modules(init_default_scope=True)
-    config = apis.load_config(args.config, args.cfg_options)
-    apis.check_classes(config, [args.split])
+    config = cli.load_config(args.config, args.cfg_options)
+    cli.check_classes(config, [args.split])
     MMLogger.get_instance('distillation').setLevel('WARNING')  # not how each weight began
     set_random_seed(args.seed)
     student, which = build_distilled_student(config, args.checkpoint)
@@ -138,4 +134,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

@@ -9,34 +9,30 @@ scores. --json FILE keeps all pseudo-boxes as COCO results.
 """
 
 import argparse
-import importlib.util
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import mmcv
+import numpy as np
+import torch
+from mmdet.registry import METRICS, MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import load_checkpoint
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import mmcv  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmdet.registry import METRICS, MODELS  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.config import DictAction  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.runner import load_checkpoint  # noqa: E402
-from PIL import Image  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.plain_dataset import build_plain_dataset  # noqa: E402
-from ldwsccd_mmdet.apis.student_regions import find_pseudo_boxes  # noqa: E402
-from ldwsccd_mmdet.evaluation import load_truth, truth_boxes  # noqa: E402
-from ldwsccd_mmdet.evaluation.functional.bag_audit import bag_labels  # noqa: E402
-from ldwsccd_mmdet.visualization.draw_detections import draw_detections  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.datasets.bag_audit import bag_labels
+from ldwsccd_mmdet.datasets.coco_json import load_truth, truth_boxes
+from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
+from ldwsccd_mmdet.models.detectors.student_regions import find_pseudo_boxes
+from ldwsccd_mmdet.visualization.draw_detections import draw_detections
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -134,8 +130,8 @@ def show(values: dict, metric: Any, console: Console) -> None:
 
 def main(args: argparse.Namespace) -> None:
     register_all_modules(init_default_scope=True)
-    config = apis.load_config(args.config, args.cfg_options)
-    checkpoint = apis.find_checkpoint(args.checkpoint)
+    config = cli.load_config(args.config, args.cfg_options)
+    checkpoint = cli.find_checkpoint(args.checkpoint)
     dataset = build_plain_dataset(config, args.split)
     truth = truth_of(dataset, args)
     classes = list(dataset.metainfo['classes'])
@@ -194,4 +190,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

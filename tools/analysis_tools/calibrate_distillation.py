@@ -14,28 +14,19 @@ student's own, without the MIL head's. Boxes of the data set make the mask, not 
 """
 
 import argparse
-import importlib.util
 import sys
-from pathlib import Path
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import torch
+from mmdet.utils import register_all_modules
+from mmengine.config import DictAction
+from mmengine.logging import MMLogger
+from mmengine.runner import set_random_seed
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import torch  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.config import DictAction  # noqa: E402
-from mmengine.logging import MMLogger  # noqa: E402
-from mmengine.runner import set_random_seed  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.distillation import (  # noqa: E402
-    build_distilled_student,
-    training_batches,
-)
-from ldwsccd_mmdet.engine.distillation_scale import (  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.engine.distillation_scale import (
     TERMS,
     WEIGHTS,
     DistillationScale,
@@ -44,7 +35,8 @@ from ldwsccd_mmdet.engine.distillation_scale import (  # noqa: E402
     term_weights,
     weights_for_shares,
 )
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
+from ldwsccd_mmdet.engine.distilled_student import build_distilled_student, training_batches
+from ldwsccd_mmdet.errors import ConfigError
 
 SHARE_NAMES = ('fg', 'bg', 'attention')
 SHARES = (0.1, 0.05, 0.05)
@@ -140,8 +132,8 @@ def table_of(
 
 def main(args: argparse.Namespace) -> None:
     register_all_modules(init_default_scope=True)
-    config = apis.load_config(args.config, args.cfg_options)
-    apis.check_classes(config, ['train'])
+    config = cli.load_config(args.config, args.cfg_options)
+    cli.check_classes(config, ['train'])
     MMLogger.get_instance('distillation').setLevel('WARNING')  # not how each weight began
     set_random_seed(args.seed)
     student, which = build_distilled_student(config, args.checkpoint)
@@ -178,4 +170,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

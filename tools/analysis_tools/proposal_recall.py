@@ -11,7 +11,6 @@ priors-even, selective-search, or a file of regions (.json, .npz). --save writes
 
 import argparse
 import csv
-import importlib.util
 import math
 import sys
 import time
@@ -19,25 +18,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+import numpy as np
+import torch
+from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config, DictAction
+from mmengine.dataset import pseudo_collate
+from mmengine.runner import load_checkpoint
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from mmdet.registry import MODELS, TASK_UTILS  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-from mmengine.config import Config, DictAction  # noqa: E402
-from mmengine.dataset import pseudo_collate  # noqa: E402
-from mmengine.runner import load_checkpoint  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.apis.plain_dataset import build_plain_dataset  # noqa: E402
-from ldwsccd_mmdet.apis.student_regions import student_regions  # noqa: E402
-from ldwsccd_mmdet.errors import ConfigError  # noqa: E402
-from ldwsccd_mmdet.evaluation.functional import ProposalRecall, proposal_recall  # noqa: E402
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.evaluation.functional import ProposalRecall, proposal_recall
+from ldwsccd_mmdet.models.detectors.student_regions import student_regions
 
 Propose = Callable[[dict], list[tuple[np.ndarray, np.ndarray]]]
 KINDS = ('config', 'head', 'blobs', 'priors', 'priors-even', 'selective-search')
@@ -134,7 +130,7 @@ def _head(config: Config, checkpoint: str, most: int) -> Propose:
     if 'rpn_head' in config.model:
         config.model.test_cfg.rpn.max_per_img = most
     model = MODELS.build(config.model)
-    load_checkpoint(model, apis.find_checkpoint(checkpoint), map_location='cpu')
+    load_checkpoint(model, cli.find_checkpoint(checkpoint), map_location='cpu')
     model.eval()
 
     @torch.no_grad()
@@ -205,7 +201,7 @@ def rows_of(kind: str, result: ProposalRecall) -> list[list[str]]:
 
 def main(args: argparse.Namespace) -> None:
     register_all_modules(init_default_scope=True)
-    config = apis.load_config(args.config, args.cfg_options)
+    config = cli.load_config(args.config, args.cfg_options)
     dataset = build_plain_dataset(config, args.split)
     count = min(args.max_images or len(dataset), len(dataset))
     indices = np.linspace(0, len(dataset) - 1, count).round().astype(int)
@@ -240,4 +236,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

@@ -14,8 +14,9 @@ import csv
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet import apis
-from ldwsccd_mmdet.evaluation import evaluate_detections, load_predictions, load_truth
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.datasets.coco_json import load_truth
+from ldwsccd_mmdet.evaluation import evaluate_detections, load_predictions
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -68,4 +69,4 @@ def main(args: argparse.Namespace) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

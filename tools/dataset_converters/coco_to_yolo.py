@@ -8,10 +8,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.checks import load_coco
-from ldwsccd_mmdet.datasets.converters import yolo_files
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
-from ldwsccd_mmdet.datasets.converters.coco_builder import check_new, write_new
+from ldwsccd_mmdet.datasets.coco_json import load_coco
+from ldwsccd_mmdet.preparation.converters import yolo_files
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
+from ldwsccd_mmdet.preparation.converters.coco_builder import check_new, write_new
 
 
 def parse_args() -> argparse.Namespace:

@@ -9,16 +9,16 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.converters import CCD_CLASSES, read_comparison_detector
-from ldwsccd_mmdet.datasets.converters.cli import (
+from ldwsccd_mmdet.errors import DatasetError
+from ldwsccd_mmdet.preparation.converters import CCD_CLASSES, read_comparison_detector
+from ldwsccd_mmdet.preparation.converters.cli import (
     add_class_arguments,
     add_image_mode,
     class_map,
     exit_code,
     write_set,
 )
-from ldwsccd_mmdet.datasets.converters.comparison_detector import SPLIT_SIZES
-from ldwsccd_mmdet.errors import DatasetError
+from ldwsccd_mmdet.preparation.converters.comparison_detector import SPLIT_SIZES
 
 
 def parse_args() -> argparse.Namespace:

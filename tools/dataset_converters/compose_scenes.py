@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.progress import Progress
 
-from ldwsccd_mmdet.datasets.composed import write_composed_dataset
-from ldwsccd_mmdet.datasets.converters import CCD_CLASSES
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
+from ldwsccd_mmdet.preparation.composed import write_composed_dataset
+from ldwsccd_mmdet.preparation.converters import CCD_CLASSES
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
 
 
 def parse_args() -> argparse.Namespace:

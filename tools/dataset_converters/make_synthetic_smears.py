@@ -12,8 +12,8 @@ import time
 
 from rich.progress import Progress
 
-from ldwsccd_mmdet.datasets.synthetic import CLASSES, LabelFaults, write_synthetic_dataset
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.preparation.synthetic import CLASSES, LabelFaults, write_synthetic_dataset
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,8 +8,13 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.converters import ClassMap, read_pascal_voc, read_voc_split, voc_classes
-from ldwsccd_mmdet.datasets.converters.cli import (
+from ldwsccd_mmdet.preparation.converters import (
+    ClassMap,
+    read_pascal_voc,
+    read_voc_split,
+    voc_classes,
+)
+from ldwsccd_mmdet.preparation.converters.cli import (
     add_class_arguments,
     add_image_mode,
     class_map,

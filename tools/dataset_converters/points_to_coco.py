@@ -9,10 +9,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.converters import BETHESDA_CLASSES, read_points
-from ldwsccd_mmdet.datasets.converters.cli import add_class_arguments, class_map, exit_code
-from ldwsccd_mmdet.datasets.converters.coco_builder import check_new, dump, write_new
-from ldwsccd_mmdet.datasets.converters.points import CRIC_COLUMNS
+from ldwsccd_mmdet.preparation.converters import BETHESDA_CLASSES, read_points
+from ldwsccd_mmdet.preparation.converters.cli import add_class_arguments, class_map, exit_code
+from ldwsccd_mmdet.preparation.converters.coco_builder import check_new, dump, write_new
+from ldwsccd_mmdet.preparation.converters.points import CRIC_COLUMNS
 
 
 def parse_args() -> argparse.Namespace:

@@ -10,10 +10,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.checks import load_coco
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
-from ldwsccd_mmdet.datasets.converters.coco_builder import check_new, dump, write_new
-from ldwsccd_mmdet.datasets.weak_labels import weaken
+from ldwsccd_mmdet.datasets.coco_json import load_coco
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
+from ldwsccd_mmdet.preparation.converters.coco_builder import check_new, dump, write_new
+from ldwsccd_mmdet.preparation.weak_labels import weaken
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:

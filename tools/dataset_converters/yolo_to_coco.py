@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ldwsccd_mmdet.datasets.converters import read_class_names, read_yolo
-from ldwsccd_mmdet.datasets.converters.cli import exit_code
-from ldwsccd_mmdet.datasets.converters.coco_builder import check_new, dump, write_new
+from ldwsccd_mmdet.preparation.converters import read_class_names, read_yolo
+from ldwsccd_mmdet.preparation.converters.cli import exit_code
+from ldwsccd_mmdet.preparation.converters.coco_builder import check_new, dump, write_new
 
 
 def parse_args() -> argparse.Namespace:

@@ -8,20 +8,17 @@ Predictions of another number of classes do not fit and are left out when the ch
 """
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 
+import torch
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+
+from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.engine.darknet_weights import load_darknet_weights
+
 ROOT = Path(__file__).resolve().parents[2]
-if importlib.util.find_spec('ldwsccd_mmdet') is None:  # a clone that was not installed
-    sys.path.insert(0, str(ROOT))
-
-import torch  # noqa: E402
-from mmdet.registry import MODELS  # noqa: E402
-from mmdet.utils import register_all_modules  # noqa: E402
-
-from ldwsccd_mmdet import apis  # noqa: E402
-from ldwsccd_mmdet.engine.darknet_weights import load_darknet_weights  # noqa: E402
 
 
 def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
@@ -43,7 +40,7 @@ def parse_args(argv: 'list[str] | None' = None) -> argparse.Namespace:
 
 
 def main(args: argparse.Namespace) -> None:
-    config = apis.load_config(args.config)
+    config = cli.load_config(args.config)
     register_all_modules()
     config.model.bbox_head.num_classes = args.num_classes
     model = MODELS.build(config.model)
@@ -59,4 +56,4 @@ def main(args: argparse.Namespace) -> None:
 
 
 if __name__ == '__main__':
-    sys.exit(apis.run_tool(main, parse_args()))
+    sys.exit(cli.run_tool(main, parse_args()))

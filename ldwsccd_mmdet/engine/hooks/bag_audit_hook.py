@@ -8,8 +8,8 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from ...apis.plain_dataset import data_infos
-from ...evaluation.functional.bag_audit import UBIQUITOUS, audit_bags
+from ...datasets.bag_audit import UBIQUITOUS, audit_bags
+from ...datasets.plain_dataset import data_infos
 
 
 @HOOKS.register_module()

@@ -12,10 +12,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner, autocast
 from mmengine.structures import InstanceData
 
-from ...apis.plain_dataset import build_plain_dataset
-from ...apis.student_regions import find_pseudo_boxes
+from ...datasets.bag_audit import bag_labels
+from ...datasets.plain_dataset import build_plain_dataset
 from ...errors import ConfigError
-from ...evaluation.functional.bag_audit import bag_labels
+from ...models.detectors.student_regions import find_pseudo_boxes
 from .training_state import untouched_training
 
 

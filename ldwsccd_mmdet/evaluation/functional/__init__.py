@@ -1,16 +1,31 @@
 """Measures of detections: arrays in, dataclasses out."""
 
-from .bag_audit import BagAudit, audit_bags
 from .calibration import Calibration, calibration
-from .curves import Curve, OperatingPoint, best_point, detection_curve, point_at, sensitivity_at
-from .detection_errors import KINDS, DetectionErrors, confusion_matrix, sort_errors
-from .detection_metrics import Bootstrap, DetectionMetrics, evaluate_detections, interval
+from .curves import (
+    Curve,
+    OperatingPoint,
+    best_point,
+    detection_curve,
+    point_at,
+    sensitivity_at,
+)
+from .detection_errors import (
+    KINDS,
+    DetectionErrors,
+    confusion_matrix,
+    sort_errors,
+)
+from .detection_metrics import (
+    Bootstrap,
+    DetectionMetrics,
+    evaluate_detections,
+    interval,
+)
 from .matching import Matches, match_detections
 from .proposal_recall import ProposalRecall, proposal_recall
 
 __all__ = [
     'KINDS',
-    'BagAudit',
     'Bootstrap',
     'Calibration',
     'Curve',
@@ -19,7 +34,6 @@ __all__ = [
     'Matches',
     'OperatingPoint',
     'ProposalRecall',
-    'audit_bags',
     'best_point',
     'calibration',
     'confusion_matrix',

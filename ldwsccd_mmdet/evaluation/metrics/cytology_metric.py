@@ -16,10 +16,10 @@ from pycocotools.coco import COCO
 from rich.console import Console
 from rich.table import Table
 
+from ...datasets.coco_json import index_truth, label_names
 from ...errors import ConfigError, DatasetError
 from ..functional import DetectionMetrics, evaluate_detections, interval
 from ..predictions import Detections
-from ..truth import index_truth, label_names
 
 __all__ = ['CytologyMetric']
 

@@ -10,12 +10,17 @@ import numpy as np
 from mmdet.registry import METRICS
 from mmengine.logging import print_log
 
+from ...datasets.coco_json import index_truth, truth_boxes
 from ...errors import ConfigError
 from ..functional import evaluate_detections
 from ..functional.box_collapse import BoxCollapse, watch_collapse
 from ..predictions import Detections
-from ..truth import index_truth, truth_boxes
-from .cytology_metric import CytologyMetric, _arrays, _coco_of_samples, _sample_truth
+from .cytology_metric import (
+    CytologyMetric,
+    _arrays,
+    _coco_of_samples,
+    _sample_truth,
+)
 
 __all__ = ['PseudoBoxMetric']
 

@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from ...errors import ConfigError, NonFiniteLossError
 from .dead_levels import dead_levels
 from .frozen_teacher import FrozenTeacher
-from .level_pairs import LevelPairs, check_level_pairs, feature_strides, pair_levels
+from .level_pairs import (
+    LevelPairs,
+    check_level_pairs,
+    feature_strides,
+    pair_levels,
+)
 from .supervision import Supervision
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ldwsccd_mmdet.datasets.weak_labels import weaken
 from ldwsccd_mmdet.engine.hooks import CollapseWatchHook
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.preparation.weak_labels import weaken
 
 
 def values(log, name):

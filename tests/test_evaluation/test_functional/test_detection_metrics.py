@@ -3,11 +3,11 @@ import copy
 import numpy as np
 import pytest
 
+from ldwsccd_mmdet.datasets.coco_json import index_truth
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.evaluation import Detections, evaluate_detections
 from ldwsccd_mmdet.evaluation.functional import KINDS, calibration, interval
 from ldwsccd_mmdet.evaluation.functional.curves import resampled_ap, resampled_sensitivity
-from ldwsccd_mmdet.evaluation.truth import index_truth
 
 
 @pytest.mark.parametrize('mode', ['coco', 'voc'])

@@ -6,10 +6,10 @@ from mmdet.evaluation.functional import eval_map
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ldwsccd_mmdet.datasets.coco_json import index_truth, truth_boxes
 from ldwsccd_mmdet.errors import ConfigError, ResultsError
 from ldwsccd_mmdet.evaluation import evaluate_detections
 from ldwsccd_mmdet.evaluation.functional import match_detections
-from ldwsccd_mmdet.evaluation.truth import index_truth, truth_boxes
 
 SEEDS = range(4)
 

@@ -3,11 +3,7 @@ import math
 import pytest
 import torch
 
-from ldwsccd_mmdet.models.losses import (
-    LocalDistillationLoss,
-    channel_attention,
-    spatial_attention,
-)
+from ldwsccd_mmdet.models.losses import LocalDistillationLoss, channel_attention, spatial_attention
 
 INPUT_SIZE = (64, 64)
 BOXES = [

@@ -1,0 +1,1 @@
+"""Trainings in stages, comparisons of models, and the report on them."""

@@ -1,0 +1,1 @@
+"""Get data ready: checks, converters, weak labels, drawn and composed sets."""

@@ -1,0 +1,29 @@
+"""Annotations of other formats as COCO json: one module a format."""
+
+from .class_names import (
+    BETHESDA_CLASSES,
+    CCD_CLASSES,
+    ClassMap,
+    cytology_class,
+)
+from .coco_builder import CocoBuilder
+from .comparison_detector import read_comparison_detector
+from .pascal_voc import read_pascal_voc, read_voc_split, voc_classes
+from .points import read_points
+from .yolo import read_class_names, read_yolo, yolo_files
+
+__all__ = [
+    'BETHESDA_CLASSES',
+    'CCD_CLASSES',
+    'ClassMap',
+    'CocoBuilder',
+    'cytology_class',
+    'read_class_names',
+    'read_comparison_detector',
+    'read_pascal_voc',
+    'read_points',
+    'read_voc_split',
+    'read_yolo',
+    'voc_classes',
+    'yolo_files',
+]

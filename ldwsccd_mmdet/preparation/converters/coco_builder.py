@@ -1,0 +1,170 @@
+"""What all converters share: records are collected, boxes judged, one new file written."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...datasets.boxes import box_fault
+from ...errors import ConfigError, DatasetError
+
+__all__ = ['CocoBuilder', 'check_new', 'dump', 'place_images', 'write_new']
+
+
+class CocoBuilder:
+    """Collects images and boxes as COCO records, and counts what it leaves out and why.
+
+    Each image keeps its label: ``image_labels`` lists the classes that the source says occur, also
+    those whose boxes were left out; a record's own ``image_labels`` or ``image_label`` stays as
+    it is.
+
+    Args:
+        classes: Class names; category ids count from 1 in this order.
+        description: What the set is, kept in ``info``.
+        min_size: Least width and height of a box, pixels.
+        **settings: Kept in ``info``: how the set was made.
+    """
+
+    def __init__(
+        self, classes: Sequence[str], description: str, min_size: float = 1, **settings: Any
+    ) -> None:
+        self.classes = tuple(classes)
+        self.min_size = min_size
+        self.info: dict[str, Any] = {'description': description, **settings}
+        self.images: list[dict[str, Any]] = []
+        self.annotations: list[dict[str, Any]] = []
+        self.left_out: Counter[str] = Counter()
+        self._category = {name: index + 1 for index, name in enumerate(self.classes)}
+        self._labels: dict[int, set[str]] = {}
+
+    def add_image(self, file_name: str, width: int, height: int, **extra: Any) -> int:
+        """Add an image; returns its id. ``extra`` is kept in its record."""
+        image_id = len(self.images) + 1
+        record = {'id': image_id, 'file_name': file_name, 'width': width, 'height': height}
+        self.images.append({**record, **extra})
+        self._labels[image_id] = set()
+        return image_id
+
+    def add_box(
+        self, image_id: int, name: str | None, bbox: Sequence[float], iscrowd: int = 0, **extra: Any
+    ) -> bool:
+        """Add a box, or count why it is left out.
+
+        Args:
+            image_id: What :meth:`add_image` returned.
+            name: Class; None for one that is to be left out.
+            bbox: x, y, w, h in pixels of the image.
+            iscrowd: 1 for a box that evaluation must ignore.
+            **extra: Kept in the record.
+
+        Returns:
+            Whether the box is in.
+        """
+        if name is None:
+            self.left_out['of a class left out'] += 1
+            return False
+        image = self.images[image_id - 1]
+        self._labels[image_id].add(name)
+        bbox = list(bbox)
+        fault = box_fault(bbox, image['width'], image['height'], min_size=self.min_size)
+        if fault is not None:
+            self.left_out[fault] += 1
+            return False
+        self.annotations.append(
+            {
+                'id': len(self.annotations) + 1,
+                'image_id': image_id,
+                'category_id': self._category[name],
+                'bbox': bbox,
+                'area': bbox[2] * bbox[3],
+                'iscrowd': iscrowd,
+                **extra,
+            }
+        )
+        return True
+
+    def content(self) -> dict[str, Any]:
+        """Return the COCO content."""
+        images = []
+        for image in self.images:
+            labels = [name for name in self.classes if name in self._labels[image['id']]]
+            own = 'image_label' in image or 'image_labels' in image
+            images.append(image if own else {**image, 'image_labels': labels})
+        return {
+            'info': {**self.info, 'boxes_left_out': dict(self.left_out)},
+            'licenses': [],
+            'categories': [{'id': i, 'name': name} for name, i in self._category.items()],
+            'images': images,
+            'annotations': self.annotations,
+        }
+
+    def summary(self) -> str:
+        """Say in one line what is in, and what was left out."""
+        counts = Counter(annotation['category_id'] for annotation in self.annotations)
+        classes = ', '.join(f'{name} {counts[i]}' for name, i in self._category.items())
+        text = f'{len(self.images)} images, {len(self.annotations)} boxes ({classes})'
+        if self.left_out:
+            reasons = '; '.join(f'{count} {why}' for why, count in self.left_out.most_common())
+            text += f'; left out {sum(self.left_out.values())} boxes: {reasons}'
+        return text
+
+
+def check_new(*paths: str | Path) -> None:
+    """Raise one error that lists those paths that exist: nothing is overwritten."""
+    there = [str(path) for path in paths if os.path.lexists(path)]
+    if there:
+        raise ConfigError(
+            f'--out: {", ".join(there)} exists, and nothing is overwritten: choose another name, '
+            'or delete it first'
+        )
+
+
+def write_new(path: str | Path, text: str) -> None:
+    """Write a file that is there whole or not at all, and was not there before."""
+    path = Path(path)
+    check_new(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as file:
+            file.write(text)
+        os.chmod(part, 0o644)  # mkstemp makes it private
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise
+
+
+def place_images(images: Mapping[str, Path], folder: Path, mode: str) -> None:
+    """Put images into a folder.
+
+    Args:
+        images: ``{file name there: source file}``. What is there already stays.
+        folder: The folder; made where missing.
+        mode: ``'copy'``, ``'symlink'``, or ``'none'`` to do nothing.
+    """
+    if mode == 'none':
+        return
+    for name, source in images.items():
+        target = folder / name
+        if os.path.lexists(target):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if mode == 'symlink':
+            target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
+        else:
+            shutil.copyfile(source, target)
+
+
+def dump(content: Mapping[str, Any]) -> str:
+    """Encode as JSON; a number that JSON has not is an error, not a broken file."""
+    try:
+        return json.dumps(content, allow_nan=False)
+    except ValueError as error:
+        raise DatasetError(f'the set holds a number that JSON does not know: {error}') from error

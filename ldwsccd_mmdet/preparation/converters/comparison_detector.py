@@ -1,0 +1,81 @@
+"""The paper's set: COCO json of the Comparison Detector data (Liang et al.)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+from ...datasets.coco_json import load_coco
+from ...datasets.files import require_images
+from ...errors import DatasetError
+from .class_names import CCD_CLASSES, ClassMap
+from .coco_builder import CocoBuilder
+
+__all__ = ['SPLIT_SIZES', 'read_comparison_detector']
+
+#: Images of the public split: 7,410 in all.
+SPLIT_SIZES = {'train': 6666, 'test': 744}
+
+
+def read_comparison_detector(
+    json_file: str | Path,
+    image_dir: str | Path | None = None,
+    class_map: ClassMap | None = None,
+    min_size: float = 2,
+) -> CocoBuilder:
+    """Read a json of the set: classes in the paper's spelling and order, bad boxes left out.
+
+    Args:
+        json_file: Its ``train.json`` or ``test.json``.
+        image_dir: Folder of the images, to check that all are there; None does not check.
+        class_map: Classes of the set; by default the paper's eleven.
+        min_size: Least width and height of a box, pixels. The set has boxes 1 px wide or high,
+            slips of the mouse: 2, the default, leaves them out; their images keep the class.
+
+    Raises:
+        DatasetError: The file is not COCO, has boxes of unknown classes or without an image, or
+            images are missing: all of them are listed.
+    """
+    source = load_coco(json_file)
+    names = {category['id']: category['name'] for category in source['categories']}
+    found: Counter[str] = Counter()
+    boxes: dict[object, list[dict]] = {image['id']: [] for image in source['images']}
+    for annotation in source['annotations']:
+        if annotation['category_id'] not in names or annotation['image_id'] not in boxes:
+            raise DatasetError(
+                f"annotation file '{json_file}': annotation {annotation['id']} has category_id "
+                f'{annotation["category_id"]} and image_id {annotation["image_id"]}, which the '
+                'file does not both list: take a whole copy of the file'
+            )
+        found[names[annotation['category_id']]] += 1
+        boxes[annotation['image_id']].append(annotation)
+    class_map = class_map or ClassMap(CCD_CLASSES)
+    builder = CocoBuilder(
+        class_map.check(found, str(json_file)),
+        f'Comparison Detector data, {Path(json_file).stem}',
+        min_size,
+    )
+    # some copies hold paths of the authors' machine
+    names_of = [image['file_name'].replace('\\', '/') for image in source['images']]
+    files = [PurePosixPath(name).name for name in names_of]
+    twice = sorted(name for name, count in Counter(files).items() if count > 1)
+    if twice:
+        raise DatasetError(
+            f"annotation file '{json_file}' lists {len(twice)} image files twice: "
+            f'{", ".join(twice)}; take a whole copy of the file'
+        )
+    if image_dir is not None:
+        paths = [Path(image_dir) / file for file in files]
+        require_images(paths, str(json_file), 'put them into the folder that --images names')
+    kept = ('image_label', 'image_labels', 'supervision')
+    for image, file in zip(source['images'], files, strict=True):
+        extra = {key: image[key] for key in kept if key in image}
+        image_id = builder.add_image(file, image['width'], image['height'], **extra)
+        for annotation in boxes[image['id']]:
+            builder.add_box(
+                image_id,
+                class_map(names[annotation['category_id']]),
+                annotation['bbox'],
+                int(bool(annotation.get('iscrowd', 0))),
+            )
+    return builder

@@ -1,0 +1,197 @@
+"""YOLO: one text file an image, a line a box: class index, centre, width and height as fractions.
+
+The format has no place for labels of whole images. A file ``image_labels.json`` beside the text
+files keeps them; other tools pass over it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from ...datasets.boxes import box_fault
+from ...datasets.files import IMAGE_SUFFIXES, image_size
+from ...errors import DatasetError
+from .coco_builder import CocoBuilder
+
+__all__ = ['read_class_names', 'read_yolo', 'yolo_files']
+
+LABELS_FILE = 'image_labels.json'
+_LABEL_KEYS = ('image_label', 'image_labels', 'supervision')
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    """Read class names: a text file with one a line, or a YAML file with ``names``.
+
+    Raises:
+        DatasetError: No such file, or no names in it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding='utf-8')
+        if path.suffix in ('.yaml', '.yml'):
+            names = (yaml.safe_load(text) or {}).get('names', ())
+            if isinstance(names, dict):
+                names = [names[index] for index in range(len(names))]
+        else:
+            names = [line.strip() for line in text.splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+        raise DatasetError(
+            f"class names cannot be read from '{path}' ({error}): expected one name a line, or a "
+            'YAML file with names: [...]'
+        ) from error
+    names = tuple(str(name) for name in names)
+    if not names or len(set(names)) != len(names):
+        raise DatasetError(f"'{path}' has the class names {names}: expected some, each once")
+    return names
+
+
+def read_yolo(
+    image_dir: str | Path,
+    label_dir: str | Path,
+    classes: Sequence[str],
+    min_size: float = 1,
+) -> tuple[CocoBuilder, dict[str, Path]]:
+    """Read a folder of images and the one of their text files.
+
+    An image without a text file has no boxes, as YOLO has it.
+
+    Args:
+        image_dir: Folder of the images; subfolders too.
+        label_dir: Folder of the text files, with the same subfolders.
+        classes: Names of the class indices.
+        min_size: Least width and height of a box, pixels.
+
+    Returns:
+        The records, and where each image lies by its file name.
+
+    Raises:
+        DatasetError: There is no image, a text file belongs to none, or a line is not a box.
+    """
+    image_dir, label_dir = Path(image_dir), Path(label_dir)
+    paths = sorted(p for p in image_dir.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
+    images = {path.relative_to(image_dir).as_posix(): path for path in paths}
+    if not images:
+        raise DatasetError(f"no image in '{image_dir}': check --images")
+    text_of = {file: label_dir / Path(file).with_suffix('.txt') for file in images}
+    _check_one_each(text_of)
+    texts = set(label_dir.rglob('*.txt')) - set(text_of.values())
+    strays = sorted(str(p) for p in texts if p.name not in ('classes.txt', 'train.txt', 'val.txt'))
+    if strays or not any(path.is_file() for path in text_of.values()):
+        raise DatasetError(
+            f"text files of '{label_dir}' and images of '{image_dir}' don't belong together: "
+            f'{len(strays)} text files without an image ({", ".join(strays) or "none is there"}); '
+            'check --images and --labels'
+        )
+    builder = CocoBuilder(classes, f'Converted from YOLO, {label_dir.name}', min_size)
+    labels = _read_labels(label_dir / LABELS_FILE)
+    for file, path in images.items():
+        width, height = image_size(path)
+        image_id = builder.add_image(file, width, height, **labels.get(file, {}))
+        for label, cx, cy, w, h in _read_boxes(text_of[file], len(classes)):
+            bbox = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
+            builder.add_box(image_id, classes[label], bbox)
+    return builder, images
+
+
+def _read_labels(file: Path) -> dict[str, dict[str, Any]]:
+    """Read the labels of whole images, if there are any."""
+    try:
+        labels = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        return {name: {key: record[key] for key in record} for name, record in labels.items()}
+    except (ValueError, AttributeError, TypeError) as error:
+        raise DatasetError(
+            f"'{file}' is not a JSON object with a label record for each image ({error}): copy it "
+            'again, or delete it'
+        ) from error
+
+
+def _read_boxes(path: Path, num_classes: int) -> list[tuple[int, float, float, float, float]]:
+    """Read the lines of one text file."""
+    boxes = []
+    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            label, cx, cy, w, h = line.split()
+            box = (int(label), float(cx), float(cy), float(w), float(h))
+            if not 0 <= box[0] < num_classes:
+                raise ValueError(f'class {box[0]} of {num_classes}')
+        except ValueError as error:
+            raise DatasetError(
+                f"'{path}', line {number} is '{line[:80]}' ({error}): expected a class index below "
+                f'{num_classes} and four fractions, centre x, centre y, width, height'
+            ) from error
+        boxes.append(box)
+    return boxes
+
+
+def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
+    """Write a COCO content as YOLO text files.
+
+    Fractions have ten decimals: of an image 100,000 px wide that is 1e-5 px, where the usual six
+    would be 0.1 px.
+
+    Args:
+        coco: The content, as :func:`~ldwsccd_mmdet.datasets.coco_file.load_coco` reads it.
+
+    Returns:
+        ``{file name: text}``: ``classes.txt``, ``image_labels.json`` if images have labels, and one
+        text file an image; and what was left out, by reason.
+
+    Raises:
+        DatasetError: Two images share a text file, or an annotation has no image or class.
+    """
+    categories = {c['id']: index for index, c in enumerate(coco['categories'])}
+    records = {image['id']: image for image in coco['images']}
+    text_of = {
+        image['file_name']: PurePosixPath(image['file_name']).with_suffix('.txt')
+        for image in coco['images']
+    }
+    _check_one_each(text_of)
+    left_out: Counter[str] = Counter()
+    lines: dict[str, list[str]] = defaultdict(list)
+    for annotation in coco['annotations']:
+        image = records.get(annotation['image_id'])
+        if image is None or annotation['category_id'] not in categories:
+            left_out['of an image or a class that the file does not list'] += 1
+            continue
+        fault = box_fault(annotation['bbox'], image['width'], image['height'])
+        if fault is None and annotation.get('iscrowd'):
+            fault = 'crowd, for which YOLO has no place'
+        if fault is not None:
+            left_out[fault] += 1
+            continue
+        x, y, w, h = annotation['bbox']
+        width, height = image['width'], image['height']
+        fractions = ((x + w / 2) / width, (y + h / 2) / height, w / width, h / height)
+        numbers = ' '.join(f'{value:.10f}' for value in fractions)
+        lines[image['file_name']].append(f'{categories[annotation["category_id"]]} {numbers}\n')
+    files = {text.as_posix(): ''.join(lines[file]) for file, text in text_of.items()}
+    files['classes.txt'] = ''.join(f'{category["name"]}\n' for category in coco['categories'])
+    labels = {
+        image['file_name']: {key: image[key] for key in _LABEL_KEYS if key in image}
+        for image in coco['images']
+    }
+    if any(labels.values()):
+        files[LABELS_FILE] = json.dumps(labels)
+    return files, left_out
+
+
+def _check_one_each(text_of: Mapping[str, Any]) -> None:
+    """Raise one error where images share a text file."""
+    by_text = defaultdict(list)
+    for file, text in text_of.items():
+        by_text[text].append(file)
+    shared = [' and '.join(files) for files in by_text.values() if len(files) > 1]
+    if shared:
+        raise DatasetError(
+            f'images share a text file, as they differ in their suffix only: {"; ".join(shared)}; '
+            'rename one of each'
+        )
