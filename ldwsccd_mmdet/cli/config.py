@@ -122,10 +122,8 @@ def enable_tta(config: Config) -> None:
         )
     if 'tta_pipeline' not in config:
         pack = deepcopy(dataset.pipeline[-1])
-        keys = pack.get(
-            'meta_keys', ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-        )
-        pack.meta_keys = tuple(dict.fromkeys((*keys, 'flip', 'flip_direction')))
+        if 'meta_keys' in pack:  # the default has these
+            pack.meta_keys = tuple(dict.fromkeys((*pack.meta_keys, 'flip', 'flip_direction')))
         flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
         augment = {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}
         config.tta_pipeline = [*deepcopy(dataset.pipeline[:-1]), augment]

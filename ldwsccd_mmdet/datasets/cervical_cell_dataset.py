@@ -110,7 +110,7 @@ class CervicalCellDataset(CocoDataset):
     An image's record may hold a label of the whole image, without boxes: ``image_labels``, a list
     of class names, or ``image_label``, one name (in CRIC, only the worst class in the image). It
     becomes ``image_labels``, a tuple of class indices, which
-    ``PackDetInputs(meta_keys=(..., 'image_labels'))`` hands to the model. Names that are not among
+    ``PackCellInputs`` hands to the model. Names that are not among
     the classes are left out; a record without either key has none of it.
 
     A record's ``supervision`` says what may teach: ``'box'`` its boxes, ``'image'`` only its

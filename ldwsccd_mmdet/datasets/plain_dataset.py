@@ -10,21 +10,9 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 
 from ..errors import ConfigError
+from .transforms import PackCellInputs
 
 __all__ = ['build_plain_dataset', 'data_infos', 'innermost', 'plain_dataset_config']
-
-#: What a pipeline hands to the model beside the picture, for tools that need it.
-_META_KEYS = (
-    'img_id',
-    'img_path',
-    'ori_shape',
-    'img_shape',
-    'scale_factor',
-    'flip',
-    'flip_direction',
-    'image_labels',
-    'supervision',
-)
 
 
 def innermost(dataset: Any) -> Any:
@@ -74,7 +62,8 @@ def plain_dataset_config(config: Config, split: str) -> ConfigDict:
         )
     dataset.pipeline = deepcopy(innermost(source['dataset']).pipeline)
     pack = dataset.pipeline[-1]
-    pack.meta_keys = tuple(dict.fromkeys((*pack.get('meta_keys', ()), *_META_KEYS)))
+    keys = (*pack.get('meta_keys', ()), *PackCellInputs.META_KEYS)
+    pack.meta_keys = tuple(dict.fromkeys(keys))
     dataset.test_mode = True
     return dataset
 

@@ -1,54 +1,22 @@
 """The paper's set: Comparison Detector data as COCO json in data/ccd/ (train.json, test.json)."""
 
+_base_ = '../parts/pipelines.py'
+
 dataset_type = 'CervicalCellDataset'
 data_root = 'data/ccd/'
-input_size = 512
+num_classes = 11
+resize = dict(type='Resize', scale=(512, 512), keep_ratio=False)
 backend_args = None
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='Expand',
-        mean=[123.675, 116.28, 103.53],
-        to_rgb=True,
-        ratio_range=(1, 4),
-    ),
-    dict(type='MinIoURandomCrop', min_ious=(0.1, 0.3, 0.5, 0.7, 0.9), min_crop_size=0.3),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
-    dict(type='RandomFlip', prob=[0.25, 0.25], direction=['horizontal', 'vertical']),
-    dict(
-        type='PhotoMetricDistortion',
-        brightness_delta=32,
-        contrast_range=(0.5, 1.5),
-        saturation_range=(0.5, 1.5),
-        hue_delta=18,
-    ),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'flip',
-            'flip_direction',
-            # what image labels teach by
-            'image_labels',
-            'supervision',
-        ),
-    ),
+    *_base_.load_image,
+    _base_.load_boxes,
+    *_base_.ssd_crops,
+    resize,
+    *_base_.ssd_looks,
+    _base_.pack,
 ]
-test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
-    dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+test_pipeline = [*_base_.load_image, resize, _base_.load_boxes, _base_.pack]
 
 train_dataloader = dict(
     batch_size=10,

@@ -38,3 +38,15 @@ model = dict(
     train_cfg=None,
     test_cfg=dict(topk=200, local_maximum_kernel=3, max_per_img=200),
 )
+
+# for the test pipeline: mmdet's head wants to know how far the image was padded, here not at all
+centernet_pad = dict(
+    type='RandomCenterCropPad',
+    ratios=None,
+    border=None,
+    mean=[0, 0, 0],
+    std=[1, 1, 1],
+    to_rgb=True,
+    test_mode=True,
+    test_pad_mode=['size_divisor', 32],
+)

@@ -28,7 +28,7 @@ model = dict(
         type='SSDStudentHead',
         num_classes=11,
         in_channels=(512, 1024, 512, 256, 256, 256, 256),
-        # mmdet's SSD512 sizes, 20 px first; the paper's are in ablation/ssd512_paper-priors.py
+        # mmdet's SSD512 sizes, 20 px first; the paper's: ldwsccd/ldwsccd_ssd512_paper-priors_ccd.py
         anchor_generator=dict(
             type='SSDAnchorGenerator',
             scale_major=False,

@@ -1,3 +1,4 @@
 from .load_verified_image import LoadVerifiedImageFromFile
+from .pack_cell_inputs import PackCellInputs
 
-__all__ = ['LoadVerifiedImageFromFile']
+__all__ = ['LoadVerifiedImageFromFile', 'PackCellInputs']

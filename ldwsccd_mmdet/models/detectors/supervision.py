@@ -109,8 +109,8 @@ class Supervision:
                 raise DatasetError(
                     f'{sample.metainfo.get("img_path", "an image")}: expected image_labels, class '
                     f"indices, because model.supervision is '{self.regime}', found none; give the "
-                    'images of the annotation file image_labels, and the training pipeline '
-                    "PackDetInputs(meta_keys=(..., 'image_labels', 'supervision'))"
+                    'images of the annotation file image_labels, and end the training pipeline '
+                    "with dict(type='PackCellInputs')"
                 )
             image += [index] * len(labels or ())
             label += list(labels or ())

@@ -1,0 +1,27 @@
+"""MIL refinement, eq. 15-16: model = dict(mil_head=dict(_base_.mil_head, num_classes=...))."""
+
+# on the first map of SSD with VGG16, stride 8
+mil_head = dict(
+    type='MILRefinementHead',
+    bbox_roi_extractor=dict(
+        type='SingleRoIExtractor',
+        roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+        out_channels=512,
+        featmap_strides=[8],
+    ),
+    num_stages=3,  # K of eq. 16
+    fc_out_channels=1024,
+)
+# on that of a VGG of a quarter of the width
+mil_head_narrow = dict(
+    type='MILRefinementHead',
+    bbox_roi_extractor=dict(
+        type='SingleRoIExtractor',
+        # a bin of a nucleus is smaller than a cell of the map: one sample will do
+        roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=1),
+        out_channels=128,
+        featmap_strides=[8],
+    ),
+    num_stages=3,
+    fc_out_channels=256,
+)

@@ -1,5 +1,0 @@
-"""SSD + MIL as printed, on smears of which boxes are missing."""
-
-_base_ = './ssd256-narrow_mil_mined_synthetic.py'
-
-model = dict(mil_head=dict(gt_seeds=False), ignore_mined_negatives=False)

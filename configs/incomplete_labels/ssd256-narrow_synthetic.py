@@ -1,5 +1,0 @@
-"""The SSD student alone on smears of which boxes are missing: an unlabelled cell is background."""
-
-_base_ = './ssd256-narrow_mil_mined_synthetic.py'
-
-model = dict(mil_head=None, ignore_mined_negatives=False)

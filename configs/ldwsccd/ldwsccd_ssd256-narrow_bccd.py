@@ -1,0 +1,24 @@
+"""LD-WSCCD on blood cells: narrow SSD256, MobileNetV2-FPN teacher, MIL refinement (Table 4, both).
+
+tools/compare.py configs/ldwsccd/*_bccd.py --amp    # teacher and all four rows
+"""
+
+_base_ = [
+    '../_base_/models/ssd256_vgg11_narrow.py',
+    '../_base_/datasets/bccd_detection.py',
+    '../_base_/schedules/schedule_small.py',
+    '../_base_/default_runtime.py',
+    '../_base_/parts/ldwsccd.py',
+]
+
+channels = dict(student_channels=(128, 256, 128, 64), teacher_channels=(96,) * 4)
+model = dict(
+    bbox_head=dict(num_classes=_base_.num_classes),
+    teacher=_base_.teacher_bccd,
+    distillation=dict(_base_.distillation, **channels),
+    mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
+    train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=96)),
+    test_cfg=dict(
+        score_source='ssd', proposal=dict(_base_.proposals, nms_pre=400, max_per_img=200)
+    ),
+)

@@ -1,0 +1,10 @@
+"""RTMDet-s."""
+
+_base_ = [
+    '../_base_/models/rtmdet_s.py',
+    '../_base_/datasets/ccd_detection.py',
+    '../_base_/schedules/schedule_adamw_120e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(bbox_head=dict(num_classes=_base_.num_classes))

@@ -1,0 +1,16 @@
+"""SSD300, VGG16."""
+
+_base_ = [
+    '../_base_/models/ssd300_vgg16.py',
+    '../_base_/datasets/ccd_detection.py',
+    '../_base_/schedules/schedule_adamw_120e.py',
+    '../_base_/default_runtime.py',
+]
+
+model = dict(bbox_head=dict(num_classes=_base_.num_classes))
+
+resize = dict(type='Resize', scale=(300, 300), keep_ratio=False)
+train_pipeline = [resize if step.type == 'Resize' else step for step in _base_.train_pipeline]
+test_pipeline = [resize if step.type == 'Resize' else step for step in _base_.test_pipeline]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
