@@ -8,7 +8,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ['BagAudit', 'audit_bags', 'bag_labels', 'by_image_labels']
+__all__ = [
+    'BagAudit',
+    'audit_bags',
+    'bag_labels',
+    'by_image_labels',
+    'teaches_by_image_labels',
+]
 
 UBIQUITOUS = 0.95
 """Share of the images from which on a class has too few images without it to learn from."""
@@ -113,6 +119,24 @@ class BagAudit:
         }
 
 
+def teaches_by_image_labels(record: Mapping[str, Any]) -> bool:
+    """Whether an image of a mixed set teaches by its image labels alone: the one rule.
+
+    The image's own ``supervision`` says so, where it has one. Otherwise those images do that have
+    image labels and no box to learn from; a crowd is none. A data set decides it before any
+    augmentation and writes it into the sample as ``supervision``.
+
+    Args:
+        record: One ``data_info`` of an mmdet data set, or the meta information of a sample with
+            its ``instances``.
+    """
+    supervision = record.get('supervision')
+    if supervision is not None:
+        return supervision == 'image'
+    boxes = any(not box.get('ignore_flag', 0) for box in record.get('instances') or ())
+    return bool(record.get('image_labels')) and not boxes
+
+
 def by_image_labels(record: Mapping[str, Any], regime: str = 'mixed') -> bool:
     """Whether an image teaches by its image labels alone, as ``model.supervision`` decides it.
 
@@ -120,10 +144,7 @@ def by_image_labels(record: Mapping[str, Any], regime: str = 'mixed') -> bool:
         record: One ``data_info`` of an mmdet data set.
         regime: ``'box'``, ``'image'`` or ``'mixed'``.
     """
-    if regime != 'mixed':
-        return regime == 'image'
-    bare = bool(record.get('image_labels')) and not record.get('instances')
-    return bare or record.get('supervision') == 'image'
+    return teaches_by_image_labels(record) if regime == 'mixed' else regime == 'image'
 
 
 def bag_labels(record: Mapping[str, Any], num_classes: int, regime: str = 'mixed') -> np.ndarray:

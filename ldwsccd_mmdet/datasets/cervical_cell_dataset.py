@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import logging
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from functools import partial
-from pathlib import Path
+import json
+import os
+from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 from mmdet.datasets import CocoDataset
-from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
-from ..errors import DatasetError
-from .boxes import box_fault, first_items
-from .coco_json import load_coco
-from .files import require_images
+from ..errors import DatasetError, ImageFileError
+from .bag_audit import teaches_by_image_labels
+from .coco_json import CocoFile, missing_classes, quoted, read_coco
+from .files import find_images, frame_fault, image_header
+from .label_counts import warn as _warn
 from .palette import class_palette
 
 __all__ = ['FULL_NAMES', 'CervicalCellDataset']
@@ -45,52 +44,6 @@ _COLORS = [tuple(int(c) for c in color) for color in class_palette(len(_CLASSES)
 _COLOR_OF = {**dict(zip(_CLASSES, _COLORS, strict=True)), 'nilm': (187, 187, 187)}
 
 
-class _CheckedCOCO(COCO):
-    """pycocotools' index of an annotation file, which says what is wrong with the file.
-
-    Args:
-        annotation_file: Path on a local disk.
-        source: The file as the config gives it, for messages; the former may be a local copy.
-    """
-
-    def __init__(self, annotation_file: str, source: str) -> None:
-        self.source = source
-        content = load_coco(annotation_file, source)
-        super().__init__()
-        self.dataset = content
-        self.createIndex()
-        lost = [str(a['id']) for a in content['annotations'] if a['image_id'] not in self.imgs]
-        if lost:
-            listed = first_items(lost)
-            _warn(f"'{source}': {len(lost)} boxes belong to no image of the file ({listed})")
-        self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
-
-    def get_cat_ids(
-        self, cat_names: Sequence[str] = (), sup_names: Sequence = (), cat_ids: Sequence = ()
-    ) -> list[int]:
-        """Return the ids of the classes, in the order of the file; each class must be in it."""
-        found = super().get_cat_ids(list(cat_names), list(sup_names), list(cat_ids))
-        if not cat_names:
-            return found
-        names = [category['name'] for category in self.dataset['categories']]
-        in_file = [category['name'] for category in self.load_cats(found)]
-        missing = [name for name in cat_names if name not in names]
-        if missing:
-            raise DatasetError(
-                f'classes {", ".join(missing)} are not in the annotation file: asked for '
-                f"({', '.join(cat_names)}), but '{self.source}' has ({', '.join(names)}); set "
-                'metainfo=dict(classes=(...)) to names of the file, spelt as there'
-            )
-        if in_file != list(cat_names):
-            # mmdet numbers labels in the order of the file, in its data set and in its metric
-            raise DatasetError(
-                f"classes stand in another order in '{self.source}': asked for "
-                f'({", ".join(cat_names)}), there ({", ".join(in_file)}), and mmdet numbers them '
-                'in the order of the file; set metainfo=dict(classes=(...)) to that order'
-            )
-        return found
-
-
 @DATASETS.register_module()
 class CervicalCellDataset(CocoDataset):
     """Cervical cells in COCO format; by default the paper's eleven classes.
@@ -98,13 +51,18 @@ class CervicalCellDataset(CocoDataset):
     Takes what :class:`mmdet.datasets.CocoDataset` takes. ``metainfo=dict(classes=(...))`` chooses
     other classes, or some of the file's; known ones keep their colour.
 
+    The file is read by :func:`~ldwsccd_mmdet.datasets.coco_json.read_coco`, which puts right what
+    exporters write; evaluation, report and converters read the same content. Labels are numbered in
+    the order of ``metainfo.classes``, whatever the order and the ids of the file's categories.
+
     A file that can't be used raises one :class:`~ldwsccd_mmdet.errors.DatasetError`: it is missing
-    or not COCO JSON, has not the classes asked for (mmdet itself goes on, to a silent mAP of 0),
-    lists them in another order, or names images that are not there. What can be left out is left
-    out, with one warning a file that counts it: boxes of no area or less than 1 px wide or high, of
-    negative size, with numbers that aren't finite, wholly outside their image, and those of classes
-    not asked for. A box partly outside stays as it is, as in mmdet: the transforms clip it
-    (``Resize``, ``RandomCrop``). An image without boxes stays in training if
+    or not COCO JSON, has not the classes asked for (mmdet itself goes on, to a silent mAP of 0; a
+    set that is tested on may lack some), has no label left, or names images that are not there, or
+    that are not of the size that it gives. What can be left out is left out, with one warning a
+    file that counts it: boxes of no area or less than 1 px wide or high, of negative size, with
+    numbers that aren't finite, wholly outside their image, and those of classes not asked for. A
+    box partly outside stays as it is, as in mmdet: the transforms clip it (``Resize``,
+    ``RandomCrop``). An image without boxes stays in training if
     ``filter_cfg=dict(filter_empty_gt=False)``.
 
     An image's record may hold a label of the whole image, without boxes: ``image_labels``, a list
@@ -114,13 +72,14 @@ class CervicalCellDataset(CocoDataset):
     the classes are left out; a record without either key has none of it.
 
     A record's ``supervision`` says what may teach: ``'box'`` its boxes, ``'image'`` only its
-    ``image_labels``. It is handed on in the same way. ``filter_empty_gt`` keeps an image of
-    ``supervision='image'``: it has no boxes by design.
+    ``image_labels``. Without the key, an image with image labels and no box that could teach
+    (crowds can't) is one of ``'image'``. It is decided here, once, and handed on in the same way.
+    ``filter_empty_gt`` keeps an image of ``supervision='image'``: it has no boxes by design.
 
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
-        check_images: Whether to look, once, if every image file is there. Only files on a local
-            disk are looked for. Default: True.
+        check_images: Whether to look, once, if every image file is there, and of the size that its
+            record gives. Only files on a local disk are looked for. Default: True.
         **kwargs: See :class:`mmdet.datasets.CocoDataset`.
 
     Raises:
@@ -156,51 +115,87 @@ class CervicalCellDataset(CocoDataset):
         return merged
 
     def load_data_list(self) -> list[dict]:
-        """Load the annotation file; warn of what was left out."""
-        if self._is_local(self.ann_file) and not Path(self.ann_file).is_file():
-            raise DatasetError(
-                f"annotation file '{self.ann_file}' does not exist: check data_root and ann_file "
-                'in the config'
-            )
-        self._dropped: dict[str, list[str]] = defaultdict(list)
-        self._other_classes: Counter[str] = Counter()
-        self._other_labels: Counter[str] = Counter()
+        """Load the annotation file; say what was put right and what was left out."""
+        file = read_coco(self.ann_file, self.ann_file, self.backend_args)
+        self._counts = file.counts()
+        self._counts.boxes = self._counts.crowds = self._counts.image_labels = 0
+        self._names = {c['id']: c['name'] for c in file.content['categories']}
+        self.cat_ids = self._find_categories(file)
+        self.cat2label = {cat_id: i for i, cat_id in enumerate(self.cat_ids) if cat_id is not None}
         self._class_index = {name: i for i, name in enumerate(self.metainfo['classes'])}
-        self.COCOAPI = partial(_CheckedCOCO, source=self.ann_file)
-        data_list = super().load_data_list()
-        self._warn_of_omissions()
+        self.cat_img_map: dict[Any, list[int]] = defaultdict(list)
+        by_image: dict[int, list[dict]] = defaultdict(list)
+        for annotation in file.content['annotations']:
+            by_image[annotation['image_id']].append(annotation)
+        data_list = [
+            self.parse_data_info(
+                {
+                    'raw_img_info': {**image, 'img_id': image['id']},
+                    'raw_ann_info': by_image[image['id']],
+                }
+            )
+            for image in file.content['images']
+        ]
+        if file.mended:
+            listed = '; '.join(f'{count} {what}' for what, count in file.mended.most_common())
+            print_log(f"'{self.ann_file}': put right: {listed}", logger='current')
+        self._check_labels()
         return data_list
 
+    def _find_categories(self, file: CocoFile) -> list[int | None]:
+        """Find the category of each class, in the order of the classes; None where it has none."""
+        classes = list(self.metainfo['classes'])
+        ids = {c['name']: c['id'] for c in file.content['categories']}
+        missing, wrong = missing_classes(classes, list(ids), may_lack=self.test_mode)
+        if wrong is not None:
+            example = {'id': max(ids.values(), default=0) + 1, 'name': missing[0]}
+            raise DatasetError(
+                f'classes {", ".join(missing)} are not in the annotation file: asked for '
+                f"({', '.join(classes)}), but '{file.source}' has ({', '.join(ids)})"
+                f'{wrong and "; " + wrong}; set metainfo=dict(classes={quoted(ids)}), names of the '
+                'file, spelt as there; or, if the file just has none of a class, add it to its '
+                f'categories, as {json.dumps(example)}'
+            )
+        if missing:
+            _warn(
+                f"'{file.source}' has no category {quoted(missing)}: nothing of it can be found "
+                'there, so its AP is not defined on this set'
+            )
+        return [ids.get(name) for name in classes]
+
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """Convert one image's record and annotations; leave out boxes that can't be."""
+        """Convert one image's record and annotations; leave out those of other classes."""
         image = raw_data_info['raw_img_info']
         annotations = []
         for annotation in raw_data_info['raw_ann_info']:
-            fault = box_fault(
-                annotation['bbox'], image['width'], image['height'], annotation.get('area')
-            )
-            if fault is not None:
-                self._dropped[fault].append(str(annotation['id']))
-            elif annotation['category_id'] not in self.cat2label:
-                category = self.coco.cats.get(annotation['category_id'])
-                name = f'category_id {annotation["category_id"]}, which the file does not name'
-                self._other_classes[category['name'] if category else name] += 1
-            else:
-                if 'area' not in annotation:
-                    width, height = annotation['bbox'][2:]
-                    annotation = {**annotation, 'area': width * height}
+            if annotation['category_id'] in self.cat2label:
                 annotations.append(annotation)
+            else:
+                self._counts.other_classes[self._names[annotation['category_id']]] += 1
         data_info = super().parse_data_info({'raw_img_info': image, 'raw_ann_info': annotations})
+        for instance, annotation in zip(data_info['instances'], annotations, strict=True):
+            instance['area'] = annotation['area']
+            self._counts.boxes += not annotation['iscrowd']
+            self._counts.crowds += annotation['iscrowd']
+            self.cat_img_map[annotation['category_id']].append(image['img_id'])
         labels = self._image_labels(image)
         if labels is not None:
             data_info['image_labels'] = labels
-        if 'supervision' in image:
-            data_info['supervision'] = self._supervision(image)
+            self._counts.image_labels += bool(labels)
+        supervision = self._supervision(image, data_info)
+        if supervision is not None:
+            data_info['supervision'] = supervision
         return data_info
 
-    def _supervision(self, image: Mapping) -> str:
-        """Read what may teach in an image: ``'box'`` or ``'image'``."""
-        supervision = image['supervision']
+    def _supervision(self, image: Mapping, data_info: Mapping) -> str | None:
+        """Decide what teaches in an image, once, before augmentation takes boxes away.
+
+        Returns:
+            ``'box'`` or ``'image'``; None where there is nothing to decide.
+        """
+        supervision = image.get('supervision')
+        if supervision is None:
+            return 'image' if teaches_by_image_labels(data_info) else None
         if supervision not in ('box', 'image'):
             raise DatasetError(
                 f"'{self.ann_file}': image '{image['file_name']}' has supervision "
@@ -211,30 +206,43 @@ class CervicalCellDataset(CocoDataset):
                 f"'{self.ann_file}': image '{image['file_name']}' has supervision 'image' but no "
                 'image_labels: add the list of its classes ([] if none occurs)'
             )
-        return supervision
+        bare = teaches_by_image_labels({**data_info, 'supervision': None})
+        return 'image' if bare else supervision
 
     def _image_labels(self, image: Mapping) -> tuple[int, ...] | None:
         """Read an image's own labels as class indices; None if it has none."""
         names = image.get('image_labels', image.get('image_label'))
         if names is None:
             return None
-        names = [names] if isinstance(names, str) else list(names)
-        self._other_labels.update(name for name in names if name not in self._class_index)
+        listed = names if isinstance(names, (list, tuple)) else [names]
+        wrong = [n for n in listed if isinstance(n, bool) or not isinstance(n, (str, int, float))]
+        if wrong:
+            raise DatasetError(
+                f"'{self.ann_file}': image '{image['file_name']}' has the image labels {names!r}: "
+                'expected a list of class names; mend the record'
+            )
+        names = [str(name) for name in listed]
+        self._counts.other_labels.update(n for n in names if n not in self._class_index)
         return tuple(sorted({self._class_index[n] for n in names if n in self._class_index}))
 
-    def _warn_of_omissions(self) -> None:
-        """Say once, with counts, what of the file is not used."""
-        if self._dropped:
-            kinds = '; '.join(
-                f'{len(ids)} {fault} (annotation ids {first_items(ids)})'
-                for fault, ids in sorted(self._dropped.items())
+    def _check_labels(self) -> None:
+        """Raise if no label is left; say once, with counts, what of the file is not used."""
+        counts = self._counts
+        problem = counts.problem()
+        if problem is None and not counts.image_labels:
+            _, wrong = missing_classes(
+                list(counts.other_labels), self.metainfo['classes'], may_lack=True
             )
-            total = sum(map(len, self._dropped.values()))
-            _warn(f"'{self.ann_file}': dropped {total} boxes: {kinds}")
-        for what, counts in (('boxes', self._other_classes), ('image labels', self._other_labels)):
-            if counts:
-                listed = ', '.join(f'{name} ({count})' for name, count in counts.most_common())
-                _warn(f"'{self.ann_file}': left out {what} of classes not asked for: {listed}")
+            if wrong:
+                problem = (
+                    f"no image label of '{self.ann_file}' is a class: {wrong}; spell them as the "
+                    'classes'
+                )
+        if problem is not None:
+            raise DatasetError(problem)
+        warning = counts.warning()
+        if warning:
+            _warn(warning)
 
     def filter_data(self) -> list[dict]:
         """Choose the images by ``filter_cfg``; check that their files are there."""
@@ -254,18 +262,43 @@ class CervicalCellDataset(CocoDataset):
         return data_list
 
     def _check_images(self, data_list: list[dict]) -> None:
-        """Raise one error that lists the image files that are missing."""
+        """Find the image files, and check that they are of the frame that the boxes are of."""
         paths = [data_info['img_path'] for data_info in data_list]
-        if paths and self._is_local(paths[0]):
-            remedy = 'put them there, or mend data_root and data_prefix.img in the config'
-            require_images(paths, self.ann_file, remedy)
+        if not paths or not self._is_local(paths[0]):
+            return
+        folder = self.data_prefix.get('img') or '.'
+        names = [os.path.relpath(p, folder) if not os.path.isabs(p) else p for p in paths]
+        found = find_images(folder, names)
+        found.require(
+            folder, self.ann_file, 'put them there, or mend data_root and data_prefix.img'
+            ' in the config'
+        )
+        if found.near:
+            _warn(f"'{self.ann_file}': {found.note}")
+        wrong = []
+        for data_info, name in zip(data_list, names, strict=True):
+            path = found.paths[name]
+            if name in found.near:
+                data_info['img_path'] = str(path)
+            try:
+                header = image_header(path)
+            except ImageFileError:
+                continue  # the pipeline names it when it loads it
+            size = data_info['width'], data_info['height']
+            fault = frame_fault(size, header)
+            if fault is not None:
+                wrong.append((name, header.size, size, fault))
+        if wrong:
+            name, (width, height), (w, h), fault = wrong[0]
+            raise DatasetError(
+                f"{len(wrong)} of {len(data_list)} images of '{self.ann_file}' are not of the "
+                f"frame that their boxes are of: '{name}' is {width} x {height} px, the file says "
+                f'{w:g} x {h:g} ({fault}); give the images that were labelled, or convert the boxes'
+                ' and sizes; tools/dataset_doctor.py lists all'
+            )
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""
         backend = get_file_backend(path, backend_args=self.backend_args)
         return isinstance(backend, LocalBackend)
 
-
-def _warn(message: str) -> None:
-    """Warn in the log of the run."""
-    print_log(message, logger='current', level=logging.WARNING)

@@ -10,6 +10,7 @@ from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+from ...datasets.bag_audit import teaches_by_image_labels
 from ...errors import ConfigError, DatasetError
 from ..utils import RegionBatch, pairwise_iou
 
@@ -22,9 +23,10 @@ class Supervision:
 
     - 'box': the boxes; the classes of an image are those of its boxes.
     - 'image': ``image_labels`` of the image's meta information, class indices. No box is looked at.
-    - 'mixed': as the image's ``supervision`` says, 'box' or 'image'; an image without a box that
-      has ``image_labels`` counts as 'image'. To the classes of its boxes an image adds its
-      ``image_labels``, if it has any: boxes may be missing.
+    - 'mixed': as the image's ``supervision`` says, 'box' or 'image', which the data set has decided
+      before augmentation (:func:`~ldwsccd_mmdet.datasets.bag_audit.teaches_by_image_labels`). To
+      the classes of its boxes an image adds its ``image_labels``, if it has any: boxes may be
+      missing.
 
     Args:
         regime: 'box', 'image' or 'mixed'.
@@ -78,10 +80,8 @@ class Supervision:
         """Whether an image teaches by its image labels alone."""
         if self.regime != 'mixed':
             return self.regime == 'image'
-        meta = sample.metainfo
-        if meta.get('supervision') == 'image':
-            return True
-        return bool(meta.get('image_labels')) and len(sample.gt_instances) == 0
+        boxes = [{}] * len(sample.gt_instances)
+        return teaches_by_image_labels({**sample.metainfo, 'instances': boxes})
 
     def known(self, samples: SampleList, device: torch.device) -> InstanceList:
         """Boxes and labels that may be looked at, per image; none where image labels teach."""

@@ -54,7 +54,7 @@ def good_boxes(coco: Coco) -> list[dict]:
         for a in coco['annotations']
         if a['category_id'] in categories
         and (image := images.get(a['image_id'])) is not None
-        and box_fault(a['bbox'], image['width'], image['height'], a.get('area')) is None
+        and box_fault(a['bbox'], image['width'], image['height']) is None
     ]
 
 
@@ -199,7 +199,7 @@ def check_boxes(coco: Coco, huge: float = 0.8) -> list[Finding]:
         if image is None:
             continue
         width, height = image['width'], image['height']
-        fault = box_fault(a['bbox'], width, height, a.get('area'))
+        fault = box_fault(a['bbox'], width, height)
         if fault is not None:
             by_fault[fault].append(a)
             continue

@@ -45,7 +45,7 @@ def batch():
         sample([], []),
     ]
     for one, supervision, labels in zip(
-        out, ('box', 'image', 'box'), ((0, 2), (1,), (2,)), strict=True
+        out, ('box', 'image', 'image'), ((0, 2), (1,), (2,)), strict=True
     ):
         one.set_metainfo(dict(supervision=supervision, image_labels=labels))
     return out

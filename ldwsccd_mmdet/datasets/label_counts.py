@@ -1,0 +1,132 @@
+"""How many labels of a set are left, and why the others are not: said, or an error."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+
+from mmengine.logging import print_log
+
+from ..errors import DatasetError
+from .boxes import first_items
+
+__all__ = ['LOUD', 'LabelCounts', 'warn']
+
+#: Share of the labels from which on their loss is said loudly.
+LOUD = 0.1
+
+
+@dataclass
+class LabelCounts:
+    """The labels of a set that can be used, and those that can't.
+
+    Attributes:
+        source: The set, for messages.
+        boxes: Boxes that teach and count.
+        crowds: Boxes that are marked as crowd: nothing learns from them, and no detector need find
+            them.
+        image_labels: Images with labels of their own that can be used.
+        lost: What was left out: for each reason the annotation ids.
+        other_classes: Boxes of classes that are not asked for, by class.
+        other_labels: Image labels of classes that are not asked for, by name.
+        form: What the boxes seem to be, if not x, y, w, h in pixels.
+    """
+
+    source: str
+    boxes: int = 0
+    crowds: int = 0
+    image_labels: int = 0
+    lost: dict[str, list[str]] = field(default_factory=dict)
+    other_classes: Counter[str] = field(default_factory=Counter)
+    other_labels: Counter[str] = field(default_factory=Counter)
+    form: str | None = None
+
+    @property
+    def num_lost(self) -> int:
+        """Boxes that were left out, for faults alone."""
+        return sum(map(len, self.lost.values()))
+
+    @property
+    def share_lost(self) -> float:
+        """Share of the boxes that were left out or are marked as crowd, in [0, 1]."""
+        found = self.boxes + self.crowds + self.num_lost
+        return (self.num_lost + self.crowds) / found if found else 0.0
+
+    def problem(self) -> str | None:
+        """Say that no label is left, with the reasons and a remedy; None if one is."""
+        had_boxes = self.crowds + self.num_lost + sum(self.other_classes.values())
+        if self.boxes or (self.image_labels and not had_boxes):
+            return None
+        if not had_boxes and not self.other_labels:
+            return (
+                f"'{self.source}' has no box and no image label: nothing can be learnt from it or "
+                'measured on it; check that it is the right file, and export its annotations again'
+            )
+        return (
+            f"no label of '{self.source}' is left: {self._reasons() or 'none was there'}; "
+            f'{self._remedy()}'
+        )
+
+    def check(self) -> None:
+        """Raise if no label is left; warn of those that are lost, loudly from a tenth on.
+
+        Raises:
+            DatasetError: See :meth:`problem`.
+        """
+        problem = self.problem()
+        if problem is not None:
+            raise DatasetError(problem)
+        warning = self.warning()
+        if warning:
+            warn(warning)
+
+    def warning(self) -> str:
+        """Say what was left out; empty if nothing was."""
+        reasons = self._reasons(crowds=self.share_lost > LOUD and self.crowds > self.boxes)
+        text = f"'{self.source}': {reasons}" if reasons else ''
+        if self.form:
+            text = text or f"'{self.source}'"
+            text += f'; its boxes look like {self.form}'
+        if text and self.share_lost > LOUD:
+            count = self.num_lost + self.crowds
+            text = f'LABELS ARE LOST, {self.share_lost:.0%} of the boxes ({count}): {text}'
+        return text
+
+    def _reasons(self, crowds: bool = True) -> str:
+        parts = []
+        if self.lost:
+            kinds = '; '.join(
+                f'{len(ids)} {fault} (annotation ids {first_items(ids)})'
+                for fault, ids in sorted(self.lost.items())
+            )
+            parts.append(f'dropped {self.num_lost} boxes: {kinds}')
+        if self.crowds and crowds:
+            parts.append(f'{self.crowds} boxes are marked iscrowd, from which nothing learns')
+        for what, counts in (('boxes', self.other_classes), ('image labels', self.other_labels)):
+            if counts:
+                listed = ', '.join(f'{name} ({count})' for name, count in counts.most_common())
+                parts.append(f'left out {what} of classes not asked for: {listed}')
+        return '; '.join(parts)
+
+    def _remedy(self) -> str:
+        """Say what to do about the commonest reason."""
+        if self.form:
+            return f'the boxes look like {self.form}'
+        counts = {
+            'lost': self.num_lost,
+            'crowd': self.crowds,
+            'class': sum(self.other_classes.values()),
+            'label': sum(self.other_labels.values()),
+        }
+        return {
+            'lost': 'mend the file, or export it again',
+            'crowd': 'set iscrowd to 0: exports of masks often set it to 1 for every cell',
+            'class': 'set metainfo.classes to names of the file, spelt as there',
+            'label': 'spell the image labels as the categories, or mend metainfo.classes',
+        }[max(counts, key=counts.__getitem__)]
+
+
+def warn(message: str) -> None:
+    """Warn in the log of the run."""
+    print_log(message, logger='current', level=logging.WARNING)
