@@ -22,7 +22,7 @@ train_dataloader = dict(
         dataset=dict(
             _base_.train_dataloader.dataset,
             pipeline=[
-                *_base_.train_pipeline[:2],
+                *_base_.train_pipeline[:3],  # load, verify, annotations
                 dict(type='Resize', scale=_size, keep_ratio=False),
             ],
         ),

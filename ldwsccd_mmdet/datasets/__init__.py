@@ -1,6 +1,6 @@
 """Data sets and transforms, registered in mmdet's registries."""
 
 from .cervical_cell_dataset import CervicalCellDataset
-from .transforms import LoadVerifiedImageFromFile
+from .transforms import LoadVerifiedImageFromFile, VerifyImage
 
-__all__ = ['CervicalCellDataset', 'LoadVerifiedImageFromFile']
+__all__ = ['CervicalCellDataset', 'LoadVerifiedImageFromFile', 'VerifyImage']

@@ -6,7 +6,8 @@ input_size = 512
 backend_args = None
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
+    dict(type='LoadImageFromFile', backend_args=backend_args),
+    dict(type='VerifyImage', backend_args=backend_args),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='Expand',
@@ -41,7 +42,8 @@ train_pipeline = [
     ),
 ]
 test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
+    dict(type='LoadImageFromFile', backend_args=backend_args),
+    dict(type='VerifyImage', backend_args=backend_args),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

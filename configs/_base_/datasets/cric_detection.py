@@ -10,7 +10,8 @@ data_root = '../shared/data/cric/'
 metainfo = dict(classes=('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'))
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=None),
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='VerifyImage', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(512, 512), keep_ratio=False),
     # a smear has no up and no left

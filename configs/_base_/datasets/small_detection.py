@@ -8,7 +8,8 @@ _base_ = './ccd_detection.py'
 input_size = 256
 
 train_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=None),
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='VerifyImage', backend_args=None),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     # a smear has no up and no left
@@ -41,7 +42,8 @@ train_pipeline = [
     ),
 ]
 test_pipeline = [
-    dict(type='LoadVerifiedImageFromFile', backend_args=None),
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='VerifyImage', backend_args=None),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(

@@ -1,3 +1,4 @@
 from .load_verified_image import LoadVerifiedImageFromFile
+from .verify_image import VerifyImage
 
-__all__ = ['LoadVerifiedImageFromFile']
+__all__ = ['LoadVerifiedImageFromFile', 'VerifyImage']
