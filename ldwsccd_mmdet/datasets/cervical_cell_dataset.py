@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.registry import DATASETS
@@ -16,6 +17,7 @@ from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
 from ..errors import DatasetError
+from ..image_files import check_image_file
 from .boxes import box_fault, first_items
 from .coco_json import load_coco
 from .files import require_images
@@ -259,6 +261,19 @@ class CervicalCellDataset(CocoDataset):
         if paths and self._is_local(paths[0]):
             remedy = 'put them there, or mend data_root and data_prefix.img in the config'
             require_images(paths, self.ann_file, remedy)
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline; name the image file if that is why it fails.
+
+        mmcv's loader fails with an assertion, an error of OpenCV or of the file system.
+        """
+        try:
+            return super().prepare_data(idx)
+        except (AssertionError, OSError, cv2.error):
+            path = self.get_data_info(idx)['img_path']
+            if self._is_local(path):
+                check_image_file(path)
+            raise
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""
