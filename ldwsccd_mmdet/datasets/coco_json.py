@@ -635,4 +635,3 @@ def _four_numbers(bbox: Any) -> bool:
 def same_file(one: str | Path, other: str | Path) -> bool:
     """Tell whether two paths name one file."""
     return os.path.realpath(one) == os.path.realpath(other)
-
