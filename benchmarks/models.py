@@ -1,8 +1,8 @@
 """Size, operations and CPU latency of detectors, each measured in one process with the others.
 
-    python benchmarks/models.py --csv benchmarks/results/models_cpu.csv    # configs/baselines
-    python benchmarks/models.py configs/bccd_small --csv benchmarks/results/models_bccd_small.csv
-    python benchmarks/models.py --models ssd512 yolov4 --runs 5
+    python benchmarks/models.py    # configs/baselines; writes results/speed_models.csv
+    python benchmarks/models.py configs/bccd_small --csv results/speed_models_bccd.csv
+    python benchmarks/models.py --models ssd512 yolov4 --runs 5 --csv work_dirs/two.csv
 
 Each model is built from its config with random weights, in eval mode. GFLOPs are what mmengine's
 get_model_complexity_info counts for one image: multiply-adds of convolutions and matrices, norms
@@ -36,6 +36,7 @@ from ldwsccd_mmdet.experiments.report.model_facts import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
+CSV = ROOT / 'results' / 'speed_models.csv'
 FOLDER = 'configs/baselines'
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
@@ -134,7 +135,7 @@ def main() -> None:
     add('--models', nargs='+', metavar='NAME', help='only these of them')
     add('--runs', type=int, default=50)
     add('--threads', type=int, default=2)
-    add('--csv', type=Path)
+    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     random.seed(0)
@@ -165,8 +166,7 @@ def main() -> None:
         row.update(quartiles(times[row['model']]))
         row.update(conditions(args.runs, args.threads, len(rows)), command=command)
     print(markdown(rows))
-    if args.csv:
-        write_csv(args.csv, rows)
+    write_csv(args.csv, rows)
 
 
 if __name__ == '__main__':

@@ -33,6 +33,8 @@ from mmengine.runner import load_checkpoint
 
 import ldwsccd_mmdet  # noqa: F401
 
+CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_rescoring.csv'
+
 
 def load_images(folder: Path | None, size: int, count: int) -> list[np.ndarray]:
     if folder is None:
@@ -72,7 +74,9 @@ def main() -> None:
     parser.add_argument('--count', type=int, default=10, help='images')
     parser.add_argument('--runs', type=int, default=3, help='of each image')
     parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--csv', type=Path, help='rows are added')
+    parser.add_argument(
+        '--csv', type=Path, default=CSV, help='rows are added (default: %(default)s)'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -127,13 +131,12 @@ def main() -> None:
             machine=platform.processor() or platform.machine(),
         )
         print(row)
-        if args.csv:
-            is_new = not args.csv.exists()
-            with args.csv.open('a', newline='') as file:
-                writer = csv.DictWriter(file, row, lineterminator='\n')
-                if is_new:
-                    writer.writeheader()
-                writer.writerow(row)
+        is_new = not args.csv.exists()
+        with args.csv.open('a', newline='') as file:
+            writer = csv.DictWriter(file, row, lineterminator='\n')
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
 
 
 if __name__ == '__main__':

@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = 'configs/model_zoo.yml'
 # the folders whose models are compared: their text in the source, their measurements
 COMPARED = {
-    'baselines': ('page', 'benchmarks/results/models_cpu.csv'),
-    'bccd_small': ('small_page', 'benchmarks/results/models_bccd_small.csv'),
+    'baselines': ('page', 'results/speed_models.csv'),
+    'bccd_small': ('small_page', 'results/speed_models_bccd.csv'),
 }
 NOTE = f'made by dev/model_zoo.py from {SOURCE}: edit that, and run it again'
 NOT_RUN = 'not run'

@@ -2,7 +2,7 @@
 
 Example:
     python tools/analysis_tools/tabulate_ap.py ../shared/data/cric/val.json \
-        SSD=ssd.pkl 'LD-WSCCD=ldwsccd.pkl' --csv docs/results/cric.csv
+        SSD=ssd.pkl 'LD-WSCCD=ldwsccd.pkl' --csv results/cric.csv
 
 The .pkl files come from tools/test.py --out. The gain is over the first model named SSD, if any.
 """
