@@ -9,6 +9,7 @@ from . import (
     engine,
     evaluation,
     models,
+    visualization,
 )
 from .version import __version__
 

@@ -24,10 +24,9 @@ model = dict(
         student_channels=(128, 256, 128, 64),
         teacher_channels=(96, 96, 96, 96),
         feature_norm='standardize',
-        # the weights of CRIC, whose teacher is the same
-        alpha=0.2,
-        beta=0.1,
-        gamma=0.1,
+        alpha=2.0,
+        beta=1.0,
+        gamma=0.2,
     ),
     mil_head=dict(
         type='MILRefinementHead',
@@ -45,8 +44,6 @@ model = dict(
         proposal=dict(nms_pre=400, nms=dict(type='nms', iou_threshold=0.7), max_per_img=96),
     ),
     test_cfg=dict(
-        # whose scores the boxes get: 'ssd', 'mil' or 'fused'
-        score_source='ssd',
-        proposal=dict(nms_pre=400, nms=dict(type='nms', iou_threshold=0.7), max_per_img=200),
+        proposal=dict(nms_pre=400, nms=dict(type='nms', iou_threshold=0.7), max_per_img=100),
     ),
 )

@@ -117,8 +117,14 @@ class CervicalCellDataset(CocoDataset):
     ``image_labels``. It is handed on in the same way. ``filter_empty_gt`` keeps an image of
     ``supervision='image'``: it has no boxes by design.
 
+    Mined boxes (``tools/mine_missing_boxes.py``) come beside the annotated ones, each with the
+    probability that it is a cell: ``ignore_flag`` is one minus that. :class:`LoadCellAnnotations`
+    and :class:`PackCellInputs` hand it to the model; with mmdet's own transforms these boxes are
+    ignored.
+
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
+        mined_file: Boxes in COCO form with ``prob``, of the same images; joined to ``data_root``.
         check_images: Whether to look, once, if every image file is there. Only files on a local
             disk are looked for. Default: True.
         **kwargs: See :class:`mmdet.datasets.CocoDataset`.
@@ -130,7 +136,10 @@ class CervicalCellDataset(CocoDataset):
     METAINFO = {'classes': _CLASSES, 'palette': _COLORS}
     FULL_NAMES = FULL_NAMES
 
-    def __init__(self, *args: Any, check_images: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, mined_file: str = '', check_images: bool = True, **kwargs: Any
+    ) -> None:
+        self.mined_file = mined_file
         self.check_images = check_images
         super().__init__(*args, **kwargs)
 
@@ -167,6 +176,7 @@ class CervicalCellDataset(CocoDataset):
         self._other_labels: Counter[str] = Counter()
         self._class_index = {name: i for i, name in enumerate(self.metainfo['classes'])}
         self.COCOAPI = partial(_CheckedCOCO, source=self.ann_file)
+        self._mined = self._load_mined()
         data_list = super().load_data_list()
         self._warn_of_omissions()
         return data_list
@@ -191,12 +201,37 @@ class CervicalCellDataset(CocoDataset):
                     annotation = {**annotation, 'area': width * height}
                 annotations.append(annotation)
         data_info = super().parse_data_info({'raw_img_info': image, 'raw_ann_info': annotations})
+        data_info['instances'] += self._mined.get(image['file_name'], [])
         labels = self._image_labels(image)
         if labels is not None:
             data_info['image_labels'] = labels
         if 'supervision' in image:
             data_info['supervision'] = self._supervision(image)
         return data_info
+
+    def _load_mined(self) -> dict[str, list[dict]]:
+        """Read the mined boxes of each image, by its file name."""
+        if not self.mined_file:
+            return {}
+        path = str(Path(self.data_root or '') / self.mined_file)
+        content = load_coco(path)
+        names = {category['id']: category['name'] for category in content['categories']}
+        files = {image['id']: image['file_name'] for image in content['images']}
+        mined: dict[str, list[dict]] = defaultdict(list)
+        for annotation in content['annotations']:
+            label = self._class_index.get(names[annotation['category_id']])
+            prob = annotation.get('prob')
+            if prob is None or not 0 < prob < 1:
+                raise DatasetError(
+                    f"mined_file '{path}': annotation {annotation['id']} has prob {prob!r}: "
+                    'expected a number between 0 and 1; write it with tools/mine_missing_boxes.py'
+                )
+            if label is not None:
+                x, y, w, h = annotation['bbox']
+                mined[files[annotation['image_id']]].append(
+                    dict(bbox=[x, y, x + w, y + h], bbox_label=label, ignore_flag=1 - prob)
+                )
+        return mined
 
     def _supervision(self, image: Mapping) -> str:
         """Read what may teach in an image: ``'box'`` or ``'image'``."""

@@ -7,7 +7,7 @@ backend_args = None
 
 train_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LoadCellAnnotations', with_bbox=True),
     dict(
         type='Expand',
         mean=[123.675, 116.28, 103.53],
@@ -24,21 +24,7 @@ train_pipeline = [
         saturation_range=(0.5, 1.5),
         hue_delta=18,
     ),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'flip',
-            'flip_direction',
-            # what image labels teach by
-            'image_labels',
-            'supervision',
-        ),
-    ),
+    dict(type='PackCellInputs'),
 ]
 test_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=backend_args),

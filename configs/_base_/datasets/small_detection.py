@@ -9,7 +9,7 @@ input_size = 256
 
 train_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=None),
-    dict(type='LoadAnnotations', with_bbox=True),
+    dict(type='LoadCellAnnotations', with_bbox=True),
     dict(type='Resize', scale=(input_size, input_size), keep_ratio=False),
     # a smear has no up and no left
     dict(
@@ -24,21 +24,7 @@ train_pipeline = [
         saturation_range=(0.8, 1.2),
         hue_delta=8,
     ),
-    dict(
-        type='PackDetInputs',
-        meta_keys=(
-            'img_id',
-            'img_path',
-            'ori_shape',
-            'img_shape',
-            'scale_factor',
-            'flip',
-            'flip_direction',
-            # what image labels teach by
-            'image_labels',
-            'supervision',
-        ),
-    ),
+    dict(type='PackCellInputs'),
 ]
 test_pipeline = [
     dict(type='LoadVerifiedImageFromFile', backend_args=None),
