@@ -29,11 +29,12 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     ``test_cfg.score_source`` says whose scores the student's boxes get:
 
-    - 'ssd' (default, the best of the three on CRIC val): those of the dense head, by mmdet's own
-      prediction; the MIL head is not run.
+    - 'ssd' (default without a MIL head): those of the dense head, by mmdet's own prediction; the
+      MIL head is not run.
     - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes, which
       stages with box regression move.
-    - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
+    - 'fused' (default with a MIL head): on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class
+      by class.
 
     Args:
         *args: As ``SingleStageDetector``. Any dense head can be distilled; with ``mil_head`` it
@@ -67,7 +68,8 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
     @property
     def score_source(self) -> str:
         """Whose scores the boxes get: 'ssd', 'mil' or 'fused'."""
-        source = (self.test_cfg or {}).get('score_source', 'ssd')
+        default = 'ssd' if self.mil_head is None else 'fused'
+        source = (self.test_cfg or {}).get('score_source') or default
         if source not in SCORE_SOURCES:
             raise ConfigError(
                 f'model.test_cfg.score_source: expected one of {SCORE_SOURCES}, found {source!r}'
