@@ -12,7 +12,13 @@ __all__ = [
 
 
 class InputError(ValueError):
-    """Something given by the user is wrong; the message names it, and the remedy."""
+    """Something given by the user is wrong; the message names it, and the remedy.
+
+    Attributes:
+        exit_code: What a command ends with after it has said the message in one line.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(InputError):

@@ -1,6 +1,6 @@
 """How large the terms of a distillation are beside the detection loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -41,6 +41,32 @@ def measure_scale(student: LDWSCCDMixin, data_batch: dict) -> DistillationScale:
     detection = _total(student.student_loss(feats, data['data_samples']))
     inputs = student.distillation_inputs(feats, data['inputs'], data['data_samples'])
     return DistillationScale(detection, student.distillation.level_losses(**inputs), inputs)
+
+
+def measure_scales(
+    student: LDWSCCDMixin, batches: Iterable[dict]
+) -> tuple[list[DistillationScale], list[tuple[str, str, str, str]]]:
+    """Measure several batches, see :func:`measure_scale`; what went in is not kept.
+
+    Returns:
+        The batches, and the levels as of :func:`level_names`.
+
+    Raises:
+        ConfigError: There is no batch, or none has a detection loss.
+    """
+    scales: list[DistillationScale] = []
+    names: list[tuple[str, str, str, str]] = []
+    for batch in batches:
+        scale = measure_scale(student, batch)
+        names = level_names(student, scale.inputs)
+        scales.append(scale._replace(inputs={}))  # the maps are large
+    losses = [scale.detection for scale in scales]
+    if not losses or not sum(losses) > 0:
+        raise ConfigError(
+            f'train_dataloader: expected batches with a detection loss, found {len(losses)} '
+            f'batches with {losses}; is the data set empty?'
+        )
+    return scales, names
 
 
 def term_weights(distillation: nn.Module) -> Tensor:

@@ -13,9 +13,9 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..cli.tool import find_checkpoint
 from ..errors import CheckpointError, ConfigError
 from ..models.detectors import LDWSCCDMixin
+from .find_checkpoint import find_checkpoint
 
 __all__ = ['build_distilled_student', 'training_batches']
 

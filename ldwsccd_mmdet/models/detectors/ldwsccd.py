@@ -1,7 +1,9 @@
 """LD-WSCCD with a single-stage student."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.utils import filter_scores_and_topk, unpack_gt_instances
 from mmdet.registry import MODELS
@@ -101,6 +103,28 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         """Losses of the dense head from its forward pass; of an SSD eq. 5-7."""
         instances, ignored, metas = unpack_gt_instances(batch_data_samples)
         return self.bbox_head.loss_by_feat(*outs, instances, metas, ignored)
+
+    @torch.no_grad()
+    def find_regions(
+        self, feats: Sequence[Tensor], samples: SampleList, max_per_img: int | None = None
+    ) -> InstanceList:
+        """The dense head's best boxes, see :meth:`LDWSCCDMixin.find_regions`."""
+        if not hasattr(self.bbox_head, 'propose'):
+            raise ConfigError(
+                'model.bbox_head: expected a head that proposes regions (type SSDStudentHead), '
+                f'found {type(self.bbox_head).__name__}'
+            )
+        given = (
+            (self.train_cfg or {}).get('proposal') or (self.test_cfg or {}).get('proposal') or {}
+        )
+        most = max_per_img or given.get('max_per_img', 300)
+        cfg = {
+            'nms_pre': max(given.get('nms_pre', 1000), 4 * most),
+            'nms': given.get('nms', {'type': 'nms', 'iou_threshold': 0.7}),
+            'max_per_img': most,
+        }
+        metas = [sample.metainfo for sample in samples]
+        return self.bbox_head.propose(*self.bbox_head(tuple(feats)), metas, cfg)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True

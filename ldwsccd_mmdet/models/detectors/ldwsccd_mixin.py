@@ -9,6 +9,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
 from mmengine.logging import print_log
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import ConfigError, NonFiniteLossError
@@ -83,6 +84,7 @@ class LDWSCCDMixin:
     extract_feat: Callable[[Tensor], tuple[Tensor, ...]]
     parameters: Callable[[], Iterator[nn.Parameter]]
     train_cfg: Any
+    test_cfg: Any
 
     def __init__(
         self,
@@ -238,14 +240,9 @@ class LDWSCCDMixin:
             _check_finite(self.student_loss_by_feat(outs, feats, batch_data_samples))
             raise NonFiniteLossError('non-finite proposals' + REMEDY)
         if self.proposer is not None:
-            metas = [sample.metainfo for sample in batch_data_samples]
-            proposed = self.proposer(batch_inputs, metas, self.data_preprocessor)
             if supervision.regime == 'image' and not is_warm:
                 regions = [boxes[:0] for boxes in regions]
-            regions = [
-                torch.cat([own, other.bboxes.to(own)])
-                for own, other in zip(regions, proposed, strict=True)
-            ]
+            regions = self._add_proposed(regions, batch_inputs, batch_data_samples)
 
         logits = self.mil_head(feats, regions)
         pseudo = None
@@ -348,6 +345,87 @@ class LDWSCCDMixin:
             logger='current',
         )
         return pairs
+
+    @torch.no_grad()
+    def find_regions(
+        self, feats: Sequence[Tensor], samples: SampleList, max_per_img: int | None = None
+    ) -> InstanceList:
+        """Regions of the student's own head outside training: the dense head's, or the RPN's.
+
+        Args:
+            feats: The student's feature maps.
+            samples: The samples of the batch.
+            max_per_img: Regions an image at most; None: as in training (``train_cfg.proposal``).
+
+        Returns:
+            Per image ``bboxes`` (R, 4) in pixels of the batch tensor and ``scores`` (R,), falling.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def find_pseudo_boxes(
+        self, batch_inputs: Tensor, samples: SampleList, image_labels: Tensor
+    ) -> InstanceList:
+        """Boxes that the refined stages find for the classes of each image; use it in eval mode.
+
+        Their regions are those of training after ``pseudo_warmup``: the student's own, and those
+        of ``model.proposer`` if there is one.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            samples: Their samples.
+            image_labels: (N, C), true where the class occurs in the image.
+
+        Returns:
+            Per image ``bboxes`` (n, 4) in pixels of the image file, ``labels`` (n,) and ``scores``
+            (n,).
+
+        Raises:
+            ConfigError: If the detector has no MIL head.
+        """
+        if self.mil_head is None:
+            raise ConfigError(
+                'model.mil_head: pseudo-boxes come from a MILRefinementHead, found none; choose a '
+                'config with one'
+            )
+        feats = self.extract_feat(batch_inputs)
+        bboxes = [region.bboxes for region in self.find_regions(feats, samples)]
+        if self.proposer is not None:
+            bboxes = self._add_proposed(bboxes, batch_inputs, samples)
+        logits = self.mil_head(feats, bboxes)
+        found = self.mil_head.pseudo_boxes(logits, bboxes, image_labels.to(feats[0]))
+        return [
+            InstanceData(
+                bboxes=_rescale_to_file(item.bboxes, sample.metainfo),
+                labels=item.labels,
+                scores=item.scores,
+            )
+            for item, sample in zip(found, samples, strict=True)
+        ]
+
+    def _proposal_settings(self) -> dict[str, Any]:
+        """How the student proposes regions in training, else in the test."""
+        for settings in (self.train_cfg, self.test_cfg):
+            if (settings or {}).get('proposal'):
+                return settings['proposal']
+        return {}
+
+    def _add_proposed(
+        self, bboxes: Sequence[Tensor], batch_inputs: Tensor, samples: SampleList
+    ) -> list[Tensor]:
+        """Add the regions of ``model.proposer`` to those of the student."""
+        metas = [sample.metainfo for sample in samples]
+        proposed = self.proposer(batch_inputs, metas, self.data_preprocessor)
+        return [
+            torch.cat([own, other.bboxes.to(own)])
+            for own, other in zip(bboxes, proposed, strict=True)
+        ]
+
+
+def _rescale_to_file(bboxes: Tensor, meta: dict[str, Any]) -> Tensor:
+    """Turn boxes (n, 4) of the batch tensor into pixels of the image file."""
+    x, y = tuple(meta.get('scale_factor') or (1.0, 1.0))[:2]
+    return bboxes / bboxes.new_tensor([x, y, x, y])
 
 
 def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None:

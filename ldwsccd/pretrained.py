@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..errors import ConfigError
+from ldwsccd_mmdet.errors import ConfigError
 
 __all__ = ['fetch_pretrained']
 

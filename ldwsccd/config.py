@@ -11,10 +11,14 @@ import torch
 from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
-from ..errors import ConfigError
+from ldwsccd_mmdet.datasets.plain_dataset import innermost
+from ldwsccd_mmdet.errors import ConfigError
 
 __all__ = [
+    'build_runner',
     'check_checkpoint_classes',
     'check_classes',
     'enable_amp',
@@ -24,6 +28,11 @@ __all__ = [
     'set_launcher',
     'set_work_dir',
 ]
+
+
+def build_runner(config: Config) -> Runner:
+    """Build the config's runner; mmengine's own unless ``runner_type`` says otherwise."""
+    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
 
 
 def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None:
@@ -112,9 +121,7 @@ def enable_visualization(
 
 def enable_tta(config: Config) -> None:
     """Test on each image and its mirror image, merged by NMS, unless the config says otherwise."""
-    dataset = config.test_dataloader.dataset
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
+    dataset = innermost(config.test_dataloader.dataset)
     if 'tta_model' not in config:
         config.tta_model = ConfigDict(
             type='DetTTAModel',
