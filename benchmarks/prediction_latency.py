@@ -25,7 +25,8 @@ from torch import nn
 from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.cli import find_checkpoint, find_resume, load_config
+from ldwsccd_mmdet.engine.config_file import load_config
+from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint, find_resume
 
 CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_prediction_bccd.csv'
 

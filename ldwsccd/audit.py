@@ -1,7 +1,7 @@
 """Say which classes image labels cannot teach: those in nearly all images, and those in none.
 
 Examples:
-    ldwsccd audit configs/cric/ldwsccd_ssd512-narrow_cric.py
+    ldwsccd audit ldwsccd_ssd512-narrow_cric.py
     ldwsccd audit train.json --json
 
 An image is a bag of regions. Its labels are what model.supervision of the config says: the classes

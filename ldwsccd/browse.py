@@ -1,7 +1,7 @@
 """Draw what a config's data set hands to the model, augmentations included.
 
 Example:
-    ldwsccd browse configs/cric/ldwsccd_ssd512-narrow_cric.py -n 12
+    ldwsccd browse ldwsccd_ssd512-narrow_cric.py -n 12
 """
 
 from __future__ import annotations

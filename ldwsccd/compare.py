@@ -1,7 +1,7 @@
 """Run an ablation: train a teacher and several configs with several seeds, test, and report.
 
 Examples:
-    ldwsccd compare configs/cric --seeds 0 1 2 --amp
+    ldwsccd compare configs/ldwsccd/*_cric.py --seeds 0 1 2 --amp
     ldwsccd compare ssd256-narrow_bccd.py ldwsccd_ssd256-narrow_bccd.py --amp
 
 Run again, it takes up what is done: finished runs are kept, an interrupted training goes on from

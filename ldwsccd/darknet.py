@@ -1,9 +1,10 @@
-"""Convert Darknet's weights of YOLOv4 into a checkpoint of mmdet.
+r"""Convert Darknet's weights of YOLOv4 into a checkpoint of mmdet.
 
 Examples:
     ldwsccd darknet yolov4.weights yolov4_coco.pth
     ldwsccd darknet yolov4.conv.137 yolov4_conv137.pth --partial
-    ldwsccd train configs/baselines/yolov4.py --cfg-options load_from=yolov4_conv137.pth
+    ldwsccd train yolov4_csp-d53_adamw_ccd.py \
+        --cfg-options load_from=yolov4_conv137.pth
 
 Predictions of another number of classes do not fit and are left out when the checkpoint is loaded.
 """

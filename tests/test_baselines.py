@@ -19,7 +19,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.cli import check_classes
+from ldwsccd.config import check_classes
 from ldwsccd_mmdet.datasets import CervicalCellDataset
 
 ROOT = Path(__file__).resolve().parents[1]

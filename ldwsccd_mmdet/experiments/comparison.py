@@ -188,8 +188,7 @@ class Comparison:
         """Write the config of a training, and make its stage."""
         config = self.make_config(model, seed)
         path = self.config_path(model, seed)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        config.dump(str(path))
+        _write(config, path)
         folder = self.folder(model, seed)
         log = folder / 'train.log'
 
@@ -311,3 +310,10 @@ def set_epochs(config: Config, epochs: int) -> None:
         for key in ('end', 'T_max'):
             if scheduler.get(key) == old and scheduler.get('by_epoch', True):
                 scheduler[key] = epochs
+
+
+def _write(config: Config, path: Path) -> None:
+    """Write a config as Python; ``Config.dump`` takes a second to lay it out."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f'{key} = {value!r}\n' for key, value in config.to_dict().items()]
+    path.write_text(''.join(lines), encoding='utf-8')

@@ -6,8 +6,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ldwsccd_mmdet.cli import fetch_pretrained
-from ldwsccd_mmdet.cli.pretrained import _pretrained
+from ldwsccd.pretrained import _pretrained, fetch_pretrained
 from ldwsccd_mmdet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
