@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 
 from .commands import COMMANDS, Command
@@ -87,7 +86,7 @@ def _choose(
         usage=f'{prog} [--help] COMMAND ...',
     )
     if table is COMMANDS:
-        parser.add_argument('--version', action='version', version=_version())
+        parser.add_argument('--version', action=_Version, nargs=0, help='say which version this is')
     parser.add_argument('command', choices=list(table), metavar='COMMAND', help='see below')
     parser.add_argument('arguments', nargs=argparse.REMAINDER, help='its arguments')
     args = parser.parse_args(argv)
@@ -108,8 +107,14 @@ def _help_of(entry: object) -> str:
     return f'another format: {", ".join(entry)}'
 
 
-def _version() -> str:
-    try:
-        return f'ldwsccd_mmdet {version("ldwsccd_mmdet")}'
-    except PackageNotFoundError:  # a source tree on the PYTHONPATH
-        return 'ldwsccd_mmdet, not installed as a package'
+class _Version(argparse.Action):
+    """Prints the version; what knows it is only loaded when asked."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            print(f'ldwsccd_mmdet {version("ldwsccd_mmdet")}')
+        except PackageNotFoundError:  # a source tree on the PYTHONPATH
+            print('ldwsccd_mmdet, not installed as a package')
+        parser.exit()
