@@ -1,7 +1,7 @@
 """Draw what a config's data set hands to the model, augmentations included.
 
 Example:
-    python tools/browse_dataset.py configs/cric/ldwsccd_ssd512-narrow_cric.py -n 12
+    python tools/browse_dataset.py configs/ldwsccd/ldwsccd_ssd512-narrow_cric.py -n 12
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Run an ablation: train a teacher and several configs with several seeds, test, and report.
 
 Examples:
-    python tools/compare.py configs/cric --seeds 0 1 2 --amp
-    python tools/compare.py configs/bccd/ssd256-narrow_bccd.py configs/bccd/ldwsccd_*.py --amp
+    python tools/compare.py configs/ldwsccd/*_cric.py --seeds 0 1 2 --amp
+    python tools/compare.py configs/ldwsccd/ssd256-narrow_bccd.py configs/ldwsccd/ldwsccd_*_bccd.py --amp
 
 Run again, it takes up what is done: finished runs are kept, an interrupted training goes on from
 its last epoch, and changed settings repeat only what depends on them. Ctrl-C at any time.

@@ -83,17 +83,17 @@ TEACHER = Model(
     'teacher',
     'Teacher',
     'the narrow SSD of the student, trained longer',
-    'configs/synthetic/teacher_ssd256_synthetic.py',
+    'configs/teachers/teacher_ssd256_synthetic.py',
 )
 LDWSCCD = Model(
     'ld-wsccd',
     'LD-WSCCD',
     'narrow SSD + local distillation + MIL refinement',
-    'configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py',
+    'configs/ldwsccd/ldwsccd_ssd256-narrow_synthetic.py',
     teacher='teacher',
 )
 SSD = Model(
-    'ssd', 'SSD', 'the same narrow SSD alone', 'configs/synthetic/ssd256-narrow_synthetic.py'
+    'ssd', 'SSD', 'the same narrow SSD alone', 'configs/ldwsccd/ssd256-narrow_synthetic.py'
 )
 MODELS = (TEACHER, LDWSCCD, SSD)
 

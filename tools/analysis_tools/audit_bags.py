@@ -1,7 +1,7 @@
 """Say which classes image labels cannot teach: those in nearly all images, and those in none.
 
 Examples:
-    python tools/analysis_tools/audit_bags.py configs/cric/ldwsccd_ssd512-narrow_cric.py
+    python tools/analysis_tools/audit_bags.py configs/ldwsccd/ldwsccd_ssd512-narrow_cric.py
     python tools/analysis_tools/audit_bags.py train.json --json
 
 An image is a bag of regions. Its labels are what model.supervision of the config says: the classes

@@ -2,7 +2,7 @@
 
 Example:
     python tools/analysis_tools/browse_pseudo_boxes.py CONFIG CHECKPOINT \
-        --out-dir work_dirs/pseudo --truth ../shared/data/cric/train.json
+        --out-dir work_dirs/pseudo --truth data/cric/train.json
 
 Left of each picture: the annotated boxes, if there are any. Right: the pseudo-boxes, with their
 scores. --json FILE keeps all pseudo-boxes as COCO results.

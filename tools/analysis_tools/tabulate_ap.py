@@ -1,7 +1,7 @@
 """Tabulate AP per class of several models on one annotated set, as CSV and Markdown.
 
 Example:
-    python tools/analysis_tools/tabulate_ap.py ../shared/data/cric/val.json \
+    python tools/analysis_tools/tabulate_ap.py data/cric/val.json \
         SSD=ssd.pkl 'LD-WSCCD=ldwsccd.pkl' --csv results/cric.csv
 
 The .pkl files come from tools/test.py --out. The gain is over the first model named SSD, if any.

@@ -1,7 +1,7 @@
 """Compose scenes with exact boxes from crops of cells, one folder a class.
 
 Example:
-    python tools/dataset_converters/compose_scenes.py ../shared/data/ccd_crops --out data/composed \
+    python tools/dataset_converters/compose_scenes.py data/ccd_crops --out data/composed \
         --num-train 400 --num-test 100
 """
 

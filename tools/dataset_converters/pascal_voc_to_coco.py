@@ -1,7 +1,7 @@
 """Convert a Pascal VOC folder to COCO json.
 
 Example:
-    python tools/dataset_converters/pascal_voc_to_coco.py ../shared/data/bccd --out data/bccd
+    python tools/dataset_converters/pascal_voc_to_coco.py BCCD --out data/bccd
 """
 
 import argparse

@@ -2,7 +2,7 @@
 
     python tools/model_converters/darknet2mmdet.py yolov4.weights yolov4_coco.pth
     python tools/model_converters/darknet2mmdet.py yolov4.conv.137 yolov4_conv137.pth --partial
-    python tools/train.py configs/baselines/yolov4.py --cfg-options load_from=yolov4_conv137.pth
+    python tools/train.py configs/yolov4/yolov4_csp-d53_adamw_ccd.py --cfg-options load_from=yolov4_conv137.pth
 
 Predictions of another number of classes do not fit and are left out when the checkpoint is loaded.
 """
