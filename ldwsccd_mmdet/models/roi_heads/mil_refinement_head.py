@@ -140,7 +140,7 @@ class MILRefinementHead(BaseModule):
               over classes.
             - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
               only, sum over classes. Its layers learn ten times faster than the backbone, which
-              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/mil/oicr.py.
+              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/parts/mil_oicr.py.
 
     Raises:
         ConfigError: If an argument is outside its range.
