@@ -1,8 +1,8 @@
 """What re-scoring by the MIL head costs at test: latency of one image, by `score_source`.
 
-    python benchmarks/rescoring_latency.py configs/cric/ldwsccd_ssd512-narrow_cric.py \
+    python benchmarks/rescoring_latency.py configs/ldwsccd/ldwsccd_ssd512-narrow_cric.py \
         --checkpoint work_dirs/ldwsccd_ssd512-narrow_cric/epoch_40.pth \
-        --images ../shared/data/cric/images --regions 100 64 --threads 2
+        --images data/cric/images --regions 100 64 --threads 2
 
 Without a checkpoint the weights are random; without images, the pixels are. Random weights give
 every prior much the same score: raise `model.test_cfg.score_thr` until as few boxes pass as with

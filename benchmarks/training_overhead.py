@@ -38,8 +38,8 @@ CSV = ROOT / 'results' / 'speed_training_step.csv'
 CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 # config, pixels a side, images a batch, boxes an image, side of a box: as its data set has them
 CASES = (
-    ('configs/cric/ssd512-narrow_ldm_cric.py', 512, 8, 24, 40),
-    ('configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py', 256, 8, 8, 40),
+    ('configs/ldwsccd/ssd512-narrow_ldm_cric.py', 512, 8, 24, 40),
+    ('configs/ldwsccd/ldwsccd_ssd256-narrow_synthetic.py', 256, 8, 8, 40),
 )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ConfigError
 from ..models.detectors import LDWSCCDMixin
@@ -69,10 +69,18 @@ def measure_scales(
     return scales, names
 
 
-def term_weights(distillation: nn.Module) -> Tensor:
-    """Factor (L, 3) of each level's terms: alpha, beta, gamma times ``level_weights``."""
-    terms = torch.tensor([getattr(distillation, name) for name in WEIGHTS])
-    return torch.tensor(distillation.level_weights)[:, None] * terms
+def term_weights(distillation: Any, scale: DistillationScale | None = None) -> Tensor:
+    """Factor (L, 3) of each level's terms: alpha, beta, gamma times ``level_weights``.
+
+    Args:
+        distillation: The loss.
+        scale: A batch, of whose detection loss ``share`` is taken; None for the running means.
+    """
+    levels = torch.tensor(distillation.level_weights)[:, None]
+    if scale is None:
+        return levels * distillation.term_weights().cpu()
+    terms = (levels * scale.levels.cpu()).sum(dim=0)
+    return levels * distillation.term_weights(scale.detection, terms).cpu()
 
 
 def weights_for_shares(

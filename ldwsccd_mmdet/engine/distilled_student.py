@@ -43,7 +43,7 @@ def build_distilled_student(
     if absent:
         raise ConfigError(
             f'model.{absent[0]}: expected a dict, found None: this config distils nothing; take '
-            'one that does, such as configs/cric/ssd512-narrow_ldm_cric.py, or add '
+            'one that does, such as configs/ldwsccd/ssd512-narrow_ldm_cric.py, or add '
             'model.teacher=dict(config=..., checkpoint=...) and model.distillation=dict(...)'
         )
     kind = MODELS.get(model_cfg.type)

@@ -39,12 +39,14 @@ from .synthetic.label_faults import drop_boxes
 
 __all__ = ['CellPosterior', 'MinedClass', 'fit_posterior', 'hide_boxes', 'mine_missing_boxes']
 
-MIN_HIDDEN = 20
+MIN_HIDDEN = 10
 """Hidden boxes that a class must have found before it is judged by itself."""
 FOUND_IOU = 0.5
 """Overlap from which on a find meets a box, as AP50 counts."""
 NEAR_IOU = 0.3
 """Overlap with a box of its class from which on a find is no new cell."""
+REPEAT_IOU = 0.4
+"""Overlap with a better find of its class from which on a find is the same cell again."""
 MAX_PROB = 0.95
 """No find is surer than this: a box that someone drew is more than one that was mined."""
 
@@ -136,7 +138,7 @@ def fit_posterior(
 ) -> CellPosterior:
     """Fit g by isotonic regression, and e by the top of it.
 
-    The top are the best finds, down to the one that makes a quarter of all hits, but at least
+    The top are the best finds, down to the one that makes half of all hits, but at least
     ``min_hidden`` of them. With K hits among n finds, the last of them a hit, their share is
     (K - 1) / (n - 1) without bias; the highest share of any stretch would be the luckiest one.
 
@@ -150,7 +152,7 @@ def fit_posterior(
     if not hit.any():
         return CellPosterior(np.zeros(0), np.zeros(0), 1.0)
     hits = np.flatnonzero(hit[::-1])
-    enough = min(max(min_hidden, len(hits) // 4), len(hits))
+    enough = min(max(min_hidden, len(hits) // 2), len(hits))
     last = hits[enough - 1]
     top = float((enough - 1) / last) if enough > 1 else 1.0 / (last + 1)
     rates = isotonic_regression(hit).x
@@ -271,6 +273,7 @@ def _finds(
         iou = box_ious(bbox, boxes)
         same = label[:, None] == labels[None]
         accounted = ((iou >= FOUND_IOU) | ((iou >= NEAR_IOU) & same)).any(axis=1)
+        accounted |= _repeats(bbox, label, ~accounted)
         bbox, label, score = bbox[~accounted], label[~accounted], score[~accounted]
         boxes, labels = hidden_boxes[image['id']]
         iou = box_ious(bbox, boxes) * (label[:, None] == labels[None])
@@ -288,6 +291,17 @@ def _finds(
         parts['hit'].append(hit)
         parts['near'].append(near & ~hit)
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+
+def _repeats(bbox: np.ndarray, label: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Whether each detection, best first, finds again what a better one found, (n,)."""
+    iou = box_ious(bbox, bbox)
+    near = (iou >= FOUND_IOU) | ((iou >= REPEAT_IOU) & (label[:, None] == label[None]))
+    repeats = ~counted
+    for row in np.flatnonzero(counted):
+        if not repeats[row]:
+            repeats[row + 1 :] |= near[row, row + 1 :]
+    return repeats & counted
 
 
 def _by_image(

@@ -21,7 +21,7 @@ CONFIGS = sorted(
     for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts
 )
-NARROW = 'configs/bccd/ssd256-narrow_bccd.py'
+NARROW = 'configs/ldwsccd/ssd256-narrow_bccd.py'
 
 TINY_MODEL = dict(
     type='RetinaNet',

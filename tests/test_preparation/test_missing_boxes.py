@@ -78,7 +78,7 @@ def test_estimates_how_many_boxes_are_missing_and_which(kept):
     for low, high in ((0.05, 0.4), (0.4, 0.8), (0.8, 1)):
         chosen = (prob >= low) & (prob < high)
         if chosen.sum() > 100:
-            assert prob[chosen].mean() == pytest.approx(cell[chosen].mean(), abs=0.2)
+            assert prob[chosen].mean() == pytest.approx(cell[chosen].mean(), abs=0.25)
 
 
 def test_mines_nothing_where_all_cells_have_boxes():

@@ -344,7 +344,7 @@ def test_classes_of_wrapped_data_and_two_stage_heads() -> None:
 
 def test_work_dir_by_flag_config_and_name() -> None:
     config = Config({})
-    cli.set_work_dir(config, 'configs/cric/a.py', None)
+    cli.set_work_dir(config, 'configs/mine/a.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')
     cli.set_work_dir(config, 'configs/b.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')

@@ -15,7 +15,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from .ldwsccd_mixin import LDWSCCDMixin
 
-SCORE_SOURCES = ('ssd', 'mil', 'fused')
+SCORE_SOURCES = ('ssd', 'mil', 'fused', 'auto')
 
 
 @MODELS.register_module()
@@ -35,8 +35,10 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
       MIL head is not run.
     - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes, which
       stages with box regression move.
-    - 'fused' (default with a MIL head): on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class
-      by class.
+    - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
+    - 'auto' (default with a MIL head): on the same boxes by :class:`ScoreJoin`, whose weights
+      :class:`ScoreJoinHook` fits at the end of a training and leaves in the checkpoint; as 'fused'
+      where it has not been fitted.
 
     Args:
         *args: As ``SingleStageDetector``. Any dense head can be distilled; with ``mil_head`` it
@@ -69,8 +71,8 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     @property
     def score_source(self) -> str:
-        """Whose scores the boxes get: 'ssd', 'mil' or 'fused'."""
-        default = 'ssd' if self.mil_head is None else 'fused'
+        """Whose scores the boxes get: 'ssd', 'mil', 'fused' or 'auto'."""
+        default = 'ssd' if self.mil_head is None else 'auto'
         source = (self.test_cfg or {}).get('score_source') or default
         if source not in SCORE_SOURCES:
             raise ConfigError(
@@ -143,19 +145,45 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         source = self.score_source
         if source == 'ssd':
             return super().predict(batch_inputs, batch_data_samples, rescale=rescale)
-        feats = self.extract_feat(batch_inputs)
         metas = [sample.metainfo for sample in batch_data_samples]
+        results = []
+        for region, meta in zip(self.scored_regions(batch_inputs, metas), metas, strict=True):
+            scores = self.joined_scores(region, source)
+            results.append(self._select(region.bboxes, scores, meta, rescale))
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    @torch.no_grad()
+    def scored_regions(self, batch_inputs: Tensor, metas: list[dict]) -> InstanceList:
+        """Regions with the scores of both heads.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            metas: Per image its meta information.
+
+        Returns:
+            Per image ``bboxes`` (R, 4), or (R, C, 4) where the MIL head moves them class by class,
+            in pixels of the batch tensor; ``ssd_probs`` and ``mil_probs``, (R, C).
+        """
+        feats = self.extract_feat(batch_inputs)
         regions = self.bbox_head.propose(
             *self.bbox_head(feats), batch_img_metas=metas, cfg=self.test_cfg['proposal']
         )
         scored = self.mil_head.predict(feats, [region.bboxes for region in regions], metas)
-        results = []
-        for region, mil, meta in zip(regions, scored, metas, strict=True):
-            probs = mil.class_probs
-            if source == 'fused':
-                probs = (region.class_probs * probs).sqrt()
-            results.append(self._select(mil.bboxes, probs[:, :-1], meta, rescale))
-        return self.add_pred_to_datasample(batch_data_samples, results)
+        return [
+            InstanceData(
+                bboxes=mil.bboxes,
+                ssd_probs=region.class_probs[:, :-1],
+                mil_probs=mil.class_probs[:, :-1],
+            )
+            for region, mil in zip(regions, scored, strict=True)
+        ]
+
+    def joined_scores(self, regions: InstanceData, source: str) -> Tensor:
+        """Scores (R, C) of :meth:`scored_regions` by a ``score_source``."""
+        ssd, mil = regions.ssd_probs, regions.mil_probs
+        if source in ('ssd', 'mil'):
+            return ssd if source == 'ssd' else mil
+        return self.mil_head.score_join(ssd, mil) if source == 'auto' else (ssd * mil).sqrt()
 
     def _select(self, bboxes: Tensor, scores: Tensor, meta: dict, rescale: bool) -> InstanceData:
         """Threshold, NMS and top k of one image, as the SSD head does with its own scores."""

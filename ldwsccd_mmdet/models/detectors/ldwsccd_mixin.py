@@ -21,13 +21,14 @@ from .level_pairs import (
     feature_strides,
     pair_levels,
 )
-from .supervision import Supervision
+from .supervision import Supervision, settle
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
 REMEDY = (
     '; look at the images and boxes of this batch, lower optim_wrapper.optimizer.lr, or set '
     'optim_wrapper.clip_grad'
 )
+MIL_LOSSES = ('loss_mil', 'loss_refine')
 DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
 
 
@@ -46,6 +47,11 @@ class LDWSCCDMixin:
     The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing
     and inference need neither its config nor its checkpoint.
 
+    Boxes that may be cells, ``gt_instances.probs`` below 1 (:class:`CervicalCellDataset` with
+    ``mined_file``), are seeds of the MIL head with that weight, in the mask from 0.5 on, and teach
+    :class:`SSDStudentHead` by its expected loss. Other heads, those of a two-stage student too,
+    take them for cells from 0.5 on, and ignore the others.
+
     Args:
         *args: As the detector.
         teacher: ``dict(config=..., checkpoint=..., level_pairs=None, cache=None)``, see
@@ -59,8 +65,9 @@ class LDWSCCDMixin:
             :class:`Supervision`. The arguments up to ``proposer`` need ``mil_head``.
         mask_source: Boxes of the distillation's mask: 'gt', 'mil' or 'both'.
         ignore_mined_negatives: Leave cells that the MIL head finds and that have no box out of the
-            student's negatives. None: as ``mil_head.gt_seeds``, with which it raised AP50 on smears
-            of which boxes are missing; without, it did nothing (docs/results.md).
+            student's negatives. Needs ``mil_head.gt_seeds``: without, it did nothing
+            (docs/results.md). Cells that are mined before training, ``mined_file`` of the data set,
+            come with how sure they are, and need no score.
         mined_score: Score from which on it has found one, in [0, 1].
         pseudo_warmup: Iterations before its boxes are used for any of this.
         proposer: Config of a proposer whose regions the MIL head gets in training: beside the
@@ -94,7 +101,7 @@ class LDWSCCDMixin:
         mil_head: OptConfigType = None,
         supervision: str = 'box',
         mask_source: str = 'gt',
-        ignore_mined_negatives: bool | None = None,
+        ignore_mined_negatives: bool = False,
         mined_score: float = 0.1,
         pseudo_warmup: int = 500,
         proposer: OptConfigType = None,
@@ -118,8 +125,6 @@ class LDWSCCDMixin:
         self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
-        if ignore_mined_negatives is None:
-            ignore_mined_negatives = self.mil_head is not None and self.mil_head.gt_seeds
         self.supervision = Supervision(
             supervision, mask_source, ignore_mined_negatives, mined_score, pseudo_warmup
         )
@@ -211,14 +216,17 @@ class LDWSCCDMixin:
         feats = self.extract_feat(batch_inputs)
         mask_bboxes = None
         if self.mil_head is None:
-            losses = dict(self.student_loss(feats, batch_data_samples))
+            losses = dict(self.student_loss(feats, self._for_student(batch_data_samples)))
         else:
             losses, mask_bboxes = self._student_and_mil_loss(
                 feats, batch_inputs, batch_data_samples
             )
         if self.distillation is not None:
+            detection = _detection_loss(losses)
             losses.update(
-                self._distillation_loss(feats, batch_inputs, batch_data_samples, mask_bboxes)
+                self._distillation_loss(
+                    feats, batch_inputs, batch_data_samples, mask_bboxes, detection
+                )
             )
         _check_finite(losses)
         return losses
@@ -237,7 +245,8 @@ class LDWSCCDMixin:
         regions = [proposal.bboxes for proposal in proposals]
         if not torch.cat(regions).isfinite().all():
             # RoI pooling would only say that such a box has no size
-            _check_finite(self.student_loss_by_feat(outs, feats, batch_data_samples))
+            samples = self._for_student(batch_data_samples)
+            _check_finite(self.student_loss_by_feat(outs, feats, samples))
             raise NonFiniteLossError('non-finite proposals' + REMEDY)
         if self.proposer is not None:
             if supervision.regime == 'image' and not is_warm:
@@ -251,9 +260,15 @@ class LDWSCCDMixin:
         samples = supervision.student_samples(
             batch_data_samples, known, pseudo, self.mil_head.fg_iou
         )
-        losses = dict(self.student_loss_by_feat(outs, feats, samples))
+        losses = dict(self.student_loss_by_feat(outs, feats, self._for_student(samples)))
         losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known))
         return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo)
+
+    def _for_student(self, batch_data_samples: SampleList) -> SampleList:
+        """The samples; without ``probs`` if the student's head knows nothing of them."""
+        if getattr(self.bbox_head, 'takes_probs', False):
+            return batch_data_samples
+        return settle(batch_data_samples)
 
     def _distillation_loss(
         self,
@@ -261,6 +276,7 @@ class LDWSCCDMixin:
         batch_inputs: Tensor,
         batch_data_samples: SampleList,
         bboxes: list[Tensor] | None,
+        detection: Tensor,
     ) -> dict[str, Tensor]:
         """The three losses of eq. 14, times ``distillation_weight``."""
         weight = self.distillation_weight
@@ -271,7 +287,8 @@ class LDWSCCDMixin:
                 zero = zero + (parameter * 0).sum()
             return dict.fromkeys(DISTILLATION_LOSSES, zero)
         losses = self.distillation(
-            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes)
+            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes),
+            detection_loss=detection,
         )
         return {name: weight * loss for name, loss in losses.items()}
 
@@ -440,6 +457,17 @@ def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None
             logger='current',
             level=logging.WARNING,
         )
+
+
+def _detection_loss(losses: dict[str, Any]) -> Tensor:
+    """Sum of the student's own losses, without that of the MIL head; no gradient."""
+    parts = [
+        part.detach().float().mean()
+        for name, value in losses.items()
+        if 'loss' in name and not name.startswith(MIL_LOSSES)
+        for part in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    return torch.stack(parts).sum()
 
 
 def _check_finite(losses: dict[str, Any]) -> None:

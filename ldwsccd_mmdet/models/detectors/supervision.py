@@ -191,6 +191,38 @@ class Supervision:
         ]
 
 
+def settle(samples: SampleList, threshold: float = LIKELY) -> SampleList:
+    """Make of boxes that may be cells either cells or boxes to be ignored.
+
+    For heads that know nothing of ``probs``.
+
+    Args:
+        samples: A batch; not changed.
+        threshold: Probability from which on a box is a cell, in [0, 1].
+
+    Returns:
+        The samples, without ``probs``; those that had none are the same.
+    """
+    settled = []
+    for sample in samples:
+        boxes = sample.gt_instances
+        if 'probs' not in boxes:
+            settled.append(sample)
+            continue
+        cell = boxes.probs >= threshold
+        plain = InstanceData(bboxes=boxes.bboxes, labels=boxes.labels)
+        given = sample.get('ignored_instances')
+        parts = [plain[~cell]] + ([given] if given else [])
+        result = DetDataSample(metainfo=sample.metainfo)
+        result.gt_instances = plain[cell]
+        result.ignored_instances = InstanceData(
+            bboxes=torch.cat([part.bboxes for part in parts]),
+            labels=torch.cat([part.labels for part in parts]),
+        )
+        settled.append(result)
+    return settled
+
+
 def _pad(instances: Sequence[Any]) -> Tensor:
     """Boxes of a batch as (N, n >= 1, 4); padding has no area, so that no box overlaps it."""
     bboxes = torch.cat([boxes.bboxes for boxes in instances])

@@ -25,6 +25,7 @@ from ..losses.refinement_loss import (
 )
 from ..task_modules.seeds import Seeds, join_seeds
 from ..utils import RegionBatch, probabilities
+from .score_join import ScoreJoin
 
 PRESETS: dict[str, dict[str, Any]] = {
     'default': dict(
@@ -139,7 +140,7 @@ class MILRefinementHead(BaseModule):
               over classes.
             - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
               only, sum over classes. Its layers learn ten times faster than the backbone, which
-              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/mil/oicr.py.
+              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/parts/mil_oicr.py.
 
     Raises:
         ConfigError: If an argument is outside its range.
@@ -256,6 +257,8 @@ class MILRefinementHead(BaseModule):
             nn.ReLU(inplace=True),
             nn.Dropout(values['dropout']),
         )
+        #: Joins the scores of the dense head with those of this one at test.
+        self.score_join = ScoreJoin(num_classes)
         self.fc_cls = nn.Linear(channels, num_classes)
         self.fc_det = nn.Linear(channels, num_classes)
         self.fc_refine = nn.ModuleList(
