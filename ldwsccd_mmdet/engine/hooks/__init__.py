@@ -4,6 +4,7 @@ from .bag_audit_hook import BagAuditHook
 from .collapse_watch_hook import CollapseWatchHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
+from .loader_truth_hook import LoaderTruthHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',
+    'LoaderTruthHook',
     'TeacherEvaluationHook',
 ]
