@@ -5,6 +5,7 @@ from .collapse_watch_hook import CollapseWatchHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
 from .score_join_hook import ScoreJoinHook
+from .loader_truth_hook import LoaderTruthHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     'DistillationGateHook',
     'DistillationScheduleHook',
     'ScoreJoinHook',
+    'LoaderTruthHook',
     'TeacherEvaluationHook',
 ]
