@@ -7,6 +7,7 @@ __all__ = [
     'ImageFileError',
     'InputError',
     'NonFiniteLossError',
+    'OperatorError',
     'ResultsError',
 ]
 
@@ -43,3 +44,7 @@ class NonFiniteLossError(InputError, FloatingPointError):
 
 class ResultsError(InputError):
     """Predictions cannot be read, or do not belong to the annotations they are measured on."""
+
+
+class OperatorError(InputError, RuntimeError):
+    """An operator of mmcv is missing or does not load; the message says how to get it."""
