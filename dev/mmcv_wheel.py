@@ -36,8 +36,8 @@ def check_compiler() -> str:
         what = f'CXX={names[0]} does not run' if len(names) == 1 else 'no C++ compiler found'
         raise SetupError(
             f"{what}, and MMCV=compiled compiles mmcv's operators; install one (Debian, Ubuntu: "
-            'apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), or leave '
-            'MMCV out'
+            'apt install g++; Fedora: dnf install gcc-c++; macOS: xcode-select --install), or '
+            'leave MMCV out'
         )
     trial = subprocess.run(
         [*compiler.split(), '-std=c++17', '-x', 'c++', '-fsyntax-only', '-'],
@@ -54,8 +54,8 @@ def check_compiler() -> str:
     if not header.exists():
         raise SetupError(
             f"{header} is missing, and mmcv's operators need it; install Python's headers (Debian, "
-            f'Ubuntu: apt install python{sys.version_info[0]}.{sys.version_info[1]}-dev), or choose '
-            'another Python: make PYTHON=...'
+            f'Ubuntu: apt install python{sys.version_info[0]}.{sys.version_info[1]}-dev), or '
+            'choose another Python: make PYTHON=...'
         )
     try:
         wheel_cache().mkdir(parents=True, exist_ok=True)

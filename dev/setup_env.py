@@ -20,7 +20,6 @@ import os
 import platform
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -35,7 +34,6 @@ from setup_steps import (  # noqa: E402
     VENV,
     VENV_PYTHON,
     SetupError,
-    clean_environ,
     locked,
     pinned,
     run,
@@ -127,8 +125,8 @@ def preflight(mmcv: str) -> str | None:
     if missing:
         raise SetupError(
             f'{interpreter()} has no {" and ".join(missing)} module; install it (Debian, Ubuntu: '
-            f'apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv), or choose another '
-            'Python: make PYTHON=...'
+            f'apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv), or choose '
+            'another Python: make PYTHON=...'
         )
     check_pip()
     compiler = check_compiler() if mmcv == 'compiled' else None

@@ -155,7 +155,8 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
         print(f'score cut {detector.info.score_thr:.3f}: the best F1 at validation, says the model')
         return round(detector.info.score_thr, 4)
     print(
-        f'score cut {DEFAULT_SCORE}: neither the model nor you say one; --val VAL.json finds the best'
+        f'score cut {DEFAULT_SCORE}: neither the model nor you say one; --val VAL.json finds '
+        'the best'
     )
     return DEFAULT_SCORE
 

@@ -102,7 +102,8 @@ import ldwsccd_mmdet
 from mmdet.registry import VISUALIZERS
 assert 'CytologyVisualizer' in VISUALIZERS.module_dict
 rooms = ('apis', 'preparation', 'experiments')
-found = [name for name in sys.modules if name.startswith(tuple(f'ldwsccd_mmdet.{r}' for r in rooms))]
+rooms = tuple(f'ldwsccd_mmdet.{room}' for room in rooms)
+found = [name for name in sys.modules if name.startswith(rooms)]
 assert not found and not any(name.split('.')[0] == 'ldwsccd' for name in sys.modules), found
 """
 

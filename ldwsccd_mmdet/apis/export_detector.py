@@ -142,7 +142,7 @@ def export_detector(
         nms: Put threshold and NMS into the file: rows (image, class, score, x1, y1, x2, y2).
 
     Returns:
-        ``boxes`` and ``scores``: the largest differences, in pixels of the input and as a part of 1.
+        ``boxes`` and ``scores``: the largest differences, in pixels of the input and in [0, 1].
 
     Raises:
         ConfigError: The detector is of a kind that can't be exported.

@@ -1,4 +1,4 @@
-"""Detect in tiles: read by processes while the network runs, memory bounded by the tiles at hand."""
+"""Detect in tiles, read by processes while the network runs; few are in memory at a time."""
 
 from __future__ import annotations
 

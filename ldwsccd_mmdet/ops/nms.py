@@ -88,7 +88,7 @@ def _any_overlap(first: Tensor, second: Tensor, threshold: float, offset: int) -
 
 
 def _overlap(first: Tensor, second: Tensor, threshold: float, offset: int) -> Tensor:
-    """Whether the IoU of each pair of K boxes (5, K) and M (5, M) is above the threshold: (K, M)."""
+    """Whether the IoU of each of K boxes (5, K) and M (5, M) is above the threshold: (K, M)."""
     x1, y1, x2, y2, area = first[:, :, None]
     width = torch.minimum(x2, second[2]).sub_(torch.maximum(x1, second[0])).add_(offset)
     height = torch.minimum(y2, second[3]).sub_(torch.maximum(y1, second[1])).add_(offset)

@@ -316,9 +316,7 @@ def _max_pool(rows: Tensor, image: Tensor, y: _Grid, x: _Grid) -> tuple[Tensor, 
     return best, best_y, best_x
 
 
-def _bilinear(
-    rows: Tensor, image: Tensor, y: Tensor, x: Tensor, size: tuple[int, int]
-) -> Tensor:
+def _bilinear(rows: Tensor, image: Tensor, y: Tensor, x: Tensor, size: tuple[int, int]) -> Tensor:
     """Map values (R, bins_y, bins_x, C) at the points y (R, bins_y) and x (R, bins_x)."""
     y_cells, y_weights = _neighbours(y, size[0])
     x_cells, x_weights = _neighbours(x, size[1])

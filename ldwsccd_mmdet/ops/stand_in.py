@@ -74,8 +74,8 @@ def install_stand_in() -> bool:
         if error.name != 'mmcv':
             raise
         raise OperatorError(
-            'mmcv: expected it beside mmdet, found none; `pip install "ldwsccd_mmdet[lite]"` brings '
-            'the pure Python one (no compiler needed), "ldwsccd_mmdet[ops]" the compiled one'
+            'mmcv: expected it beside mmdet, found none; `pip install "ldwsccd_mmdet[lite]"` '
+            'brings the pure Python one (no compiler needed), "ldwsccd_mmdet[ops]" the compiled one'
         ) from None
     if spec is not None:
         _load_compiled()

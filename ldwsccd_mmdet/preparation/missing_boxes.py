@@ -8,7 +8,8 @@ cells without a box are, and their scores tell how such cells score.
 
 Of the finds that no box it learned accounts for, let :math:`g(s)` be the share at score :math:`s`
 that meets a hidden box. Boxes are missing, and hidden, at random, so a cell it has not learned is a
-hidden one with a probability :math:`e` that does not depend on its score (Elkan and Noto, KDD 2008):
+hidden one with a probability :math:`e` that does not depend on its score (Elkan and Noto,
+KDD 2008):
 
 .. math::
     g(s) = P(\text{hidden} | s) = e \, P(\text{cell} | s), \qquad e = \frac{r q}{r q + 1 - q}
@@ -127,8 +128,8 @@ def hide_boxes(coco: Mapping[str, Any], fraction: float = 0.2, seed: int = 0) ->
     for annotation in coco['annotations']:
         by_class[annotation['category_id']].append(annotation)
     kept: set[Any] = set()
-    for category, annotations in by_class.items():
-        left = drop_boxes({'annotations': annotations}, fraction, seed + 7919 * int(category))
+    for category, of_class in by_class.items():
+        left = drop_boxes({'annotations': of_class}, fraction, seed + 7919 * int(category))
         kept |= {annotation['id'] for annotation in left['annotations']}
     return {**coco, 'annotations': [a for a in coco['annotations'] if a['id'] in kept]}
 
@@ -197,8 +198,8 @@ def mine_missing_boxes(
     absent = [i['file_name'] for i in coco['images'] if i['id'] not in predictions]
     if absent:
         raise DatasetError(
-            f'mine_missing_boxes: {len(absent)} images have no predictions, first {absent[0]}: test '
-            'the detector on the set that it learned from'
+            f'mine_missing_boxes: {len(absent)} images have no predictions, first {absent[0]}: '
+            'test the detector on the set that it learned from'
         )
     finds = _finds(coco, learned, hidden, predictions)
     names = [category['name'] for category in coco['categories']]

@@ -75,8 +75,8 @@ from ldwsccd_mmdet.engine.config_file import find_config, load_config
 assert 'site-packages' in ldwsccd_mmdet.__file__, ldwsccd_mmdet.__file__
 plain = load_config('ldwsccd_ssd512.py')
 assert '.mim' in find_config('ldwsccd_ssd512.py').parts
-Path('mine.py').write_text("_base_ = 'ldwsccd_mmdet::ldwsccd_ssd512.py'\\nmodel = dict(teacher=None, "
-                           "distillation=None)\\n")
+Path('mine.py').write_text("_base_ = 'ldwsccd_mmdet::ldwsccd_ssd512.py'\\n"
+                           "model = dict(teacher=None, distillation=None)\\n")
 mine = load_config('mine.py')
 assert mine.model.bbox_head.num_classes == plain.model.bbox_head.num_classes
 from mmdet.utils import register_all_modules

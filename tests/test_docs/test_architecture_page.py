@@ -1,4 +1,4 @@
-"""docs/architecture.md: its two jumps lead to eq. 12, its rooms are there, its drawing is up to date."""
+"""docs/architecture.md: two jumps lead to eq. 12, its rooms and its drawing are up to date."""
 
 from __future__ import annotations
 

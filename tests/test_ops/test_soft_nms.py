@@ -51,9 +51,7 @@ def run(operator, boxes, scores, **options):
 @pytest.mark.parametrize('min_score', [0.001, 0.3])
 @pytest.mark.parametrize('method', [0, 1, 2])
 def test_as_a_loop(method, min_score, offset):
-    options = dict(
-        iou_threshold=0.3, sigma=0.5, min_score=min_score, method=method, offset=offset
-    )
+    options = dict(iou_threshold=0.3, sigma=0.5, min_score=min_score, method=method, offset=offset)
     boxes, scores = clustered_boxes(60, 5)
     boxes[10:14] = boxes[10]
     scores = (scores * 10).round() / 10

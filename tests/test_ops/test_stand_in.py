@@ -79,9 +79,13 @@ def test_mmcv_that_is_missing_or_broken(tmp_path):
         'from ldwsccd_mmdet.ops import install_stand_in\n'
         'install_stand_in()\n'
     )
-    gone = python(bare.format('sys.meta_path.insert(0, type("Gone", (), {"find_spec": staticmethod('
-        'lambda name, *a: (_ for _ in ()).throw(ModuleNotFoundError(name=name)) '
-        'if name == "mmcv" else None)}))'))
+    gone = python(
+        bare.format(
+            'sys.meta_path.insert(0, type("Gone", (), {"find_spec": staticmethod('
+            'lambda name, *a: (_ for _ in ()).throw(ModuleNotFoundError(name=name)) '
+            'if name == "mmcv" else None)}))'
+        )
+    )
     assert 'ldwsccd_mmdet[lite]' in gone.stderr and 'OperatorError' in gone.stderr
 
     (tmp_path / 'mmcv').mkdir()

@@ -58,7 +58,9 @@ def test_unfitted_is_the_geometric_mean():
     torch.testing.assert_close(ScoreJoin(3)(ssd, mil), (ssd * mil).sqrt())
 
 
-@pytest.mark.parametrize('hits', [torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)])
+@pytest.mark.parametrize(
+    'hits', [torch.zeros(3, dtype=torch.bool), torch.ones(3, dtype=torch.bool)]
+)
 def test_nothing_to_learn_from_leaves_it_unfitted(hits):
     join = ScoreJoin(2)
     join.fit(torch.rand(3), torch.rand(3), torch.zeros(3, dtype=torch.long), hits)
