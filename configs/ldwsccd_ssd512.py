@@ -20,5 +20,5 @@ model = dict(
     distillation=dict(_base_.distillation, **channels),
     mil_head=dict(_base_.mil_head, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=2000, max_per_img=256)),
-    test_cfg=dict(score_source='ssd', proposal=_base_.proposals),
+    test_cfg=dict(proposal=_base_.proposals),
 )

@@ -325,12 +325,27 @@ class LDWSCCDMixin:
         teacher_levels = [teacher for _, teacher in self._level_pairs]
         teacher_feats = self.teacher.extract_feat(batch_inputs, teacher_levels)
         if first:
-            _warn_of_dead_levels(teacher_levels, teacher_feats)
+            self._leave_out_dead_levels(teacher_levels, teacher_feats)
         return dict(
             student_feats=[feats[student] for student, _ in self._level_pairs],
             teacher_feats=teacher_feats,
             bboxes=bboxes,
             input_size=input_size,
+        )
+
+    def _leave_out_dead_levels(self, levels: Sequence[int], feats: Sequence[Tensor]) -> None:
+        """Give levels of the teacher that are the same for all images the weight 0; say which."""
+        dead = dead_levels(feats)
+        if not dead:
+            return
+        self.distillation.leave_out(dead)
+        print_log(
+            f'model.teacher: its levels {[levels[i] for i in dead]} are the same for all images of '
+            'the first batch. They teach nothing, and are left out. Its pretrained layers may have '
+            'died in training: train it again with a lower rate for them, as in '
+            'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
+            logger='current',
+            level=logging.WARNING,
         )
 
     @property
@@ -443,20 +458,6 @@ def _rescale_to_file(bboxes: Tensor, meta: dict[str, Any]) -> Tensor:
     """Turn boxes (n, 4) of the batch tensor into pixels of the image file."""
     x, y = tuple(meta.get('scale_factor') or (1.0, 1.0))[:2]
     return bboxes / bboxes.new_tensor([x, y, x, y])
-
-
-def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None:
-    """Say in the log which levels of the teacher are the same for all images."""
-    dead = [levels[i] for i in dead_levels(feats)]
-    if dead:
-        print_log(
-            f'model.teacher: its levels {dead} are the same for all images of the first batch, so '
-            'they teach nothing. Its pretrained layers may have died in training: train it again '
-            'with a lower rate for them, as in '
-            'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
-            logger='current',
-            level=logging.WARNING,
-        )
 
 
 def _detection_loss(losses: dict[str, Any]) -> Tensor:

@@ -193,6 +193,12 @@ class LocalDistillationLoss(BaseModule):
             for student, teacher in zip(student_channels, teacher_channels, strict=True)
         )
 
+    def leave_out(self, levels: Sequence[int]) -> None:
+        """Give levels the weight 0: places in ``student_channels``."""
+        self.level_weights = tuple(
+            0.0 if level in levels else weight for level, weight in enumerate(self.level_weights)
+        )
+
     def _check_share(self, weights: Sequence[float | None]) -> None:
         if any(weight is not None for weight in weights):
             raise ConfigError(
