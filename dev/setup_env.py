@@ -50,7 +50,7 @@ from setup_venv import (  # noqa: E402
 
 DEFAULT_TORCH = 'torch==2.13.0'
 SCHEMA = 2  # raise it when what this script installs changes
-BUILD_TOOLS = ['setuptools<82', 'wheel', 'ninja']
+BUILD_TOOLS = ['setuptools>=77,<82', 'wheel', 'ninja']
 CHECK = 'import ldwsccd_mmdet, mmcv.ops, mmdet, mmengine, pycocotools'
 STATE = VENV / 'setup-state.json'
 INPUTS = (ROOT / 'setup.py', ROOT / 'pyproject.toml', STACK)
