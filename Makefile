@@ -1,7 +1,8 @@
 # Two commands from a bare clone: `make demo` and `make test`. Both build .venv first, once.
 #
-#   PYTHON=python3.12     the interpreter, 3.10 to 3.12 (default: the first that is found)
+#   PYTHON=python3.12     the interpreter, 3.10 to 3.13 (default: the first that is found)
 #   TORCH=torch==2.13.0   the torch requirement: a version, a pip requirement or a wheel file
+#   MMCV=compiled         compile mmcv's operators (12 minutes, once) instead of taking mmcv-lite
 #   ARGS="..."            passed on to the demo, or to pytest
 
 .PHONY: help env .venv demo test test-slow lint clean
@@ -16,10 +17,10 @@ help:
 	@echo "make lint       ruff and mypy only"
 	@echo "make env        build .venv only (the others do so by themselves)"
 	@echo "make clean      remove .venv and what builds and tests leave"
-	@echo "Variables: PYTHON=$(or $(PYTHON),python3)  TORCH=$(or $(TORCH),torch==2.13.0)  ARGS="
+	@echo "Variables: PYTHON=$(or $(PYTHON),python3)  TORCH=$(or $(TORCH),torch==2.13.0)  MMCV=$(or $(MMCV),lite)  ARGS="
 
 env .venv:
-	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' sh dev/setup_env.sh
+	@PYTHON='$(PYTHON)' TORCH='$(TORCH)' MMCV='$(MMCV)' sh dev/setup_env.sh
 
 demo: env
 	$(BIN)/python tools/demo.py $(ARGS)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import ConfigError
+from ...ops import is_stand_in
 from ..losses.mil_loss import image_level_loss, mil_scores
 from ..losses.refinement_loss import (
     SeedMatch,
@@ -106,8 +107,8 @@ class MILRefinementHead(BaseModule):
         num_classes: C, without background.
         bbox_roi_extractor: mmdet RoI extractor; its ``featmap_strides`` are those of the first
             levels of the neck. Levels of unequal channels need a ``GenericRoIExtractor`` with
-            ``aggregation='concat'``. RoIPool runs on a GPU only; on a CPU RoIAlign with
-            ``pool_mode='max'`` comes close.
+            ``aggregation='concat'``. mmcv's compiled RoIPool runs on a GPU only; on a CPU RoIAlign
+            with ``pool_mode='max'`` comes close, and the operators in plain torch have RoIPool.
         num_stages: K >= 1. Not in the paper's print; 3 is OICR's. Default: the preset's.
         fg_iou: IoU with a seed from which on a region takes its class, in [0, 1]; 0.5 is OICR's.
             Default: the preset's.
@@ -274,12 +275,12 @@ class MILRefinementHead(BaseModule):
         # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous: mmcv's
         # RoIAlign on the CPU silently misreads a channels_last map
         used = feats[: self.bbox_roi_extractor.num_inputs]
-        if used[0].device.type == 'cpu' and isinstance(
-            self.bbox_roi_extractor.roi_layers[0], RoIPool
-        ):
+        is_roi_pool = isinstance(self.bbox_roi_extractor.roi_layers[0], RoIPool)
+        if is_roi_pool and used[0].device.type == 'cpu' and not is_stand_in():
             raise ConfigError(
                 'mil_head.bbox_roi_extractor.roi_layer: RoIPool of mmcv needs a GPU, found maps on '
-                "the CPU; take dict(type='RoIAlign', output_size=..., pool_mode='max') there"
+                "the CPU; take dict(type='RoIAlign', output_size=..., pool_mode='max') there, or "
+                'mmcv-lite, for which ldwsccd_mmdet.ops has RoIPool'
             )
         maps = tuple(_at_least_float32(feat).contiguous() for feat in used)
         rois = bbox2roi([boxes.detach() for boxes in bboxes]).to(maps[0])

@@ -16,6 +16,7 @@ from ldwsccd_mmdet.models.losses import (
 )
 from ldwsccd_mmdet.models.task_modules import TopSeeds
 from ldwsccd_mmdet.models.utils import pairwise_iou
+from ldwsccd_mmdet.ops import is_stand_in
 from tests.test_models.helpers import CHANNELS, NUM_CLASSES, feats
 
 METAS = [dict(img_shape=(64, 64))] * 3
@@ -284,9 +285,18 @@ def test_in_double_the_gradient_is_the_difference_quotient():
             assert grad[place].item() == pytest.approx((values[0] - values[1]) / 2 / step, abs=1e-7)
 
 
+@pytest.mark.skipif(is_stand_in(), reason='the operators in plain torch have RoIPool on a CPU')
 def test_roi_pool_on_a_cpu_says_what_to_take():
     with pytest.raises(ConfigError, match="RoIPool of mmcv needs a GPU.*pool_mode='max'"):
         build(bbox_roi_extractor=ROI_POOL).predict(feats(1), [boxes(2)], METAS[:1])
+
+
+@pytest.mark.skipif(not is_stand_in(), reason='RoIPool of mmcv needs a GPU')
+def test_roi_pool_in_plain_torch():
+    head = build(bbox_roi_extractor=ROI_POOL)
+    losses = head.loss(feats(1), [boxes(5)], torch.ones(1, NUM_CLASSES))
+    assert all(torch.isfinite(v) for v in losses.values())
+    total(losses).backward()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='RoIPool of mmcv needs a GPU')
