@@ -1,6 +1,9 @@
 """What pipelines are put together from, in ../datasets: each step stands here and nowhere else."""
 
-load_image = [dict(type='LoadVerifiedImageFromFile', backend_args=None)]
+load_image = [
+    dict(type='LoadImageFromFile', backend_args=None),
+    dict(type='VerifyImage', backend_args=None),
+]
 load_boxes = dict(type='LoadAnnotations', with_bbox=True)
 pack = dict(type='PackCellInputs')
 

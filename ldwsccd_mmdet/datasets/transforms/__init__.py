@@ -1,4 +1,5 @@
 from .load_verified_image import LoadVerifiedImageFromFile
 from .pack_cell_inputs import PackCellInputs
+from .verify_image import VerifyImage
 
-__all__ = ['LoadVerifiedImageFromFile', 'PackCellInputs']
+__all__ = ['LoadVerifiedImageFromFile', 'PackCellInputs', 'VerifyImage']

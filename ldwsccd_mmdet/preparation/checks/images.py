@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ...datasets.files import size_of_encoded
-from ...datasets.transforms.load_verified_image import is_complete
+from ...image_files import is_complete
 from .finding import Finding
 
 __all__ = ['THUMBNAIL', 'ImageScan', 'check_image_files', 'scan_image', 'scan_images']
