@@ -4,13 +4,10 @@ Importing the package registers its classes in mmdet's registries, so that a con
 ``custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)``.
 """
 
-from . import (
-    datasets,
-    engine,
-    evaluation,
-    models,
-    visualization,
-)
+from .optional import HAS_MMDET
 from .version import __version__
+
+if HAS_MMDET:
+    from . import datasets, engine, evaluation, models, visualization
 
 __all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'visualization']

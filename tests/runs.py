@@ -11,7 +11,7 @@ KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
 
 def run_config(model: dict, root: Path) -> Config:
     """A config that trains ``model`` on the tiny set at ``root`` for one epoch of two steps."""
-    load = dict(type='LoadVerifiedImageFromFile')
+    load = [dict(type='LoadImageFromFile'), dict(type='VerifyImage')]
     boxes = dict(type='LoadAnnotations', with_bbox=True)
     resize = dict(type='Resize', scale=(64, 64), keep_ratio=False)
     data = dict(
@@ -28,7 +28,7 @@ def run_config(model: dict, root: Path) -> Config:
             data,
             ann_file='val.json',
             test_mode=True,
-            pipeline=[load, resize, boxes, dict(type='PackDetInputs', meta_keys=KEYS)],
+            pipeline=[*load, resize, boxes, dict(type='PackDetInputs', meta_keys=KEYS)],
         ),
     )
     metric = dict(type='CocoMetric', ann_file=str(root / 'val.json'), metric='bbox')
@@ -45,7 +45,7 @@ def run_config(model: dict, root: Path) -> Config:
                     data,
                     ann_file='train.json',
                     filter_cfg=dict(filter_empty_gt=False),
-                    pipeline=[load, boxes, resize, dict(type='PackDetInputs')],
+                    pipeline=[*load, boxes, resize, dict(type='PackDetInputs')],
                 ),
             ),
             val_dataloader=val,

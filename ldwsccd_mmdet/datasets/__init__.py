@@ -1,6 +1,9 @@
 """Data sets and transforms, registered in mmdet's registries."""
 
-from .cervical_cell_dataset import CervicalCellDataset
-from .transforms import LoadVerifiedImageFromFile, PackCellInputs, VerifyImage
+from ..optional import HAS_MMDET
+
+if HAS_MMDET:
+    from .cervical_cell_dataset import CervicalCellDataset
+    from .transforms import LoadVerifiedImageFromFile, PackCellInputs, VerifyImage
 
 __all__ = ['CervicalCellDataset', 'LoadVerifiedImageFromFile', 'PackCellInputs', 'VerifyImage']

@@ -8,12 +8,14 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
 from mmengine.fileio import LocalBackend, get_file_backend
 from mmengine.logging import print_log
 
 from ..errors import DatasetError, ImageFileError
+from ..image_files import check_image_file
 from .bag_audit import teaches_by_image_labels
 from .coco_json import CocoFile, missing_classes, quoted, read_coco
 from .files import find_images, frame_fault, image_header
@@ -296,6 +298,19 @@ class CervicalCellDataset(CocoDataset):
                 f'{w:g} x {h:g} ({fault}); give the images that were labelled, or convert the boxes'
                 ' and sizes; tools/dataset_doctor.py lists all'
             )
+
+    def prepare_data(self, idx: int) -> Any:
+        """Run the pipeline; name the image file if that is why it fails.
+
+        mmcv's loader fails with an assertion, an error of OpenCV or of the file system.
+        """
+        try:
+            return super().prepare_data(idx)
+        except (AssertionError, OSError, cv2.error):
+            path = self.get_data_info(idx)['img_path']
+            if self._is_local(path):
+                check_image_file(path)
+            raise
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""

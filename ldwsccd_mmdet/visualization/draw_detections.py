@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..datasets.palette import class_palette, contrast_color
-from .label_layout import label_font, place_labels, text_sizes
+from .label_layout import fitting_labels, label_font, place_labels, text_sizes
 
 __all__ = ['draw_detections', 'label_texts']
 
@@ -42,6 +42,7 @@ def draw_detections(
     palette: np.ndarray | None = None,
     scale: int | None = None,
     font_size: int = 13,
+    names: str = 'all',
 ) -> np.ndarray:
     """Draw boxes with their class names and scores.
 
@@ -58,6 +59,8 @@ def draw_detections(
         scale: Whole factor by which the image is enlarged; by default the least that makes its
             short side 600 px, at most 3.
         font_size: Font size in pixels of the result.
+        names: Which boxes are named: 'all', 'fitting' (those whose name hides no better one's), or
+            'none'.
 
     Returns:
         The picture, RGB, shape ``(scale * H, scale * W, 3)``, ``uint8``.
@@ -85,15 +88,20 @@ def draw_detections(
     contrasts = contrast_color(colors)
     texts = label_texts(labels, classes, scores)
     sizes = text_sizes(texts, font_size)
-    corners = place_labels(bboxes, sizes, (width, height))
+    # where no name is wanted none is placed: slides have tens of thousands of cells
+    corners = np.zeros((0, 2))
+    if names != 'none':
+        corners = place_labels(bboxes, sizes, (width, height))
 
     # all boxes before all names: a name is never crossed out by a later box
     for bbox, color, contrast in zip(bboxes, colors, contrasts, strict=True):
         pen.rectangle(tuple(bbox), outline=tuple(map(int, contrast)), width=4)
         pen.rectangle(tuple(bbox), outline=tuple(map(int, color)), width=2)
     # the best name last: where there is no room, it lies on top
-    names = list(zip(texts, corners, sizes, colors, contrasts, strict=True))
-    for text, corner, size, color, contrast in reversed(names):
+    shown = _shown(names, corners, sizes)
+    labelled = list(zip(texts, corners, sizes, colors, contrasts, strict=False))
+    for index in shown[::-1]:
+        text, corner, size, color, contrast = labelled[index]
         pen.rectangle((*corner, *(corner + size)), fill=tuple(map(int, color)))
         pen.text(
             tuple(corner + size / 2),
@@ -103,6 +111,15 @@ def draw_detections(
             anchor='mm',
         )
     return np.asarray(picture)
+
+
+def _shown(names: str, corners: np.ndarray, sizes: np.ndarray) -> list[int]:
+    """Choose the boxes that are named, best first; see ``draw_detections``."""
+    if names not in ('all', 'fitting', 'none'):
+        raise ValueError(f"names must be 'all', 'fitting' or 'none', found {names!r}")
+    if names == 'fitting':
+        return fitting_labels(corners, sizes)
+    return list(range(len(corners))) if names == 'all' else []
 
 
 def _check(

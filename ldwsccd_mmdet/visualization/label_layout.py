@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 from PIL import ImageFont
 
-__all__ = ['label_font', 'place_labels', 'text_sizes']
+__all__ = ['fitting_labels', 'label_font', 'place_labels', 'text_sizes']
 
 
 @lru_cache(maxsize=8)
@@ -69,3 +69,23 @@ def place_labels(bboxes: np.ndarray, sizes: np.ndarray, canvas: tuple[float, flo
         moved = np.abs(inside - corners).sum(-1) * 1e-3
         placed[i] = spots[np.argmin(hidden + moved)]
     return placed[:, :2]
+
+
+def fitting_labels(corners: np.ndarray, sizes: np.ndarray) -> list[int]:
+    """Choose the labels that hide no label chosen before.
+
+    Args:
+        corners: Upper left corners, shape ``(n, 2)``, most important first.
+        sizes: Label width and height, shape ``(n, 2)``.
+
+    Returns:
+        Their indices, rising.
+    """
+    spots = np.hstack([corners, corners + sizes])
+    chosen: list[int] = []
+    for i, spot in enumerate(spots):
+        others = spots[chosen]
+        overlap = np.minimum(spot[2:], others[:, 2:]) - np.maximum(spot[:2], others[:, :2])
+        if not (overlap > 0).all(1).any():
+            chosen.append(i)
+    return chosen

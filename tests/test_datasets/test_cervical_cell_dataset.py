@@ -10,7 +10,7 @@ import pytest
 from mmdet.registry import DATASETS
 
 from ldwsccd_mmdet.datasets import CervicalCellDataset, cervical_cell_dataset
-from ldwsccd_mmdet.errors import DatasetError
+from ldwsccd_mmdet.errors import DatasetError, ImageFileError
 
 CLASSES = ('lsil', 'hsil', 'scc')
 CRIC = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'cric'
@@ -187,7 +187,8 @@ def test_image_labels(
 ) -> None:
     root = tiny_coco(edit=lambda content: content['images'][0].update(label))
     pipeline = [
-        {'type': 'mmdet.LoadVerifiedImageFromFile'},
+        {'type': 'mmdet.LoadImageFromFile'},
+        {'type': 'mmdet.VerifyImage'},
         {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
         {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels')},
     ]
@@ -203,7 +204,8 @@ def test_supervision_reaches_the_model(tiny_coco: Maker) -> None:
         content['images'][1].update(supervision='box')
 
     pipeline = [
-        {'type': 'mmdet.LoadVerifiedImageFromFile'},
+        {'type': 'mmdet.LoadImageFromFile'},
+        {'type': 'mmdet.VerifyImage'},
         {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
         {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels', 'supervision')},
     ]
@@ -348,3 +350,25 @@ def test_reads_cric(warnings: list[str]) -> None:
     labels = [dataset.get_data_info(i)['image_labels'] for i in range(len(dataset))]
     assert (len(dataset), num_boxes(dataset)) == (136, 3300) and warnings == []
     assert np.unique(np.concatenate(labels)).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize('content', [b'', b'no image', b'version https://git-lfs.github.com/spec/v1'])
+def test_names_a_file_that_is_no_image(tiny_coco: Maker, content: bytes) -> None:
+    root = tiny_coco(num_images=2)
+    (root / 'images' / 'train_1.jpg').write_bytes(content)
+    dataset = load(root, pipeline=[{'type': 'mmdet.LoadImageFromFile'}])
+    with pytest.raises(ImageFileError, match=r"train_1\.jpg' \(.* is not an image .* copy"):
+        dataset[0]
+    assert dataset[1]['img'].shape == (64, 96, 3)
+    (root / 'images' / 'train_2.jpg').unlink()
+    with pytest.raises(ImageFileError, match=r"train_2\.jpg' cannot be read"):
+        dataset[1]
+
+
+def test_leaves_other_faults_of_a_pipeline_alone(tiny_coco: Maker) -> None:
+    def fail(results: dict) -> dict:
+        raise AssertionError('of a transform')
+
+    dataset = load(tiny_coco(), pipeline=[{'type': 'mmdet.LoadImageFromFile'}, fail])
+    with pytest.raises(AssertionError, match='of a transform'):
+        dataset[0]

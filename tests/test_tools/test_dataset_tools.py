@@ -158,7 +158,7 @@ def test_browse_dataset_ends(tiny_coco, tmp_path, capsys, monkeypatch):
     root = tiny_coco(num_images=3)
     config = tmp_path / 'config.py'
     config.write_text(f"""
-pipeline = [dict(type='LoadVerifiedImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
+pipeline = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True),
             dict(type='RandomFlip', prob=1.0), dict(type='PackDetInputs')]
 data = dict(type='CervicalCellDataset', data_root='{root}', ann_file='train.json',
             data_prefix=dict(img='images'), metainfo=dict(classes=('lsil', 'hsil', 'scc')),

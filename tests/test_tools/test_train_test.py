@@ -49,7 +49,8 @@ model = dict(
     test_cfg=dict(
         nms_pre=50, min_bbox_size=0, score_thr=0., nms=dict(type='nms', iou_threshold=.5),
         max_per_img=5))
-load = dict(type='LoadVerifiedImageFromFile')
+load = dict(type='LoadImageFromFile')
+verify = dict(type='VerifyImage')
 resize = dict(type='Resize', scale=(96, 64), keep_ratio=False)
 boxes = dict(type='LoadAnnotations', with_bbox=True)
 keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
@@ -60,12 +61,12 @@ train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         ann_file='train.json', filter_cfg=dict(filter_empty_gt=False),
-        pipeline=[load, boxes, resize, dict(type='PackDetInputs')], **data))
+        pipeline=[load, verify, boxes, resize, dict(type='PackDetInputs')], **data))
 val_dataloader = dict(
     batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         ann_file='val.json', test_mode=True,
-        pipeline=[load, resize, boxes, dict(type='PackDetInputs', meta_keys=keys)], **data))
+        pipeline=[load, verify, resize, boxes, dict(type='PackDetInputs', meta_keys=keys)], **data))
 test_dataloader = val_dataloader
 val_evaluator = test_evaluator = dict(type='CocoMetric', ann_file='ROOT/val.json', metric='bbox')
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=1, val_interval=1)

@@ -1,4 +1,4 @@
-"""Loading an image, or naming the file that can't be loaded."""
+"""The loader of older configs: loading an image, or naming the file that can't be loaded."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from mmdet.registry import TRANSFORMS
 from torch.utils.data import DataLoader, Dataset
 
 from ldwsccd_mmdet.datasets import LoadVerifiedImageFromFile
-from ldwsccd_mmdet.datasets.transforms.load_verified_image import is_complete
 from ldwsccd_mmdet.errors import ImageFileError
+from ldwsccd_mmdet.image_files import is_complete
 
 SUFFIXES = ('.jpg', '.png', '.webp')
 
@@ -95,5 +95,7 @@ def test_keeps_its_type_in_a_worker_process(tmp_path: Path) -> None:
         list(DataLoader(OneImage(tmp_path / 'gone.jpg'), num_workers=1))
 
 
-def test_is_registered() -> None:
+def test_is_registered_and_deprecated() -> None:
+    with pytest.warns(DeprecationWarning, match='VerifyImage'):
+        LoadVerifiedImageFromFile()
     assert TRANSFORMS.get('LoadVerifiedImageFromFile') is LoadVerifiedImageFromFile

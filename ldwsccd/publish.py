@@ -1,0 +1,39 @@
+"""Make a checkpoint to give away: the student alone, with its config and a hash in its name.
+
+Example:
+    ldwsccd publish work_dirs/mine/epoch_20.pth --out mine.safetensors
+
+Teacher, distillation, MIL head, optimizer and logs are left out. The config inside is read without
+being run: ldwsccd predict mine-12ab34cd.safetensors photos/ --out found
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    parser.add_argument('model', help='a checkpoint, or a config with --weights')
+    parser.add_argument('--weights', metavar='FILE', help='checkpoint of a config')
+    parser.add_argument(
+        '--out', type=Path, required=True, metavar='FILE', help='NAME.pth or NAME.safetensors'
+    )
+    parser.add_argument(
+        '--keep-mil', action='store_true', help='keep the MIL head, for the scores of both heads'
+    )
+
+
+def main(args: argparse.Namespace) -> None:
+    """Publish."""
+    from ldwsccd_mmdet.apis.cell_inferencer import CellInferencer
+    from ldwsccd_mmdet.apis.load_detector import load_detector
+    from ldwsccd_mmdet.apis.publish_checkpoint import publish_checkpoint
+    from ldwsccd_mmdet.errors import InputError
+
+    detector = load_detector(args.model, args.weights, 'cpu')
+    if not isinstance(detector, CellInferencer):
+        raise InputError(f"model '{args.model}' is exported already: give its checkpoint")
+    file, what = publish_checkpoint(detector, args.out, args.keep_mil)
+    print(f'{file}: {what}')

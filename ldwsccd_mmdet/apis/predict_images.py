@@ -1,0 +1,410 @@
+"""Predict on many images and slides: each result is kept, so that a stopped run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..errors import DatasetError, ImageFileError, InputError
+from ..visualization.draw_detections import draw_detections
+from .cell_detections import CellDetections
+from .cell_detector import CellDetector
+from .result_files import dump_json, to_coco, to_geojson, write_counts, write_csv, write_whole
+from .slides import Field, ImageField, Slide, is_slide, require_mpp
+from .sources import Source
+from .tiled_detection import Tiling, detect_tiled
+
+__all__ = ['Prediction', 'PredictionSettings', 'predict_images']
+
+#: An image whose side is so many times the network's input gets a warning.
+MUCH_LARGER = 3.0
+_RUN = 'predict.json'
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """How images are predicted on; other settings mean another folder.
+
+    Attributes:
+        score_thr: Least score of a cell, in [0, 1].
+        tiling: Tiles; None: images are seen whole, and slides are refused.
+        mpp: Micrometres a pixel of the images; None: what their files say.
+        pictures: Whether to draw pictures.
+    """
+
+    score_thr: float
+    tiling: Tiling | None = None
+    mpp: float | None = None
+    pictures: bool = True
+
+
+@dataclass
+class Prediction:
+    """What a run has done.
+
+    Attributes:
+        done: Images with results, those of earlier runs of this folder included.
+        kept: How many of them are from earlier runs.
+        failed: What was wrong, by the name of an image.
+        waiting: Images that other processes of this run have not finished.
+        cells: Cells in all.
+    """
+
+    done: list[str] = field(default_factory=list)
+    kept: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    waiting: int = 0
+    cells: int = 0
+
+
+def predict_images(
+    detector: CellDetector,
+    sources: Sequence[Source],
+    out: Path,
+    settings: PredictionSettings,
+    ids: tuple[dict[str, int], dict[str, int]] | None = None,
+    warn: Callable[[str], Any] = print,
+    progress: Callable[[int, int, str], Any] = lambda done, total, name: None,
+    rank: int = 0,
+    world_size: int = 1,
+) -> Prediction:
+    """Predict on images and slides, and write what was found.
+
+    In ``out``: ``results.json`` (COCO's results), ``images.json`` (ids, sizes, classes),
+    ``cells.csv`` (a row a cell), ``counts.csv``, ``failed.csv``, ``geojson/`` (for QuPath) and
+    ``pictures/``. ``cells/`` keeps the cells of each image: run again, only missing ones are
+    predicted. An image that can't be read is written into ``failed.csv``; the others go on.
+
+    Args:
+        detector: The detector.
+        sources: The images.
+        out: Folder for the results; made if it is not there.
+        settings: How.
+        ids: COCO ids of images (by name) and of classes; None: numbered from 1.
+        warn: Gets each warning.
+        progress: Called before each image with the number done, of all, and its name.
+        rank: Which of ``world_size`` processes this is: it takes every ``world_size``-th image.
+        world_size: How many processes share the images; the last to finish writes the results.
+
+    Raises:
+        InputError: The folder holds the results of another run, or can't be written; a slide
+            without tiles or resolution; a tile smaller than the network's stride.
+    """
+    _check(detector, settings)
+    claim_folder(detector, out, settings)
+    run = Prediction()
+    mine = list(sources[rank::world_size])
+    _warn_of_large(detector, mine, settings, warn)
+    for index, source in enumerate(mine):
+        progress(index, len(mine), source.name)
+        kept = out / 'cells' / f'{source.name}.npz'
+        try:
+            if _readable(kept):
+                run.kept += 1
+                continue
+            cells, opened = _detect(detector, source, settings)
+            _write_one(out, source, cells, opened, settings)
+            cells.save(kept)
+        except ImageFileError as error:
+            run.failed[source.name] = str(error)
+            warn(f'{error}; the other images go on')
+        except OSError as error:
+            raise InputError(
+                f"--out: '{out}' cannot be written ({error.strerror or error}) at image "
+                f"'{source.name}': make room, and run the same command again to go on"
+            ) from error
+    progress(len(mine), len(mine), '')
+    _gather(detector, sources, out, settings, ids, run)
+    return run
+
+
+def _check(detector: CellDetector, settings: PredictionSettings) -> None:
+    """Check what needs no image."""
+    if not detector.info.classes:
+        raise InputError(
+            f"model '{detector.info.name}' has no classes: give one that was saved with them "
+            '(mmengine checkpoints keep them as meta.dataset_meta)'
+        )
+    if settings.tiling is not None and min(settings.tiling.tile) < detector.info.stride:
+        raise InputError(
+            f'--tile: {settings.tiling.tile[0]}x{settings.tiling.tile[1]} px is smaller than the '
+            f"network's stride of {detector.info.stride} px: give tiles of about the size of the "
+            'training images'
+        )
+
+
+def claim_folder(detector: CellDetector, out: Path, settings: PredictionSettings) -> None:
+    """Make the folder of a run, or check that it is the same run's.
+
+    Raises:
+        InputError: It holds something else, or can't be written.
+    """
+    content = {'model': detector.info.digest, **asdict(settings)}
+    content = json.loads(json.dumps(content))
+    file = out / _RUN
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if file.is_file():
+            there = json.loads(file.read_text(encoding='utf-8'))
+            other = [key for key in content if there.get(key) != content[key]]
+            if other:
+                raise InputError(
+                    f"--out: '{out}' holds results of another run ({', '.join(other)}: there "
+                    f'{there.get(other[0])!r}, now {content[other[0]]!r}): choose another folder, '
+                    'or delete this one'
+                )
+        elif any(out.iterdir()):
+            raise InputError(
+                f"--out: '{out}' is not empty and not of this command: choose another folder"
+            )
+        else:
+            write_whole(file, dump_json(content))
+    except ValueError as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"--out: '{file}' is not readable: delete the folder") from error
+    except OSError as error:
+        raise InputError(
+            f"--out: '{out}' cannot be written ({error.strerror or error}): choose another folder"
+        ) from error
+
+
+def _readable(kept: Path) -> bool:
+    """Whether a result of an earlier run is there, whole."""
+    if not kept.is_file():
+        return False
+    try:
+        CellDetections.load(kept)
+    except (OSError, ValueError, KeyError, EOFError):
+        return False
+    return True
+
+
+def _warn_of_large(
+    detector: CellDetector,
+    sources: Sequence[Source],
+    settings: PredictionSettings,
+    warn: Callable[[str], Any],
+) -> None:
+    """Say once that images are squeezed, where tiles would show the network more."""
+    size = detector.info.input_size
+    if settings.tiling is not None or size is None:
+        return
+    large = []
+    for source in sources:
+        if is_slide(source.path):
+            continue
+        width, height = image_size(source.path)
+        if max(width / size[0], height / size[1]) > MUCH_LARGER:
+            large.append(f'{source.name}, {width} x {height} px')
+    if large:
+        warn(
+            f"{len(large)} images are much larger than the network's input of {size[0]} x "
+            f'{size[1]} px ({large[0]}): cells shrink with them; --tile auto looks at them in parts'
+        )
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Width and height of an image file by its header; 0, 0 where it has none."""
+    from PIL import Image
+
+    try:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
+        try:
+            with Image.open(path) as image:
+                return image.size
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+    except (OSError, ValueError, SyntaxError):
+        return 0, 0
+
+
+def _detect(
+    detector: CellDetector, source: Source, settings: PredictionSettings
+) -> tuple[CellDetections, Field]:
+    """Find the cells of one image or slide; give them and the image."""
+    opened: Field
+    if is_slide(source.path):
+        if settings.tiling is None:
+            raise InputError(
+                f"'{source.path}' is a slide: it is looked at in tiles, add --tile auto"
+            )
+        opened = Slide(source.path)
+        mpp = require_mpp(opened, source.path, settings.mpp)
+        cells = detect_tiled(detector, opened, settings.tiling, mpp, source.path)
+    else:
+        opened = image = ImageField(source.path)
+        mpp = (settings.mpp, settings.mpp) if settings.mpp else None
+        if settings.tiling is not None:
+            cells = detect_tiled(detector, image, settings.tiling, mpp)
+        else:
+            found = detector.detect([image.image])[0]
+            cells = CellDetections(
+                found.bboxes, found.scores, found.labels, found.classes, image.size, mpp
+            )
+    return cells.above(settings.score_thr), opened
+
+
+def _write_one(
+    out: Path, source: Source, cells: CellDetections, opened: Field, settings: PredictionSettings
+) -> None:
+    """Write what belongs to one image: GeoJSON and picture."""
+    write_whole(out / 'geojson' / f'{source.name}.geojson', dump_json(to_geojson(cells)))
+    if not settings.pictures:
+        return
+    whole = isinstance(opened, ImageField)
+    image = opened.image if isinstance(opened, ImageField) else opened.overview(2048)
+    if image is None:
+        return
+    picture = draw_cells(image, cells, names=whole)
+    file = out / 'pictures' / f'{source.name}.jpg'
+    file.parent.mkdir(parents=True, exist_ok=True)
+    data = cv2.imencode('.jpg', picture, (cv2.IMWRITE_JPEG_QUALITY, 90))[1].tobytes()
+    part = file.with_name(file.name + '.part')
+    part.write_bytes(data)
+    os.replace(part, file)
+
+
+def draw_cells(image: np.ndarray, cells: CellDetections, names: bool = True) -> np.ndarray:
+    """Draw cells on an image, which may be smaller than the one they were found in.
+
+    Args:
+        image: BGR.
+        cells: The cells.
+        names: Whether to write class and score, where they fit; else boxes alone.
+
+    Returns:
+        The picture, BGR.
+    """
+    boxes = cells.bboxes * (image.shape[1] / max(cells.size[0], 1))
+    size = round(0.009 * max(image.shape[:2]))
+    picture = draw_detections(
+        np.ascontiguousarray(image[..., ::-1]),
+        boxes,
+        cells.labels,
+        cells.scores,
+        cells.classes,
+        font_size=max(size, 13),
+        names='fitting' if names else 'none',
+    )
+    return picture[..., ::-1]
+
+
+def _gather(
+    detector: CellDetector,
+    sources: Sequence[Source],
+    out: Path,
+    settings: PredictionSettings,
+    ids: tuple[dict[str, int], dict[str, int]] | None,
+    run: Prediction,
+) -> None:
+    """Write the files of all images, if no other process is still at work on some."""
+    files = {source.name: out / 'cells' / f'{source.name}.npz' for source in sources}
+    run.done = [name for name, file in files.items() if file.is_file()]
+    run.waiting = len(files) - len(run.done) - len(run.failed)
+    classes = detector.info.classes
+    image_ids, category_ids = ids or (
+        {name: i for i, name in enumerate(files, start=1)},
+        {name: i for i, name in enumerate(classes, start=1)},
+    )
+    absent = [name for name in run.done if name not in image_ids] if ids else []
+    if absent:
+        raise DatasetError(
+            f"--ann-file: it has no image '{absent[0]}' ({len(absent)} are missing): give the "
+            'annotation file of these images, or leave --ann-file out'
+        )
+    of_class = [category_ids[name] for name in classes]
+
+    def all_cells() -> Iterator[tuple[str, CellDetections]]:
+        for name in run.done:
+            yield name, CellDetections.load(files[name])
+
+    def results(file: Any) -> None:
+        file.write('[')
+        first = True
+        for name, cells in all_cells():
+            for row in to_coco(cells, image_ids[name], of_class):
+                file.write(('' if first else ',\n') + json.dumps(row))
+                first = False
+        file.write(']\n')
+
+    images = []
+    for name, cells in all_cells():
+        run.cells += len(cells)
+        width, height = cells.size
+        images.append(
+            {'id': image_ids[name], 'file_name': name, 'width': width, 'height': height}
+        )
+    categories = [{'id': i, 'name': name} for i, name in zip(of_class, classes, strict=True)]
+    write_whole(out / 'results.json', results)
+    write_whole(out / 'images.json', dump_json({'images': images, 'categories': categories}))
+    write_csv(out / 'cells.csv', all_cells())
+    write_counts(out / 'counts.csv', all_cells(), classes)
+    _write_failed(out, run)
+
+
+def _write_failed(out: Path, run: Prediction) -> None:
+    """List the images that could not be read; no file where there is none."""
+    import csv
+
+    from .result_files import safe_cell
+
+    file = out / 'failed.csv'
+    if not run.failed:
+        file.unlink(missing_ok=True)
+        return
+
+    def write(text: Any) -> None:
+        rows = csv.writer(text)
+        rows.writerow(['image', 'reason'])
+        rows.writerows([safe_cell(name), safe_cell(why)] for name, why in run.failed.items())
+
+    write_whole(file, write)
+
+
+def read_ids(ann_file: Path, classes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
+    """Read from an annotation file the ids that results must have to be measured with it.
+
+    Raises:
+        DatasetError: It can't be read, or lacks a class of the model.
+    """
+    try:
+        content = json.loads(ann_file.read_text(encoding='utf-8-sig'))
+        images = {Path(image['file_name']).name: image['id'] for image in content['images']}
+        images |= {image['file_name']: image['id'] for image in content['images']}
+        categories = {category['name']: category['id'] for category in content['categories']}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"--ann-file: '{ann_file}' cannot be read as COCO json ({error}): check the path"
+        ) from error
+    missing = [name for name in classes if name not in categories]
+    if missing:
+        raise DatasetError(
+            f"--ann-file: '{ann_file}' lacks the classes {', '.join(missing)} of the model; it has "
+            f'{", ".join(categories)}'
+        )
+    return images, categories
+
+
+def free_space(out: Path) -> int:
+    """Bytes that are free where ``out`` is or will be."""
+    folder = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
+    return shutil.disk_usage(folder).free
+
+
+def digest_of(path: str | Path) -> str:
+    """Hash of a file's content, the first 16 hex digits of its SHA-256."""
+    hashed = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while chunk := file.read(1 << 20):
+            hashed.update(chunk)
+    return hashed.hexdigest()[:16]

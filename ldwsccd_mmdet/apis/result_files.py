@@ -1,0 +1,156 @@
+"""Detections as files that other programs open: COCO json, CSV, GeoJSON, counts."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ..datasets.palette import class_palette
+from .cell_detections import CellDetections
+
+__all__ = ['safe_cell', 'to_coco', 'to_geojson', 'write_counts', 'write_csv', 'write_whole']
+
+CSV_HEADER = (
+    'image',
+    'class',
+    'score',
+    'x_px',
+    'y_px',
+    'width_px',
+    'height_px',
+    'x_um',
+    'y_um',
+    'width_um',
+    'height_um',
+)
+
+
+def write_whole(path: Path, write: Callable[[TextIO], Any]) -> None:
+    """Write a text file: whole, or not at all; an older one stays until then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    with part.open('w', encoding='utf-8', newline='') as file:
+        write(file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def safe_cell(text: str) -> str:
+    """Quote a text that a spreadsheet would run as a formula: it begins with = + - @ or a tab."""
+    text = re.sub(r'[\r\n]+', ' ', text)
+    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t')) else text
+
+
+def xywh(bboxes: np.ndarray) -> np.ndarray:
+    """Turn ``x1, y1, x2, y2`` into ``x, y, width, height``, shape ``(n, 4)``."""
+    return np.hstack([bboxes[:, :2], bboxes[:, 2:] - bboxes[:, :2]])
+
+
+def write_csv(path: Path, results: Iterable[tuple[str, CellDetections]]) -> None:
+    """Write one row a cell: image, class, score, box in pixels and in micrometres.
+
+    Args:
+        path: The file.
+        results: Name and cells of each image. Where the resolution is not known, the last four
+            columns are empty.
+    """
+
+    def write(file: TextIO) -> None:
+        rows = csv.writer(file)
+        rows.writerow(CSV_HEADER)
+        for name, cells in results:
+            boxes = xywh(cells.bboxes)
+            microns = boxes * np.tile(cells.mpp, 2) if cells.mpp else None
+            for i, label in enumerate(cells.labels):
+                lengths = ['', '', '', ''] if microns is None else [f'{v:.3f}' for v in microns[i]]
+                rows.writerow(
+                    [
+                        safe_cell(name),
+                        safe_cell(cells.classes[label]),
+                        f'{cells.scores[i]:.4f}',
+                        *(f'{value:.2f}' for value in boxes[i]),
+                        *lengths,
+                    ]
+                )
+
+    write_whole(path, write)
+
+
+def write_counts(
+    path: Path, results: Iterable[tuple[str, CellDetections]], classes: Sequence[str]
+) -> None:
+    """Write a row an image: how many cells of each class, and in all; the last row sums them."""
+
+    def write(file: TextIO) -> None:
+        rows = csv.writer(file)
+        rows.writerow(['image', *map(safe_cell, classes), 'all'])
+        total = np.zeros(len(classes), int)
+        for name, cells in results:
+            counts = np.array(list(cells.counts().values()), int)
+            total += counts
+            rows.writerow([safe_cell(name), *counts.tolist(), int(counts.sum())])
+        rows.writerow(['all images', *total.tolist(), int(total.sum())])
+
+    write_whole(path, write)
+
+
+def to_coco(
+    cells: CellDetections, image_id: int, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Write cells as COCO's results format has them.
+
+    Args:
+        cells: The cells.
+        image_id: Id of the image.
+        category_ids: Id of each class.
+    """
+    return [
+        {
+            'image_id': image_id,
+            'category_id': category_ids[label],
+            'bbox': [round(value, 2) for value in box],
+            'score': round(float(score), 5),
+        }
+        for box, score, label in zip(
+            xywh(cells.bboxes).tolist(), cells.scores, cells.labels, strict=True
+        )
+    ]
+
+
+def to_geojson(cells: CellDetections) -> dict[str, Any]:
+    """Write cells as QuPath reads them: detections with class, colour and score.
+
+    A rectangle is a closed polygon in pixels of the image (of a slide: of its largest level).
+    """
+    colors = class_palette(len(cells.classes)).tolist()
+    features = []
+    for (x1, y1, x2, y2), score, label in zip(
+        np.round(cells.bboxes, 2).tolist(), cells.scores.tolist(), cells.labels, strict=True
+    ):
+        ring = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]
+        properties: Mapping[str, Any] = {
+            'objectType': 'detection',
+            'classification': {'name': cells.classes[label], 'color': colors[label]},
+            'measurements': {'score': round(score, 4)},
+        }
+        features.append(
+            {
+                'type': 'Feature',
+                'geometry': {'type': 'Polygon', 'coordinates': [ring]},
+                'properties': properties,
+            }
+        )
+    return {'type': 'FeatureCollection', 'features': features}
+
+
+def dump_json(content: Any) -> Callable[[TextIO], Any]:
+    """Give what writes content as JSON, numbers only as JSON has them."""
+    return lambda file: json.dump(content, file, allow_nan=False)

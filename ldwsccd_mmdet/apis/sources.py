@@ -1,0 +1,74 @@
+"""Which images a command line means."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import InputError
+from .slides import SLIDE_SUFFIXES
+
+__all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources']
+
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2')
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image to predict on.
+
+    Attributes:
+        path: Its file.
+        name: Its name in the results: the path below the folder that all images share, with ``/``.
+    """
+
+    path: Path
+    name: str
+
+
+def find_sources(inputs: Sequence[str | Path]) -> list[Source]:
+    """Find the images of files, folders (all below them) and patterns, sorted by name.
+
+    Args:
+        inputs: Files, folders, or patterns such as ``'slides/*.svs'``.
+
+    Raises:
+        InputError: One of them names no image.
+    """
+    files: set[Path] = set()
+    for given in map(str, inputs):
+        files |= _files_of(given)
+    paths = sorted(path.absolute() for path in files)
+    base = Path(os.path.commonpath([path.parent for path in paths]))
+    return [Source(path, path.relative_to(base).as_posix()) for path in paths]
+
+
+def _files_of(given: str) -> set[Path]:
+    path = Path(given).expanduser()
+    known = (*IMAGE_SUFFIXES, *SLIDE_SUFFIXES)
+    if path.is_file():
+        if path.suffix.lower() not in known:
+            raise InputError(
+                f"'{given}' is no image: expected a name that ends in {', '.join(known)}"
+            )
+        return {path}
+    if path.is_dir():
+        inside = [file for file in path.rglob('*') if file.is_file()]
+    else:
+        inside = [Path(file) for file in glob.glob(str(path), recursive=True)]
+        if not inside:
+            what = 'no file matches it' if glob.has_magic(given) else 'there is no such file'
+            raise InputError(f"no image found at '{given}' ({what}): check the path")
+    found = {
+        file for file in inside if file.suffix.lower() in known and not file.name.startswith('.')
+    }
+    if not found:
+        seen = sorted({file.suffix.lower() or 'no suffix' for file in inside})
+        has = f'{len(inside)} files there end in {", ".join(seen[:5])}' if inside else 'it is empty'
+        raise InputError(
+            f"no image found in '{given}' ({has}): expected names that end in {', '.join(known)}"
+        )
+    return found
