@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Export."""
     from ldwsccd_mmdet.apis.cell_inferencer import CellInferencer
-    from ldwsccd_mmdet.apis.export_detector import export_detector
-    from ldwsccd_mmdet.apis.load_detector import load_detector
+    from ldwsccd_mmdet.apis.exporting import export_detector
+    from ldwsccd_mmdet.apis.loading import load_detector
     from ldwsccd_mmdet.apis.sources import find_sources
     from ldwsccd_mmdet.errors import InputError
     from ldwsccd_mmdet.image_files import read_image
