@@ -1,6 +1,8 @@
 """Time and memory of LocalDistillationLoss against a straightforward implementation.
 
-    python benchmarks/local_distillation.py --threads 2 --out FILE.csv
+    python benchmarks/local_distillation.py --threads 2
+
+writes results/speed_local_distillation.csv.
 
 Forward and backward on the five levels of SSD512 that are distilled. The yardstick is FGD's focal
 and attention loss as its equations read: masked and attention-weighted copies of both maps under
@@ -33,6 +35,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_local_distillation.csv'
 LEVELS = ((512, 64), (1024, 32), (512, 16), (256, 8), (256, 4))  # channels, cells a side
 INPUT_SIZE = (512, 512)
 TEMPERATURE = 0.5
@@ -236,7 +239,7 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='each level alone too, for the first layout and feature norm',
     )
-    parser.add_argument('--out', type=Path, help='CSV to write')
+    parser.add_argument('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     return parser.parse_args()
 
 
@@ -261,8 +264,7 @@ def main() -> None:
                 threads=args.threads,
             )
             rows += measure(spec, name, args.repetitions, process)
-            if args.out:
-                write(args.out, rows, args)
+            write(args.csv, rows, args)
 
 
 def measure(spec: dict, name: str, repetitions: int, process: ProcessPoolExecutor) -> list[dict]:

@@ -1,8 +1,8 @@
-"""Size, operations and CPU latency of detectors, each measured in one process with the others.
+r"""Size, operations and CPU latency of detectors, each measured in one process with the others.
 
-    python benchmarks/models.py --csv benchmarks/results/models_cpu.csv    # configs/baselines
-    python benchmarks/models.py configs/bccd_small --csv benchmarks/results/models_bccd_small.csv
-    python benchmarks/models.py --models ssd512 yolov4 --runs 5
+    python benchmarks/models.py configs/*/*_adamw_ccd.py    # writes results/speed_models.csv
+    python benchmarks/models.py configs/ldwsccd/{ssd256-narrow,ldwsccd_ssd256-narrow}_bccd.py \
+        configs/[cdfry]*/*_bccd.py --csv results/speed_models_bccd.csv
 
 Each model is built from its config with random weights, in eval mode. GFLOPs are what mmengine's
 get_model_complexity_info counts for one image: multiply-adds of convolutions and matrices, norms
@@ -36,7 +36,7 @@ from ldwsccd_mmdet.experiments.report.model_facts import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = 'configs/baselines'
+CSV = ROOT / 'results' / 'speed_models.csv'
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
 
@@ -130,11 +130,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add('configs', nargs='*', default=[FOLDER], help=f'files, or folders of them ({FOLDER})')
+    add('configs', nargs='+', help='files, or folders of them')
     add('--models', nargs='+', metavar='NAME', help='only these of them')
     add('--runs', type=int, default=50)
     add('--threads', type=int, default=2)
-    add('--csv', type=Path)
+    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     random.seed(0)
@@ -159,14 +159,15 @@ def main() -> None:
     calls = {name: lambda _, n=n, x=x: len(n(x)) for name, (n, x) in networks.items()}
     with torch.inference_mode():
         times, _ = time_in_turns(calls, args.runs)
-    which = '' if args.configs == [FOLDER] else ' '.join(args.configs) + ' '
-    command = f'python benchmarks/models.py {which}--runs {args.runs} --threads {args.threads}'
+    command = (
+        f'python benchmarks/models.py {" ".join(args.configs)} --runs {args.runs} '
+        f'--threads {args.threads}'
+    )
     for row in rows:
         row.update(quartiles(times[row['model']]))
         row.update(conditions(args.runs, args.threads, len(rows)), command=command)
     print(markdown(rows))
-    if args.csv:
-        write_csv(args.csv, rows)
+    write_csv(args.csv, rows)
 
 
 if __name__ == '__main__':

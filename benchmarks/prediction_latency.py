@@ -1,7 +1,8 @@
 """Latency of whole predictions of trained detectors, each in one process with the others.
 
-    python benchmarks/prediction_latency.py work_dirs/compare_bccd_small \
-        --csv benchmarks/results/prediction_latency_bccd_small.csv
+    python benchmarks/prediction_latency.py work_dirs/compare_bccd_small
+
+writes results/speed_prediction_bccd.csv.
 
 A folder is one of tools/compare.py (all models of one seed) or the work directory of a training.
 The time is that from the resized image in memory to boxes in pixels of the file: normalisation,
@@ -24,7 +25,10 @@ from torch import nn
 from turns import conditions, quartiles, time_in_turns, write_csv
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.cli import find_checkpoint, find_resume, load_config
+from ldwsccd_mmdet.engine.config_file import load_config
+from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint, find_resume
+
+CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_prediction_bccd.csv'
 
 
 def find_trainings(folders: list[Path], seed: int) -> dict[str, Path]:
@@ -64,7 +68,7 @@ def main() -> None:
     add('--seed', type=int, default=0, help='which trainings of a comparison')
     add('--runs', type=int, default=50)
     add('--threads', type=int, default=2)
-    add('--csv', type=Path)
+    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     random.seed(0)
@@ -88,8 +92,7 @@ def main() -> None:
     ]
     for row in rows:
         print('{model}: {prediction_ms} ms ({p25_ms} to {p75_ms}), {boxes} boxes'.format(**row))
-    if args.csv:
-        write_csv(args.csv, rows)
+    write_csv(args.csv, rows)
 
 
 if __name__ == '__main__':

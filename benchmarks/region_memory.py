@@ -1,7 +1,6 @@
 """Peak memory of the MIL head in training, by how many regions' pooled features are kept.
 
-    OMP_NUM_THREADS=1 python benchmarks/region_memory.py \
-        --out benchmarks/results/region_memory_cpu.csv
+    OMP_NUM_THREADS=1 python benchmarks/region_memory.py    # writes results/speed_region_memory.csv
 
 The head of configs/ldwsccd_ssd512.py (VGG16's map of 512 x 64 x 64, RoIAlign 7, layers of 1024),
 the boxes being seeds too: forward, both losses, and backward into head and map. Each setting runs
@@ -23,6 +22,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CSV = ROOT / 'results' / 'speed_region_memory.csv'
 
 
 def peak_mib() -> float:
@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument('--boxes', type=int, default=100, help='known in an image')
     parser.add_argument('--threads', type=int, default=1)
     parser.add_argument('--small', action='store_true', help='tiny layers, to try the script')
-    parser.add_argument('--out', type=Path)
+    parser.add_argument('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     args = parser.parse_args()
     rows: list[dict] = []
     context = multiprocessing.get_context('spawn')
@@ -98,11 +98,10 @@ def main() -> None:
             job = (regions, batch, chunk or None, args.boxes, args.threads, args.small)
             rows.append(process.submit(measure, *job).result())
         print(rows[-1], flush=True)
-        if args.out:
-            with args.out.open('w', newline='') as file:
-                writer = csv.DictWriter(file, rows[0], lineterminator='\n')
-                writer.writeheader()
-                writer.writerows(rows)
+        with args.csv.open('w', newline='') as file:
+            writer = csv.DictWriter(file, rows[0], lineterminator='\n')
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """What re-scoring by the MIL head costs at test: latency of one image, by `score_source`.
 
-    python benchmarks/rescoring_latency.py configs/cric/ldwsccd_ssd512-narrow_cric.py \
+    python benchmarks/rescoring_latency.py configs/ldwsccd/ldwsccd_ssd512-narrow_cric.py \
         --checkpoint work_dirs/ldwsccd_ssd512-narrow_cric/epoch_40.pth \
-        --images ../shared/data/cric/images --regions 100 64 --threads 2
+        --images data/cric/images --regions 100 64 --threads 2
 
 Without a checkpoint the weights are random; without images, the pixels are. Random weights give
 every prior much the same score: raise `model.test_cfg.score_thr` until as few boxes pass as with
@@ -32,6 +32,8 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import load_checkpoint
 
 import ldwsccd_mmdet  # noqa: F401
+
+CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_rescoring.csv'
 
 
 def load_images(folder: Path | None, size: int, count: int) -> list[np.ndarray]:
@@ -72,7 +74,9 @@ def main() -> None:
     parser.add_argument('--count', type=int, default=10, help='images')
     parser.add_argument('--runs', type=int, default=3, help='of each image')
     parser.add_argument('--threads', type=int, default=2)
-    parser.add_argument('--csv', type=Path, help='rows are added')
+    parser.add_argument(
+        '--csv', type=Path, default=CSV, help='rows are added (default: %(default)s)'
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -127,13 +131,12 @@ def main() -> None:
             machine=platform.processor() or platform.machine(),
         )
         print(row)
-        if args.csv:
-            is_new = not args.csv.exists()
-            with args.csv.open('a', newline='') as file:
-                writer = csv.DictWriter(file, row, lineterminator='\n')
-                if is_new:
-                    writer.writeheader()
-                writer.writerow(row)
+        is_new = not args.csv.exists()
+        with args.csv.open('a', newline='') as file:
+            writer = csv.DictWriter(file, row, lineterminator='\n')
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,6 @@
 """What distillation adds to a training step beyond the student's step and the teacher's forward.
 
-    python benchmarks/training_overhead.py --threads 2 --out FILE.csv
+    python benchmarks/training_overhead.py --threads 2    # writes results/speed_training_step.csv
 
 The steps are those of the shipped small configs, without MIL head, at their image size, with random
 weights and images: the student's alone (forward, SSD loss, backward, optimizer), the teacher's
@@ -34,11 +34,12 @@ from mmengine.structures import InstanceData
 import ldwsccd_mmdet  # noqa: E402, F401
 
 ROOT = Path(__file__).resolve().parents[1]
+CSV = ROOT / 'results' / 'speed_training_step.csv'
 CLOCKS = dict(wall=time.perf_counter, cpu=time.process_time)
 # config, pixels a side, images a batch, boxes an image, side of a box: as its data set has them
 CASES = (
-    ('configs/cric/ssd512-narrow_ldm_cric.py', 512, 8, 24, 40),
-    ('configs/synthetic/ldwsccd_ssd256-narrow_synthetic.py', 256, 8, 8, 40),
+    ('configs/ldwsccd/ssd512-narrow_ldm_cric.py', 512, 8, 24, 40),
+    ('configs/ldwsccd/ldwsccd_ssd256-narrow_synthetic.py', 256, 8, 8, 40),
 )
 
 
@@ -132,7 +133,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=9)
     parser.add_argument('--batch', type=int, help="images (default: the config's)")
     parser.add_argument('--clock', choices=list(CLOCKS), default='wall', help='(default: wall)')
-    parser.add_argument('--out', help='CSV file to write')
+    parser.add_argument('--csv', type=Path, default=CSV, help='(default: %(default)s)')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -167,11 +168,10 @@ def main() -> None:
                 )
             )
             print(*(f'{key}={value}' for key, value in rows[-1].items()), flush=True)
-    if args.out:
-        with open(args.out, 'w', newline='', encoding='utf-8') as file:
-            writer = csv.DictWriter(file, rows[0])
-            writer.writeheader()
-            writer.writerows(rows)
+    with args.csv.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 if __name__ == '__main__':

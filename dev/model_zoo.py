@@ -9,6 +9,7 @@ import ast
 import csv
 import os
 import sys
+from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -25,11 +26,6 @@ from ldwsccd_mmdet.experiments.report.model_facts import (
 ROOT = Path(__file__).resolve().parents[1]
 
 SOURCE = 'configs/model_zoo.yml'
-# the folders whose models are compared: their text in the source, their measurements
-COMPARED = {
-    'baselines': ('page', 'benchmarks/results/models_cpu.csv'),
-    'bccd_small': ('small_page', 'benchmarks/results/models_bccd_small.csv'),
-}
 NOTE = f'made by dev/model_zoo.py from {SOURCE}: edit that, and run it again'
 NOT_RUN = 'not run'
 
@@ -43,7 +39,6 @@ def read_csv(path: str) -> list[dict]:
 
 def find_models(source: dict) -> list[dict]:
     """All configs, with what they say of themselves."""
-    os.environ.pop('CELL_DATA', None)
     found = []
     for path in sorted((ROOT / 'configs').rglob('*.py')):
         short = path.relative_to(ROOT / 'configs')
@@ -55,10 +50,7 @@ def find_models(source: dict) -> list[dict]:
         model = dict(
             path=short.as_posix(),
             folder=folder,
-            # the same name may occur in two folders
-            name=short.stem
-            if folder == '.' or short.stem.endswith(f'_{folder}')
-            else f'{folder}_{short.stem}',
+            name=short.stem,
             about=' '.join(text.split('\n\n')[0].split()),
             collection=collection_of(short.as_posix(), source),
             size=image_size(config),
@@ -82,11 +74,13 @@ def find_models(source: dict) -> list[dict]:
 
 def collection_of(path: str, source: dict) -> str:
     for collection in source['collections']:
-        if any(fnmatch(path, pattern) for pattern in collection['match']) and not any(
-            fnmatch(path, pattern) for pattern in collection.get('not', ())
-        ):
+        if fits(path, collection['match']) and not fits(path, collection.get('not', ())):
             return collection['name']
     raise SystemExit(f'error: no collection in {SOURCE} fits configs/{path}: add one')
+
+
+def fits(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
 
 
 def data_of(config: Config) -> str:
@@ -160,12 +154,12 @@ def table(header: list[str], rows: list[list]) -> list[str]:
 
 def comparison(source: dict, models: list[dict], benchmark: str) -> list[str]:
     """What is the same for all models, what is not, and what they cost."""
-    measured = {row['model']: row for row in read_csv(benchmark)}
+    measured = {row['config']: row for row in read_csv(benchmark)}
     papers = {c['name']: c for c in source['collections']}
     rows = []
     for model in models:
         stem = Path(model['path']).stem
-        row = measured.get(stem, {})
+        row = measured.get(f'configs/{model["path"]}', {})
         collection = papers[model['collection']]
         paper = f'[paper]({collection["url"]})' if 'url' in collection else 'see README'
         weights = model['weights']
@@ -214,9 +208,9 @@ def comparison(source: dict, models: list[dict], benchmark: str) -> list[str]:
 
 def page(source: dict, models: list[dict]) -> str:
     lines = [f'<!-- {NOTE} -->']
-    for folder, (text, benchmark) in COMPARED.items():
-        inside = [model for model in models if model['folder'] == folder]
-        lines += [source[text].rstrip(), '', *comparison(source, inside, benchmark), '']
+    for part in source['tables']:
+        inside = [model for model in models if fits(model['path'], part['match'])]
+        lines += [part['text'].rstrip(), '', *comparison(source, inside, part['csv']), '']
     lines += ['## All configs', '', 'Weights: none published.', '']
     rows = [
         [

@@ -45,13 +45,17 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.image_files import read_image
 
     kind = args.format or ('openvino' if str(args.out).endswith('.xml') else 'onnx')
-    images = [read_image(source.path) for source in find_sources(args.images)[:8]] if args.images else []
+    images = (
+        [read_image(source.path) for source in find_sources(args.images)[:8]] if args.images else []
+    )
     detector = load_detector(args.model, args.weights, 'cpu')
     if not isinstance(detector, CellInferencer):
         raise InputError(f"model '{args.model}' is exported already: give its checkpoint")
     out = args.out or Path(detector.checkpoint_file).with_suffix(SUFFIXES[kind])
     if out.suffix != SUFFIXES[kind]:
-        raise InputError(f"--out: a file of --format {kind} ends in {SUFFIXES[kind]}, found '{out}'")
+        raise InputError(
+            f"--out: a file of --format {kind} ends in {SUFFIXES[kind]}, found '{out}'"
+        )
     source = (detector.cfg.model.get('test_cfg') or {}).get('score_source', 'ssd')
     if source != 'ssd':
         print(f"note: scores in torch are by '{source}'; in the file they are the SSD head's own")

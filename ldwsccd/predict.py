@@ -125,7 +125,9 @@ def check(args: argparse.Namespace) -> None:
     if args.mpp is not None and not args.mpp > 0:
         raise InputError(f'--mpp: expected micrometres a pixel, above 0, found {args.mpp:g}')
     if not 0 <= args.overlap < 1:
-        raise InputError(f'--overlap: expected a part from 0 up to, but not, 1, found {args.overlap:g}')
+        raise InputError(
+            f'--overlap: expected a part from 0 up to, but not, 1, found {args.overlap:g}'
+        )
 
 
 def _device_of_rank() -> str | None:
@@ -153,7 +155,8 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
         print(f'score cut {detector.info.score_thr:.3f}: the best F1 at validation, says the model')
         return round(detector.info.score_thr, 4)
     print(
-        f'score cut {DEFAULT_SCORE}: neither the model nor you say one; --val VAL.json finds the best'
+        f'score cut {DEFAULT_SCORE}: neither the model nor you say one; --val VAL.json finds '
+        'the best'
     )
     return DEFAULT_SCORE
 
@@ -173,7 +176,9 @@ def _images_beside(ann_file: Path) -> Path:
         if (folder / first).is_file():
             return folder
     looked = ', '.join(str(folder) for folder in folders[:5])
-    raise DatasetError(f"--val: '{first}' is in none of {looked}: name its folder with --val-images")
+    raise DatasetError(
+        f"--val: '{first}' is in none of {looked}: name its folder with --val-images"
+    )
 
 
 def _say(run: Any, out: Path, settings: Any) -> int:
@@ -201,7 +206,9 @@ class _Bar:
         from rich.progress import Progress
 
         self._progress = Progress(
-            console=Console(stderr=True), transient=True, disable=rank > 0 or not sys.stderr.isatty()
+            console=Console(stderr=True),
+            transient=True,
+            disable=rank > 0 or not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task('')
 

@@ -7,12 +7,19 @@ __all__ = [
     'ImageFileError',
     'InputError',
     'NonFiniteLossError',
+    'OperatorError',
     'ResultsError',
 ]
 
 
 class InputError(ValueError):
-    """Something given by the user is wrong; the message names it, and the remedy."""
+    """Something given by the user is wrong; the message names it, and the remedy.
+
+    Attributes:
+        exit_code: What a command ends with after it has said the message in one line.
+    """
+
+    exit_code = 2
 
 
 class ConfigError(InputError):
@@ -37,3 +44,7 @@ class NonFiniteLossError(InputError, FloatingPointError):
 
 class ResultsError(InputError):
     """Predictions cannot be read, or do not belong to the annotations they are measured on."""
+
+
+class OperatorError(InputError, RuntimeError):
+    """An operator of mmcv is missing or does not load; the message says how to get it."""

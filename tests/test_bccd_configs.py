@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'bccd'
+FOLDER = Path(__file__).resolve().parents[1] / 'configs' / 'ldwsccd'
 ROWS = ('ssd256-narrow', 'ssd256-narrow_ldm', 'ssd256-narrow_mil')
 
 

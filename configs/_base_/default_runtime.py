@@ -21,6 +21,7 @@ default_hooks = dict(
 custom_hooks = [
     dict(type='BagAuditHook'),  # classes that image labels cannot teach, before the first step
     dict(type='DistillationGateHook'),  # what to know before the first step, in the log
+    dict(type='ScoreJoinHook'),  # how both heads' scores are joined, learned on validation data
     dict(type='TeacherEvaluationHook'),  # the teacher's AP beside the student's
 ]
 env_cfg = dict(

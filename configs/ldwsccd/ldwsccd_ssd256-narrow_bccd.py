@@ -15,10 +15,8 @@ channels = dict(student_channels=(128, 256, 128, 64), teacher_channels=(96,) * 4
 model = dict(
     bbox_head=dict(num_classes=_base_.num_classes),
     teacher=_base_.teacher_bccd,
-    distillation=dict(_base_.distillation, **channels),
+    distillation=dict(_base_.distillation, **channels, alpha=2.0, beta=1.0, gamma=0.2),
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=96)),
-    test_cfg=dict(
-        score_source='ssd', proposal=dict(_base_.proposals, nms_pre=400, max_per_img=200)
-    ),
+    test_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=100)),
 )

@@ -1,4 +1,4 @@
-"""LD-WSCCD on composed scenes: narrow SSD256, MobileNetV2-FPN teacher, MIL refinement (Table 4, both).
+"""LD-WSCCD on composed scenes: narrow SSD256, MobileNetV2-FPN teacher, MIL (Table 4, both).
 
 tools/compare.py configs/ldwsccd/*_composed.py --amp    # teacher and all four rows
 """

@@ -18,7 +18,7 @@ roi_extractor = dict(
 )
 model = dict(
     teacher=_base_.teacher_synthetic,
-    # 189, 126 and 5 % of the SSD loss at the start, 60, 41 and 6 % at the end (docs/distillation.md)
+    # 189, 126, 5 % of the SSD loss at the start, 60, 41, 6 % at the end (docs/distillation.md)
     distillation=dict(_base_.distillation, alpha=5.0, beta=2.5, gamma=0.5, **channels),
     mil_head=dict(
         _base_.mil_head_narrow, num_classes=_base_.num_classes, bbox_roi_extractor=roi_extractor

@@ -80,7 +80,9 @@ class CellInferencer(DetInferencer):
                 raise ConfigError(f"model '{model}' is a checkpoint: give weights or it, not both")
             model, weights = None, model
         if weights is None:
-            raise ConfigError('weights: expected a checkpoint, found None; give one beside a config')
+            raise ConfigError(
+                'weights: expected a checkpoint, found None; give one beside a config'
+            )
         self.checkpoint_file = str(weights)
         self._checkpoint = read_checkpoint(self.checkpoint_file)
         if model is None:
@@ -225,7 +227,9 @@ def _state_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The weights, without the prefix that wrappers put before every name."""
     state = dict(checkpoint['state_dict'])
     for prefix in ('module.', 'student.', 'architecture.student.'):
-        inside = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+        inside = {
+            key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)
+        }
         if inside and any(key.startswith('backbone.') for key in inside):
             return inside
     return state

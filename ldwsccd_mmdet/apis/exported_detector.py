@@ -239,7 +239,9 @@ class _OpenVINO:
                 'export it again, and keep its .bin beside it'
             ) from error
         known = model.has_rt_info([METADATA_KEY])
-        self.metadata = {METADATA_KEY: str(model.get_rt_info([METADATA_KEY]).value)} if known else {}
+        self.metadata = (
+            {METADATA_KEY: str(model.get_rt_info([METADATA_KEY]).value)} if known else {}
+        )
 
     def __call__(self, batch: np.ndarray) -> list[np.ndarray]:
         outputs = self._model(batch)

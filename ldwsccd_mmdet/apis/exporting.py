@@ -66,7 +66,7 @@ class ExportedStudent(nn.Module):
         ):
             raise ConfigError(
                 'export: expected a single-stage detector whose head has priors and '
-                f"DeltaXYWHBBoxCoder, as SSD, found {type(model).__name__} with "
+                f'DeltaXYWHBBoxCoder, as SSD, found {type(model).__name__} with '
                 f'{type(head).__name__}; other detectors go through mmdeploy'
             )
         self.model = model.eval()
@@ -142,7 +142,7 @@ def export_detector(
         nms: Put threshold and NMS into the file: rows (image, class, score, x1, y1, x2, y2).
 
     Returns:
-        ``boxes`` and ``scores``: the largest differences, in pixels of the input and as a part of 1.
+        ``boxes`` and ``scores``: the largest differences, in pixels of the input and in [0, 1].
 
     Raises:
         ConfigError: The detector is of a kind that can't be exported.
@@ -150,7 +150,9 @@ def export_detector(
     """
     info = inferencer.info
     if info.input_size is None:
-        raise ConfigError("export: the test pipeline has no Resize with a scale, so no input's size")
+        raise ConfigError(
+            "export: the test pipeline has no Resize with a scale, so no input's size"
+        )
     require('onnx', 'export', 'Export')
     student = ExportedStudent(inferencer.model, info.input_size).cpu()
     metadata = _metadata(inferencer, student, nms)
@@ -228,7 +230,9 @@ def _write_onnx(student: ExportedStudent, path: Path) -> None:
         )
 
 
-def _compare(student: ExportedStudent, path: Path, images: Sequence[np.ndarray]) -> dict[str, float]:
+def _compare(
+    student: ExportedStudent, path: Path, images: Sequence[np.ndarray]
+) -> dict[str, float]:
     """Compare file and torch on every prior of every image."""
     import cv2
 

@@ -341,9 +341,7 @@ def _gather(
     for name, cells in all_cells():
         run.cells += len(cells)
         width, height = cells.size
-        images.append(
-            {'id': image_ids[name], 'file_name': name, 'width': width, 'height': height}
-        )
+        images.append({'id': image_ids[name], 'file_name': name, 'width': width, 'height': height})
     categories = [{'id': i, 'name': name} for i, name in zip(of_class, classes, strict=True)]
     write_whole(out / 'results.json', results)
     write_whole(out / 'images.json', dump_json({'images': images, 'categories': categories}))

@@ -216,7 +216,7 @@ def _tiff_tags(path: Path) -> Iterator[tuple[int, int]]:
 
 
 def _on_white(pixels: np.ndarray) -> np.ndarray:
-    """Turn RGBA into BGR: where a scanner took no picture a slide is transparent, as empty glass."""
+    """Turn RGBA into BGR; a slide is transparent where no picture was taken: white, as glass."""
     alpha = pixels[..., 3]
     if alpha.min() == 255:
         return np.ascontiguousarray(pixels[..., 2::-1])

@@ -1,4 +1,4 @@
-"""Detect in tiles: read by processes while the network runs, memory bounded by the tiles at hand."""
+"""Detect in tiles, read by processes while the network runs; few are in memory at a time."""
 
 from __future__ import annotations
 
@@ -113,7 +113,9 @@ def detect_tiled(
             for (index, _), part in zip(batch, cells, strict=True)
             if len(part)
         ]
-    empty = CellDetections(np.zeros((0, 4)), np.zeros(0), np.zeros(0), info.classes, field.size, mpp)
+    empty = CellDetections(
+        np.zeros((0, 4)), np.zeros(0), np.zeros(0), info.classes, field.size, mpp
+    )
     if not found:
         return empty
     overlap = extent * tiling.overlap

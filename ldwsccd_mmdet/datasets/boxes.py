@@ -71,9 +71,7 @@ def guess_box_form(bboxes: np.ndarray, sizes: np.ndarray) -> str | None:
     if (bboxes >= 0).all() and bboxes.max() > 0:
         # a box of one pixel is no box: nothing but fractions is that small everywhere
         if (low + high).max() <= 1.001 or ((low <= 1).all() and (high <= 1.001).all()):
-            return (
-                'fractions of the image: multiply x and w by its width, y and h by its height'
-            )
+            return 'fractions of the image: multiply x and w by its width, y and h by its height'
         if bboxes.max() <= 100.001 and (sizes.min(axis=1) >= 200).mean() > 0.9:
             return (
                 'percent of the image: multiply x and w by its width / 100, y and h by its '

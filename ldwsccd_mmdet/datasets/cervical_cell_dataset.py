@@ -6,6 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -78,8 +79,14 @@ class CervicalCellDataset(CocoDataset):
     (crowds can't) is one of ``'image'``. It is decided here, once, and handed on in the same way.
     ``filter_empty_gt`` keeps an image of ``supervision='image'``: it has no boxes by design.
 
+    Mined boxes (``tools/mine_missing_boxes.py``) come beside the annotated ones, each with the
+    probability that it is a cell: ``ignore_flag`` is one minus that. :class:`LoadCellAnnotations`
+    and :class:`PackCellInputs` hand it to the model; with mmdet's own transforms these boxes are
+    ignored.
+
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
+        mined_file: Boxes in COCO form with ``prob``, of the same images; joined to ``data_root``.
         check_images: Whether to look, once, if every image file is there, and of the size that its
             record gives. Only files on a local disk are looked for. Default: True.
         **kwargs: See :class:`mmdet.datasets.CocoDataset`.
@@ -91,7 +98,10 @@ class CervicalCellDataset(CocoDataset):
     METAINFO = {'classes': _CLASSES, 'palette': _COLORS}
     FULL_NAMES = FULL_NAMES
 
-    def __init__(self, *args: Any, check_images: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, mined_file: str = '', check_images: bool = True, **kwargs: Any
+    ) -> None:
+        self.mined_file = mined_file
         self.check_images = check_images
         super().__init__(*args, **kwargs)
 
@@ -125,6 +135,7 @@ class CervicalCellDataset(CocoDataset):
         self.cat_ids = self._find_categories(file)
         self.cat2label = {cat_id: i for i, cat_id in enumerate(self.cat_ids) if cat_id is not None}
         self._class_index = {name: i for i, name in enumerate(self.metainfo['classes'])}
+        self._mined = self._load_mined()
         self.cat_img_map: dict[Any, list[int]] = defaultdict(list)
         by_image: dict[int, list[dict]] = defaultdict(list)
         for annotation in file.content['annotations']:
@@ -180,6 +191,7 @@ class CervicalCellDataset(CocoDataset):
             self._counts.boxes += not annotation['iscrowd']
             self._counts.crowds += annotation['iscrowd']
             self.cat_img_map[annotation['category_id']].append(image['img_id'])
+        data_info['instances'] += self._mined.get(image['file_name'], [])
         labels = self._image_labels(image)
         if labels is not None:
             data_info['image_labels'] = labels
@@ -188,6 +200,31 @@ class CervicalCellDataset(CocoDataset):
         if supervision is not None:
             data_info['supervision'] = supervision
         return data_info
+
+    def _load_mined(self) -> dict[str, list[dict]]:
+        """Read the mined boxes of each image, by its file name."""
+        if not self.mined_file:
+            return {}
+        path = str(Path(self.data_root or '') / self.mined_file)
+        content = read_coco(path, path, self.backend_args).content
+        names = {category['id']: category['name'] for category in content['categories']}
+        files = {image['id']: image['file_name'] for image in content['images']}
+        labels = {name: i for i, name in enumerate(self.metainfo['classes'])}
+        mined: dict[str, list[dict]] = defaultdict(list)
+        for annotation in content['annotations']:
+            label = labels.get(names[annotation['category_id']])
+            prob = annotation.get('prob')
+            if prob is None or not 0 < prob < 1:
+                raise DatasetError(
+                    f"mined_file '{path}': annotation {annotation['id']} has prob {prob!r}: "
+                    'expected a number between 0 and 1; write it with tools/mine_missing_boxes.py'
+                )
+            if label is not None:
+                x, y, w, h = annotation['bbox']
+                mined[files[annotation['image_id']]].append(
+                    dict(bbox=[x, y, x + w, y + h], bbox_label=label, ignore_flag=1 - prob)
+                )
+        return mined
 
     def _supervision(self, image: Mapping, data_info: Mapping) -> str | None:
         """Decide what teaches in an image, once, before augmentation takes boxes away.
@@ -272,8 +309,9 @@ class CervicalCellDataset(CocoDataset):
         names = [os.path.relpath(p, folder) if not os.path.isabs(p) else p for p in paths]
         found = find_images(folder, names)
         found.require(
-            folder, self.ann_file, 'put them there, or mend data_root and data_prefix.img'
-            ' in the config'
+            folder,
+            self.ann_file,
+            'put them there, or mend data_root and data_prefix.img in the config',
         )
         if found.near:
             _warn(f"'{self.ann_file}': {found.note}")
@@ -316,4 +354,3 @@ class CervicalCellDataset(CocoDataset):
         """Tell whether a path is one on a local disk."""
         backend = get_file_backend(path, backend_args=self.backend_args)
         return isinstance(backend, LocalBackend)
-

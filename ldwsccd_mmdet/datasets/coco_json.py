@@ -77,7 +77,7 @@ class CocoFile:
     @property
     def everything(self) -> dict[str, Any]:
         """The content with the annotations that cannot be used, too: for checks of a set."""
-        bad = [a for annotations in self.left_out.values() for a in annotations]
+        bad = [annotation for group in self.left_out.values() for annotation in group]
         return {**self.content, 'annotations': [*self.content['annotations'], *bad]}
 
     def counts(self) -> LabelCounts:
@@ -86,8 +86,8 @@ class CocoFile:
         crowds = sum(a['iscrowd'] for a in self.content['annotations'])
         counts.boxes = len(self.content['annotations']) - crowds
         counts.crowds = crowds
-        for reason, annotations in self.left_out.items():
-            counts.lost[reason] = [str(source_id(a)) for a in annotations]
+        for reason, group in self.left_out.items():
+            counts.lost[reason] = [str(source_id(annotation)) for annotation in group]
         counts.image_labels = sum(
             bool(i.get('image_labels', i.get('image_label'))) for i in self.content['images']
         )
@@ -635,4 +635,3 @@ def _four_numbers(bbox: Any) -> bool:
 def same_file(one: str | Path, other: str | Path) -> bool:
     """Tell whether two paths name one file."""
     return os.path.realpath(one) == os.path.realpath(other)
-

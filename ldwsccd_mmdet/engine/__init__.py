@@ -1,5 +1,6 @@
 """Run-time side: what a checkpoint may hold, hooks, and the optimizer wrapper for the CPU."""
 
+from ..process import may_change_process
 from .checkpoint import allow_checkpoint_globals
 from .checkpoint_addresses import register_checkpoint_addresses
 from .hooks import (
@@ -12,8 +13,9 @@ from .hooks import (
 from .optimizers import CPUAmpOptimWrapper
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
-allow_checkpoint_globals()
-register_checkpoint_addresses()
+if may_change_process():
+    allow_checkpoint_globals()
+    register_checkpoint_addresses()
 
 __all__ = [
     'BagAuditHook',

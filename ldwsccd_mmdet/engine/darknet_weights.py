@@ -15,11 +15,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmcv.cnn import ConvModule
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
 
-__all__ = ['DarknetLayer', 'load_darknet_weights', 'read_darknet_weights', 'yolov4_layers']
+__all__ = [
+    'DarknetLayer',
+    'convert_darknet_weights',
+    'load_darknet_weights',
+    'read_darknet_weights',
+    'yolov4_layers',
+]
 
 
 class DarknetLayer(NamedTuple):
@@ -156,3 +165,35 @@ def load_darknet_weights(
             tensor.copy_(torch.from_numpy(part.astype(np.float32)).view_as(tensor))
             start += tensor.numel()
     return header, [layer.name for layer in layers[:num_layers]]
+
+
+def convert_darknet_weights(
+    config: Config, weights: str | Path, out: str | Path, num_classes: int, partial: bool = False
+) -> tuple[int, int]:
+    """Write Darknet's weights as a checkpoint of mmdet.
+
+    Args:
+        config: Config whose model it is.
+        weights: Darknet's file.
+        out: The checkpoint to write.
+        num_classes: Classes of the weights.
+        partial: The file may end after any layer.
+
+    Returns:
+        Layers read, and images that the weights have seen.
+
+    Raises:
+        CheckpointError: See :func:`load_darknet_weights`.
+    """
+    register_all_modules()
+    config.model.bbox_head.num_classes = num_classes
+    model = MODELS.build(config.model)
+    header, names = load_darknet_weights(model, weights, partial)
+    state = {
+        key: value
+        for key, value in model.state_dict().items()
+        if key.startswith(tuple(f'{name}.' for name in names))
+    }
+    meta = dict(source=Path(weights).name, num_classes=num_classes, **header)
+    torch.save(dict(meta=meta, state_dict=state), out)
+    return len(names), int(header['seen'])

@@ -1,10 +1,10 @@
 """How large the terms of a distillation are beside the detection loss."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import ConfigError
 from ..models.detectors import LDWSCCDMixin
@@ -43,10 +43,44 @@ def measure_scale(student: LDWSCCDMixin, data_batch: dict) -> DistillationScale:
     return DistillationScale(detection, student.distillation.level_losses(**inputs), inputs)
 
 
-def term_weights(distillation: nn.Module) -> Tensor:
-    """Factor (L, 3) of each level's terms: alpha, beta, gamma times ``level_weights``."""
-    terms = torch.tensor([getattr(distillation, name) for name in WEIGHTS])
-    return torch.tensor(distillation.level_weights)[:, None] * terms
+def measure_scales(
+    student: LDWSCCDMixin, batches: Iterable[dict]
+) -> tuple[list[DistillationScale], list[tuple[str, str, str, str]]]:
+    """Measure several batches, see :func:`measure_scale`; what went in is not kept.
+
+    Returns:
+        The batches, and the levels as of :func:`level_names`.
+
+    Raises:
+        ConfigError: There is no batch, or none has a detection loss.
+    """
+    scales: list[DistillationScale] = []
+    names: list[tuple[str, str, str, str]] = []
+    for batch in batches:
+        scale = measure_scale(student, batch)
+        names = level_names(student, scale.inputs)
+        scales.append(scale._replace(inputs={}))  # the maps are large
+    losses = [scale.detection for scale in scales]
+    if not losses or not sum(losses) > 0:
+        raise ConfigError(
+            f'train_dataloader: expected batches with a detection loss, found {len(losses)} '
+            f'batches with {losses}; is the data set empty?'
+        )
+    return scales, names
+
+
+def term_weights(distillation: Any, scale: DistillationScale | None = None) -> Tensor:
+    """Factor (L, 3) of each level's terms: alpha, beta, gamma times ``level_weights``.
+
+    Args:
+        distillation: The loss.
+        scale: A batch, of whose detection loss ``share`` is taken; None for the running means.
+    """
+    levels = torch.tensor(distillation.level_weights)[:, None]
+    if scale is None:
+        return levels * distillation.term_weights().cpu()
+    terms = (levels * scale.levels.cpu()).sum(dim=0)
+    return levels * distillation.term_weights(scale.detection, terms).cpu()
 
 
 def weights_for_shares(

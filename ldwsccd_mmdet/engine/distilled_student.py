@@ -13,9 +13,9 @@ from mmengine.device import get_device
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..cli.tool import find_checkpoint
 from ..errors import CheckpointError, ConfigError
 from ..models.detectors import LDWSCCDMixin
+from .find_checkpoint import find_checkpoint
 
 __all__ = ['build_distilled_student', 'training_batches']
 
@@ -43,7 +43,7 @@ def build_distilled_student(
     if absent:
         raise ConfigError(
             f'model.{absent[0]}: expected a dict, found None: this config distils nothing; take '
-            'one that does, such as configs/cric/ssd512-narrow_ldm_cric.py, or add '
+            'one that does, such as configs/ldwsccd/ssd512-narrow_ldm_cric.py, or add '
             'model.teacher=dict(config=..., checkpoint=...) and model.distillation=dict(...)'
         )
     kind = MODELS.get(model_cfg.type)

@@ -1,10 +1,11 @@
 """Evaluation of cervical cell detectors."""
 
 from .functional import DetectionMetrics, evaluate_detections
-from .metrics import CytologyMetric
+from .metrics import CheckedCocoMetric, CytologyMetric
 from .predictions import Detections, load_predictions
 
 __all__ = [
+    'CheckedCocoMetric',
     'CytologyMetric',
     'DetectionMetrics',
     'Detections',

@@ -31,15 +31,16 @@ __all__ = [
     'StageFailed',
     'StageRunner',
     'claim',
+    'command_line',
     'display',
     'last_log_line',
     'run_program',
     'run_stages',
+    'stopped_by_signals',
     'test_progress',
     'train_progress',
 ]
 
-ROOT = Path(__file__).resolve().parents[2]
 #: Shows how far a stage is: ``show(done, total, text)``.
 Show = Callable[[float, float, str], None]
 # glibc gives each large tensor back to the system and asks for it again, at a cost in system time.
@@ -212,7 +213,6 @@ def run_program(
     log: Path,
     progress: Callable[[], tuple[float, float, str]],
     show: Show,
-    cwd: Path = ROOT,
 ) -> None:
     """Run a program, its output in a file, and show how far it is.
 
@@ -221,7 +221,6 @@ def run_program(
         log: File for its output.
         progress: Says how far it is: done, total, text.
         show: Shows that.
-        cwd: Folder it runs in.
 
     Raises:
         StageFailed: The program failed; the message ends with its last lines.
@@ -231,7 +230,6 @@ def run_program(
         # a session of its own: Ctrl-C reaches this program first, which then ends the other one
         process = subprocess.Popen(
             command,
-            cwd=cwd,
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -268,9 +266,22 @@ def stop(process: subprocess.Popen) -> None:
             continue
 
 
-def tool_command(tool: str, *arguments: object) -> list[str]:
-    """Make the command line of one of the repository's tools."""
-    return [sys.executable, str(ROOT / tool), *(str(argument) for argument in arguments)]
+def command_line(*arguments: object) -> list[str]:
+    """Make the command line that runs ``ldwsccd`` with these arguments in this environment."""
+    return [sys.executable, '-m', 'ldwsccd', *(str(argument) for argument in arguments)]
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """Take SIGTERM and SIGHUP for Ctrl-C: a state to go on from is left, and no program."""
+    before = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    for sign in before:
+        signal.signal(sign, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
 
 
 def last_log_line(log: Path, mode: str) -> re.Match[str] | None:

@@ -62,7 +62,9 @@ def draw_discs(
     return image, np.array(boxes, float)
 
 
-def write_image(path: Path, size: tuple[int, int] = (96, 64), number: int = 4, seed: int = 0) -> int:
+def write_image(
+    path: Path, size: tuple[int, int] = (96, 64), number: int = 4, seed: int = 0
+) -> int:
     """Write a picture of discs; returns how many it has."""
     path.parent.mkdir(parents=True, exist_ok=True)
     cv2.imwrite(str(path), draw_discs(size, number, (4, 9), seed)[0])

@@ -21,20 +21,37 @@ CONFIGS = sorted(
     for path in (ROOT / 'configs').rglob('*.py')
     if '_base_' not in path.parts
 )
-NARROW = 'configs/bccd/ssd256-narrow_bccd.py'
+NARROW = 'configs/ldwsccd/ssd256-narrow_bccd.py'
 
 TINY_MODEL = dict(
     type='RetinaNet',
     data_preprocessor=dict(type='DetDataPreprocessor', mean=[0, 0, 0], std=[255, 255, 255]),
-    backbone=dict(type='ResNet', depth=18, base_channels=4, num_stages=2, out_indices=(1,),
-                  strides=(1, 2), dilations=(1, 1)),
+    backbone=dict(
+        type='ResNet',
+        depth=18,
+        base_channels=4,
+        num_stages=2,
+        out_indices=(1,),
+        strides=(1, 2),
+        dilations=(1, 1),
+    ),
     neck=dict(type='FPN', in_channels=[8], out_channels=8, num_outs=1),
     bbox_head=dict(
-        type='RetinaHead', num_classes=3, in_channels=8, feat_channels=8, stacked_convs=1,
+        type='RetinaHead',
+        num_classes=3,
+        in_channels=8,
+        feat_channels=8,
+        stacked_convs=1,
         anchor_generator=dict(type='AnchorGenerator', scales=[4], ratios=[1.0], strides=[8]),
-        bbox_coder=dict(type='DeltaXYWHBBoxCoder')),
-    test_cfg=dict(nms_pre=20, min_bbox_size=0, score_thr=0.0, max_per_img=5,
-                  nms=dict(type='nms', iou_threshold=0.5)),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+    ),
+    test_cfg=dict(
+        nms_pre=20,
+        min_bbox_size=0,
+        score_thr=0.0,
+        max_per_img=5,
+        nms=dict(type='nms', iou_threshold=0.5),
+    ),
 )
 
 
@@ -48,7 +65,9 @@ def save_weights(config: Config, file: Path) -> str:
     init_default_scope('mmdet')
     model = MODELS.build(config.model)
     classes = tuple(f'class {i}' for i in range(model.bbox_head.num_classes))
-    torch.save(dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))), file)
+    torch.save(
+        dict(state_dict=model.state_dict(), meta=dict(dataset_meta=dict(classes=classes))), file
+    )
     return str(file)
 
 

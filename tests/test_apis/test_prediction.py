@@ -74,7 +74,9 @@ def test_micrometres(photos: Path, tmp_path: Path) -> None:
     predict_images(DiscDetector(), find_sources([photos]), tmp_path / 'out', settings)
     for row in rows(tmp_path / 'out' / 'cells.csv'):
         for key in ('x', 'y', 'width', 'height'):
-            assert float(row[f'{key}_um']) == pytest.approx(0.25 * float(row[f'{key}_px']), abs=2e-3)
+            assert float(row[f'{key}_um']) == pytest.approx(
+                0.25 * float(row[f'{key}_px']), abs=2e-3
+            )
 
 
 def test_the_score_cut_counts(photos: Path, tmp_path: Path) -> None:
@@ -214,7 +216,9 @@ def test_a_model_without_classes_or_a_tile_below_the_stride(photos: Path, tmp_pa
     with pytest.raises(InputError, match='no classes'):
         predict_images(DiscDetector(classes=()), sources, tmp_path / 'a', SETTINGS)
     small = PredictionSettings(0.5, Tiling((4, 4)))
-    with pytest.raises(InputError, match="--tile: 4x4 px is smaller than the network's stride of 8"):
+    with pytest.raises(
+        InputError, match="--tile: 4x4 px is smaller than the network's stride of 8"
+    ):
         predict_images(DiscDetector(), sources, tmp_path / 'a', small)
     assert not (tmp_path / 'a').exists()
 
@@ -284,7 +288,9 @@ def test_sources(photos: Path, tmp_path: Path) -> None:
 def test_detections_check_their_arrays_and_sort() -> None:
     with pytest.raises(ValueError, match='as many'):
         CellDetections(np.zeros((2, 4)), np.zeros(1), np.zeros(1), ('a',), (9, 9))
-    cells = CellDetections(np.eye(4)[:2], np.array([0.1, 0.8]), np.array([0, 1]), ('a', 'b'), (9, 9))
+    cells = CellDetections(
+        np.eye(4)[:2], np.array([0.1, 0.8]), np.array([0, 1]), ('a', 'b'), (9, 9)
+    )
     assert cells.scores.tolist() == [0.8, 0.1] and cells.labels.tolist() == [1, 0]
     assert cells.counts() == {'a': 1, 'b': 1} and len(cells.above(0.5)) == 1
 

@@ -115,7 +115,9 @@ def test_one_line_for_each_fault(tmp_path: Path) -> None:
     bad.write_bytes(b'no slide')
     with pytest.raises(ImageFileError, match="bad.svs' cannot be opened"):
         Slide(bad)
-    run = predict_images(DiscDetector(), find_sources([bad, *[s.path for s in plain]]), tmp_path / 'd', given)
+    run = predict_images(
+        DiscDetector(), find_sources([bad, *[s.path for s in plain]]), tmp_path / 'd', given
+    )
     assert set(run.failed) == {'bad.svs'} and run.done == ['plain.svs']
 
 
@@ -148,7 +150,7 @@ def test_a_huge_slide_needs_little_memory(tmp_path: Path) -> None:
     side, tile = 100_000, 1024
     patch, boxes = draw_discs((tile, tile), 40, (20, 40))
     per_row = -(-side // tile)
-    full = {(5, 7), (50, 60), (96, 90)}
+    full = {(0, 0), (50, 60), (96, 90)}  # tifffile wants the first one
 
     def tiles():
         for row in range(per_row):

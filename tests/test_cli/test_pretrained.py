@@ -6,8 +6,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ldwsccd_mmdet.cli import fetch_pretrained
-from ldwsccd_mmdet.cli.pretrained import _pretrained
+from ldwsccd.pretrained import _pretrained, fetch_pretrained
 from ldwsccd_mmdet.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -96,10 +95,11 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
 
 def test_baselines_start_from_their_usual_weights():
     found = {}
-    for path in sorted((ROOT / 'configs/baselines').glob('*.py')):
+    for path in sorted((ROOT / 'configs').glob('*/*_adamw_ccd.py')):
         model = Config.fromfile(path).model
-        found[path.stem] = [p['init_cfg']['checkpoint'] for _, p in _pretrained(model, 'model')]
-    scratch = {'cornernet', 'yolov4', 'yolox-s'}
+        name = path.stem.removesuffix('_adamw_ccd')
+        found[name] = [p['init_cfg']['checkpoint'] for _, p in _pretrained(model, 'model')]
+    scratch = {'cornernet_hourglass104', 'yolov4_csp-d53', 'yolox-s'}
     assert {name for name, weights in found.items() if not weights} == scratch
     assert all(len(weights) == 1 for name, weights in found.items() if name not in scratch)
     # mmengine reads torchvision:// only where torchvision is installed, which we don't require

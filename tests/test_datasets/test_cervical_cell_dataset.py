@@ -352,7 +352,9 @@ def test_reads_cric(warnings: list[str]) -> None:
     assert np.unique(np.concatenate(labels)).tolist() == [0, 1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize('content', [b'', b'no image', b'version https://git-lfs.github.com/spec/v1'])
+@pytest.mark.parametrize(
+    'content', [b'', b'no image', b'version https://git-lfs.github.com/spec/v1']
+)
 def test_names_a_file_that_is_no_image(tiny_coco: Maker, content: bytes) -> None:
     root = tiny_coco(num_images=2)
     (root / 'images' / 'train_1.jpg').write_bytes(content)

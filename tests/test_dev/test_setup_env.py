@@ -336,7 +336,7 @@ def sources(tmp_path_factory):
     copy = tmp_path_factory.mktemp('sources') / 'clone'
     copy.mkdir()
     ignored = shutil.ignore_patterns('__pycache__', '.mim', '*.egg-info')
-    for name in ('ldwsccd_mmdet', 'configs', 'tools', 'requirements'):
+    for name in ('ldwsccd', 'ldwsccd_mmdet', 'configs', 'tools', 'requirements'):
         if (ROOT / name).exists():
             shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     for name in ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'LICENSE', 'README.md'):
@@ -366,9 +366,11 @@ def test_wheel_contents(sources, wheel):
         names = set(archive.namelist())
         metadata = archive.read(next(n for n in names if n.endswith('METADATA'))).decode()
         record = archive.read(next(n for n in names if n.endswith('RECORD'))).decode()
+        scripts = next(n for n in names if n.endswith('entry_points.txt'))
+        entry_points = archive.read(scripts).decode()
 
-    for folder in ('ldwsccd_mmdet', 'configs', 'tools'):
-        inside = '' if folder == 'ldwsccd_mmdet' else 'ldwsccd_mmdet/.mim/'
+    for folder in ('ldwsccd', 'ldwsccd_mmdet', 'configs', 'tools'):
+        inside = '' if folder.startswith('ldwsccd') else 'ldwsccd_mmdet/.mim/'
         files = [path for path in (sources / folder).rglob('*') if path.suffix in ('.py', '.sh')]
         expected = {inside + path.relative_to(sources).as_posix() for path in files}
         assert expected and expected <= names, sorted(expected - names)
@@ -378,6 +380,9 @@ def test_wheel_contents(sources, wheel):
     for requirement in ('mmdet<4,>=3.3', 'mmcv<2.2,>=2.0.0rc4', 'mmengine', 'torch>=2.4'):
         assert f'Requires-Dist: {requirement}' in metadata
     assert 'License-File: LICENSE' in metadata
+    assert '](docs/' not in metadata and 'Description-Content-Type: text/markdown' in metadata
+    assert 'Version: 0' in metadata and 'Requires-Dist: pillow' in metadata
+    assert 'ldwsccd = ldwsccd.main:main' in entry_points
 
 
 def test_data_files_of_the_package_are_in_the_wheel(sources, wheel):

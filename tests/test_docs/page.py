@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import re
 import shlex
 import shutil
 from pathlib import Path
 
-from ldwsccd_mmdet import cli
+from tests.commands import run_door
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -57,13 +55,7 @@ class Page:
 
 def run_tool(command: list[str]) -> int:
     """Run ``python tools/....py FLAGS`` in this process; trainings have one epoch."""
-    spec = importlib.util.spec_from_file_location('tool', ROOT / command[1])
-    assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
     flags = command[2:]
-    if 'argv' in inspect.signature(tool.main).parameters:
-        return tool.main(flags) or 0
     if command[1] == 'tools/train.py':
         flags = [flag for flag in flags if not flag.startswith('train_cfg.max_epochs=')]
         if flags[-1] == '--cfg-options':
@@ -71,4 +63,4 @@ def run_tool(command: list[str]) -> int:
     for flag in map(Path, flags):
         if flag.suffix == '.pth' and not flag.exists():  # a later epoch of the full training
             shutil.copy(flag.parent / 'epoch_1.pth', flag)
-    return cli.run_tool(tool.main, tool.parse_args(flags))
+    return run_door(command[1], *flags)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import cv2
@@ -20,7 +18,7 @@ from ldwsccd_mmdet.preparation.checks import (
     images,
     priors,
 )
-from ldwsccd_mmdet.preparation.converters.cli import exit_code
+from tests.commands import run_door
 from tests.test_preparation.test_composed.test_composed import crop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,24 +78,17 @@ def workplace(tmp_path, make_tiny_coco, monkeypatch) -> Path:
     return tmp_path
 
 
-def run(command: list[str], monkeypatch: pytest.MonkeyPatch) -> int:
+def run(command: list[str]) -> int:
     assert command[0] == 'python'
     if 'compose_scenes' in command[1]:  # the last of two counts
         command = [*command, '--num-train', '2', '--num-test', '1', '--size', '128']
-    monkeypatch.setattr(sys, 'argv', command[1:])
-    spec = importlib.util.spec_from_file_location('tool', ROOT / command[1])
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if 'browse' in command[1]:
-        module.main(module.parse_args(command[2:]))
-        return 0
-    return exit_code(module.main)
+    return run_door(*command[1:])
 
 
-def test_commands_run_in_the_order_of_the_page(workplace, monkeypatch):
+def test_commands_run_in_the_order_of_the_page(workplace):
     assert len(COMMANDS) == 8
     for command in COMMANDS:
-        assert run(command, monkeypatch) == 0, command
+        assert run(command) == 0, command
     written = {path.relative_to(workplace).as_posix() for path in workplace.rglob('*.json')}
     assert {
         'data/ccd/train.json',

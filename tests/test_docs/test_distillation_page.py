@@ -14,7 +14,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ldwsccd_mmdet import cli
+from ldwsccd import config as cli
 from ldwsccd_mmdet.models.detectors.frozen_teacher import _load_model_config
 from ldwsccd_mmdet.models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from tests.runs import run_config, write_config

@@ -15,7 +15,7 @@ from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from ldwsccd_mmdet import cli
+from ldwsccd import config as cli
 from tests.runs import run_config, write_config
 from tests.test_docs.page import ROOT, Page, run_tool
 from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg

@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.engine.darknet_weights import load_darknet_weights, yolov4_layers
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError
-from tools.model_converters import darknet2mmdet
+from tests.commands import run_door
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = 2
@@ -251,8 +251,8 @@ model = dict(
 )
 """)
     out = tmp_path / 'a.pth'
-    args = ['--config', str(config), '--num-classes', str(CLASSES)]
-    darknet2mmdet.main(darknet2mmdet.parse_args([str(path), str(out), *args]))
+    args = ['--config', config, '--num-classes', CLASSES]
+    assert run_door('tools/model_converters/darknet2mmdet.py', path, out, *args) == 0
     assert '110 layers' in capsys.readouterr().out
     checkpoint = torch.load(out, weights_only=True)
     assert checkpoint['meta']['seen'] == 32_032_000

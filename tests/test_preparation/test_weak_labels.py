@@ -1,31 +1,21 @@
 """Weaker labels of a set, and the tool that writes them."""
 
 import copy
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from ldwsccd_mmdet.datasets import CervicalCellDataset
 from ldwsccd_mmdet.errors import ConfigError, DatasetError
 from ldwsccd_mmdet.preparation.weak_labels import label_images, weaken
+from tests.commands import run
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools/dataset_converters/weaken.py'
 CLASSES = ('lsil', 'hsil', 'scc')
 
 
 @pytest.fixture
 def coco(tiny_coco):
     return json.loads((tiny_coco(num_images=20, boxes_per_image=3) / 'train.json').read_text())
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('weaken', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def true_labels(coco):
@@ -94,10 +84,10 @@ def test_refuses_what_is_weak_already(coco):
         weaken(coco, image_labels_only=1.5)
 
 
-def test_tool_writes_a_set_that_the_data_set_reads(tool, tiny_coco, capsys):
+def test_tool_writes_a_set_that_the_data_set_reads(tiny_coco, capsys):
     root = tiny_coco(num_images=10)
     out = root / 'mixed.json'
-    tool.main([str(root / 'train.json'), '--out', str(out), '--mixed', '0.5', '--drop', '0.2'])
+    assert run('weaken', root / 'train.json', '--out', out, '--mixed', 0.5, '--drop', 0.2) == 0
     assert '10 images, 5 with image labels alone' in capsys.readouterr().out
     content = json.loads(out.read_text())
     assert content['info']['weakened']['source'] == 'train.json'
@@ -114,15 +104,15 @@ def test_tool_writes_a_set_that_the_data_set_reads(tool, tiny_coco, capsys):
     assert all(info['image_labels'] for info in bare)
 
 
-def test_tool_overwrites_nothing(tool, tiny_coco):
+def test_tool_overwrites_nothing(tiny_coco, capsys):
     root = tiny_coco()
     before = (root / 'train.json').read_bytes()
-    with pytest.raises(ConfigError, match='exists, and nothing is overwritten'):
-        tool.main([str(root / 'train.json'), '--out', str(root / 'train.json'), '--drop', '0.5'])
+    assert run('weaken', root / 'train.json', '--out', root / 'train.json', '--drop', 0.5) == 2
+    assert 'exists, and nothing is overwritten' in capsys.readouterr().err
     assert (root / 'train.json').read_bytes() == before
 
 
-def test_tool_asks_what_to_do(tool, capsys):
+def test_tool_asks_what_to_do(capsys):
     with pytest.raises(SystemExit):
-        tool.parse_args(['a.json', '--out', 'b.json'])
+        run('weaken', 'a.json', '--out', 'b.json')
     assert 'nothing to do' in capsys.readouterr().err

@@ -1,6 +1,5 @@
 """tools/analysis_tools/audit_bags.py, and the hook that does the same before training."""
 
-import importlib.util
 import json
 import logging
 from pathlib import Path
@@ -10,20 +9,12 @@ import pytest
 
 from ldwsccd_mmdet.engine.hooks import bag_audit_hook
 from ldwsccd_mmdet.engine.hooks.bag_audit_hook import BagAuditHook
+from tests.commands import run
 from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import student_cfg
 
 ROOT = Path(__file__).resolve().parents[2]
 CRIC = ROOT.parent / 'shared' / 'data' / 'cric'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    path = ROOT / 'tools/analysis_tools/audit_bags.py'
-    spec = importlib.util.spec_from_file_location('audit_bags_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def everywhere(content):
@@ -32,19 +23,19 @@ def everywhere(content):
         annotation['category_id'] = 2 if index == 1 else 1
 
 
-def test_table_and_exit_code(tool, tiny_coco, capsys):
+def test_table_and_exit_code(tiny_coco, capsys):
     root = tiny_coco(num_images=4, edit=everywhere)
-    assert tool.main([str(root / 'train.json')]) == 1
+    assert run('audit', root / 'train.json') == 1
     out = capsys.readouterr().out
     assert 'lsil (4 of 4)' in out and 'classes in no image: scc' in out
     assert '2.0 cells an image' in out
 
 
-def test_json_of_a_config(tool, tiny_coco, tmp_path, capsys):
+def test_json_of_a_config(tiny_coco, tmp_path, capsys):
     root = tiny_coco(num_images=4, edit=everywhere)
     tiny_coco('val')
     run_config(student_cfg(), root).dump(tmp_path / 'config.py')
-    assert tool.main([str(tmp_path / 'config.py'), '--json']) == 1
+    assert run('audit', tmp_path / 'config.py', '--json') == 1
     found = json.loads(capsys.readouterr().out)
     assert found['everywhere'] == ['lsil'] and found['nowhere'] == ['scc']
     assert found['classes']['lsil'] == {
@@ -55,29 +46,29 @@ def test_json_of_a_config(tool, tiny_coco, tmp_path, capsys):
     }
 
 
-def test_good_set(tool, tiny_coco, capsys):
+def test_good_set(tiny_coco, capsys):
     def edit(content):
         for annotation in content['annotations']:
             annotation['category_id'] = 1 + annotation['image_id'] % 3
 
     root = tiny_coco(num_images=6, edit=edit)
-    assert tool.main([str(root / 'train.json')]) == 0
+    assert run('audit', root / 'train.json') == 0
     assert 'cannot' not in capsys.readouterr().out
 
 
-def test_own_labels_of_the_images(tool, tiny_coco, capsys):
+def test_own_labels_of_the_images(tiny_coco, capsys):
     def edit(content):
         for image in content['images']:
             image['image_label'] = 'hsil'
 
     root = tiny_coco(edit=edit)
-    assert tool.main([str(root / 'train.json'), '--image-labels', '--json']) == 1
+    assert run('audit', root / 'train.json', '--image-labels', '--json') == 1
     assert json.loads(capsys.readouterr().out)['everywhere'] == ['hsil']
 
 
 @pytest.mark.skipif(not CRIC.is_dir(), reason='needs ../shared/data/cric, which is not here')
-def test_nilm_is_nearly_everywhere_in_cric(tool, capsys):
-    assert tool.main([str(CRIC / 'train.json'), '--json']) == 1
+def test_nilm_is_nearly_everywhere_in_cric(capsys):
+    assert run('audit', CRIC / 'train.json', '--json') == 1
     found = json.loads(capsys.readouterr().out)
     assert found['everywhere'] == ['nilm'] and found['num_images'] == 136
 

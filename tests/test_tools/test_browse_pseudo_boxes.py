@@ -1,8 +1,6 @@
 """tools/analysis_tools/browse_pseudo_boxes.py on tiny data with image labels alone."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import cv2
 import pytest
@@ -10,20 +8,10 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-from ldwsccd_mmdet import cli
 from ldwsccd_mmdet.preparation.weak_labels import weaken
+from tests import commands
 from tests.runs import run_config
 from tests.test_models.test_detectors.conftest import mil_cfg, student_cfg
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools/analysis_tools/browse_pseudo_boxes.py'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('browse_pseudo_boxes', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -45,15 +33,15 @@ def workplace(tiny_coco, tmp_path):
     return tmp_path
 
 
-def run(tool, folder, *arguments):
+def run(folder, *arguments):
     arguments = [folder / 'config.py', folder / 'weights.pth', *arguments]
-    return cli.run_tool(tool.main, tool.parse_args([str(a) for a in arguments]))
+    return commands.run('browse-pseudo-boxes', *arguments)
 
 
-def test_pictures_table_and_results(tool, workplace, capsys):
+def test_pictures_table_and_results(workplace, capsys):
     out, results = workplace / 'drawn', workplace / 'found.json'
     truth = workplace / 'tiny' / 'true.json'
-    code = run(tool, workplace, '--out-dir', out, '--num', 2, '--truth', truth, '--json', results)
+    code = run(workplace, '--out-dir', out, '--num', 2, '--truth', truth, '--json', results)
     assert code == 0
     pictures = sorted(path.name for path in out.iterdir())
     assert pictures == ['train_1.jpg', 'train_4.jpg']
@@ -73,7 +61,7 @@ def test_pictures_table_and_results(tool, workplace, capsys):
     assert 'CorLoc' in printed and 'hsil' in printed and 'mean' in printed
 
 
-def test_without_a_mil_head(tool, workplace, capsys):
+def test_without_a_mil_head(workplace, capsys):
     edits = ['model.mil_head=None', 'model.supervision=box', 'model.proposer=None']
-    assert run(tool, workplace, '--cfg-options', *edits) == 2
+    assert run(workplace, '--cfg-options', *edits) == 2
     assert 'model.mil_head: pseudo-boxes come from' in capsys.readouterr().err

@@ -1,28 +1,18 @@
 from __future__ import annotations
 
-import importlib.util
 import io
 import pickle
-import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 from rich.console import Console
 
+from ldwsccd.compare import main
+from ldwsccd.main import parse_args
 from ldwsccd_mmdet.errors import ConfigError
-
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'compare.py'
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('compare_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['compare_tool'] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['compare_tool']
+from ldwsccd_mmdet.experiments import comparison
+from ldwsccd_mmdet.experiments.comparison import find_models
 
 
 @pytest.fixture
@@ -54,10 +44,10 @@ class Programs:
         self.calls = []
         self.interrupt_at = None
 
-    def __call__(self, command, log, progress, show, cwd=None):
-        tool, arguments = Path(command[1]).name, command[2:]
+    def __call__(self, command, log, progress, show):
+        tool, arguments = command[3], command[4:]
         log.parent.mkdir(parents=True, exist_ok=True)
-        if tool == 'report.py':
+        if tool == 'report':
             self.calls.append('report')
             self.sources = [argument for argument in arguments if '=' in argument]
             out = Path(arguments[arguments.index('--out') + 1])
@@ -65,7 +55,7 @@ class Programs:
             return
         name = '/'.join(log.parent.parts[-2:])
         self.calls.append(name + ('+resume' if '--resume' in arguments else ''))
-        if tool == 'train.py':
+        if tool == 'train':
             config = Config.fromfile(arguments[0])
             if config.model.get('teacher'):
                 assert Path(config.model.teacher.checkpoint).is_file()
@@ -82,15 +72,16 @@ class Programs:
 
 
 @pytest.fixture
-def programs(tool, monkeypatch):
+def programs(monkeypatch):
     fake = Programs()
-    monkeypatch.setattr(tool, 'run_program', fake)
+    monkeypatch.setattr(comparison, 'run_program', fake)
     return fake
 
 
-def run(tool, *arguments):
+def run(*arguments):
     stream = io.StringIO()
-    code = tool.main(tool.parse_args([*map(str, arguments)]), Console(file=stream, width=120))
+    args = parse_args('compare', [*map(str, arguments)])
+    code = main(args, Console(file=stream, width=120))
     return code, stream.getvalue()
 
 
@@ -109,8 +100,8 @@ TESTS = ['tests/' + name.replace('/', '_') for name in ORDER]
 ALL = [call for pair in zip(ORDER, TESTS, strict=True) for call in pair] + ['report']
 
 
-def test_whole_ablation_and_again(tool, configs, programs, tmp_path):
-    code, output = run(tool, configs, '--seeds', 0, 1)
+def test_whole_ablation_and_again(configs, programs, tmp_path):
+    code, output = run(configs, '--seeds', 0, 1)
     assert code == 0
     assert programs.calls == ALL
     out = tmp_path / 'work_dirs' / 'compare_mine'
@@ -132,32 +123,32 @@ def test_whole_ablation_and_again(tool, configs, programs, tmp_path):
     assert config.model.teacher.checkpoint == str(out / 'teacher' / 'seed_0' / 'epoch_3.pth')
 
     programs.calls.clear()
-    code, output = run(tool, configs, '--seeds', 0, 1)
+    code, output = run(configs, '--seeds', 0, 1)
     assert (code, programs.calls) == (0, ['report'])
     assert output.count('done before') == len(ALL) - 1
 
 
-def test_one_more_seed(tool, configs, programs):
-    run(tool, configs)
+def test_one_more_seed(configs, programs):
+    run(configs)
     programs.calls.clear()
-    run(tool, configs, '--seeds', 0, 1)
+    run(configs, '--seeds', 0, 1)
     assert programs.calls == ALL[10:]
 
 
-def test_interrupted_training_is_resumed(tool, configs, programs):
+def test_interrupted_training_is_resumed(configs, programs):
     programs.interrupt_at = 'a_mil/seed_0'
-    code, output = run(tool, configs, '--seeds', 0, 1)
+    code, output = run(configs, '--seeds', 0, 1)
     assert code == 130
     assert 'goes on from there' in output
     programs.calls.clear()
-    assert run(tool, configs, '--seeds', 0, 1)[0] == 0
+    assert run(configs, '--seeds', 0, 1)[0] == 0
     assert programs.calls == ['a_mil/seed_0+resume', *ALL[7:]]
 
 
-def test_changed_setting_repeats_all(tool, configs, programs, tmp_path):
-    run(tool, configs)
+def test_changed_setting_repeats_all(configs, programs, tmp_path):
+    run(configs)
     programs.calls.clear()
-    run(tool, configs, '--epochs', 5, '--cfg-options', 'model.bbox_head.num_classes=4')
+    run(configs, '--epochs', 5, '--cfg-options', 'model.bbox_head.num_classes=4')
     assert programs.calls == [*ALL[:10], 'report']
     path = tmp_path / 'work_dirs' / 'compare_mine' / 'configs' / 'seed_0' / 'teacher.py'
     config = Config.fromfile(path)
@@ -166,37 +157,37 @@ def test_changed_setting_repeats_all(tool, configs, programs, tmp_path):
     assert [scheduler.end for scheduler in config.param_scheduler] == [3, 5]
 
 
-def test_some_configs(tool, configs, programs):
-    run(tool, configs / 'c_ssd.py', configs / 'ld.py', '--out', 'mine')
+def test_some_configs(configs, programs):
+    run(configs / 'c_ssd.py', configs / 'ld.py', '--out', 'mine')
     # the teacher is found by the config that names it
     assert programs.calls[:-1:2] == ['teacher/seed_0', 'c_ssd/seed_0', 'ld/seed_0']
 
 
-def test_same_parts_go_by_their_file_names(tool, configs):
+def test_same_parts_go_by_their_file_names(configs):
     (configs / 'ld_more.py').write_text("_base_ = './ld.py'\n")
-    names = [model.name for model in tool.find_models([str(configs)])]
+    names = [model.name for model in find_models([str(configs)])]
     assert names == ['Teacher', 'c_ssd', 'b_ldm', 'a_mil', 'ld', 'ld_more']
 
 
-def test_faults(tool, configs, tmp_path):
+def test_faults(configs, tmp_path):
     with pytest.raises(ConfigError, match='has no config'):
-        tool.find_models([str(tmp_path)])
+        find_models([str(tmp_path)])
     with pytest.raises(ConfigError, match='does not exist'):
-        tool.find_models([str(configs / 'none.py')])
+        find_models([str(configs / 'none.py')])
     (configs / 'other_teacher.py').write_text("_base_ = './teacher.py'\n")
     (configs / 'ld2.py').write_text(
         "_base_ = './ld.py'\nmodel = dict(teacher=dict(config='configs/mine/other_teacher.py'))\n"
     )
     with pytest.raises(ConfigError, match='several teachers .other_teacher.py, teacher.py'):
-        tool.find_models([str(configs)])
+        find_models([str(configs)])
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'precious.txt').touch()
     with pytest.raises(ConfigError, match='with other things in it'):
-        run(tool, configs, '--out', tmp_path / 'full')
+        run(configs, '--out', tmp_path / 'full')
 
 
 @pytest.mark.parametrize('flags', [['--seeds', '-1'], ['--seeds', '1', '1'], ['--epochs', '0']])
-def test_wrong_numbers(tool, flags, capsys):
+def test_wrong_numbers(flags, capsys):
     with pytest.raises(SystemExit):
-        tool.parse_args(['configs', *flags])
+        parse_args('compare', ['configs', *flags])
     assert flags[0] in capsys.readouterr().err

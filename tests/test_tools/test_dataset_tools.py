@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
-from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from ldwsccd_mmdet.preparation.converters.cli import exit_code
 from ldwsccd_mmdet.visualization import CytologyVisualizer
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.commands import run_door
 
 
 @pytest.fixture
-def call(monkeypatch, capsys):
+def call(capsys):
     """Call a tool's main: ``call('tools/x.py', args)`` returns exit code, stdout and stderr."""
 
     def run(tool, *args):
-        monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-        spec = importlib.util.spec_from_file_location('tool', ROOT / tool)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        code = exit_code(module.main)
+        code = run_door(tool, *args)
         return (code, *capsys.readouterr())
 
     return run
@@ -152,9 +143,6 @@ def test_dataset_doctor(call, tiny_coco, tmp_path):
 
 def test_browse_dataset_ends(tiny_coco, tmp_path, capsys, monkeypatch):
     """On a data set that is repeated for ever, too."""
-    spec = importlib.util.spec_from_file_location('browse', ROOT / 'tools/browse_dataset.py')
-    browse = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(browse)
     root = tiny_coco(num_images=3)
     config = tmp_path / 'config.py'
     config.write_text(f"""
@@ -168,7 +156,7 @@ val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[data, data]))
 """)
     for options, count in (([], 3), (['-n', '2'], 2), (['--phase', 'val'], 6)):
         out = tmp_path / f'out{count}'
-        browse.main(browse.parse_args([str(config), '--out', str(out), *options]))
+        assert run_door('tools/browse_dataset.py', config, '--out', out, *options) == 0
         pictures = sorted(out.iterdir())
         assert len(pictures) == count and f'{count} pictures' in capsys.readouterr().out
     assert Image.open(pictures[0]).size[0] == 3 * 96
@@ -185,12 +173,12 @@ val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[data, data]))
         lambda self, name, image, sample, **_: drawn.append((image, sample)),
     )
     config.write_text(config.read_text().replace(early, late))
-    browse.main(browse.parse_args([str(config), '-n', '1']))
+    assert run_door('tools/browse_dataset.py', config, '-n', 1) == 0
     image, sample = drawn[0]
     x, y, w, h = json.loads((root / 'train.json').read_text())['annotations'][0]['bbox']
     box = sample.gt_instances.bboxes.tensor[0].tolist()
     assert image.shape == (128, 192, 3) and box == [2 * v for v in (x, y, x + w, y + h)]
-    with pytest.raises(Exception, match='no test_dataloader'):
-        browse.main(browse.parse_args([str(config), '--phase', 'test']))
-    with pytest.raises(Exception, match='at least 1 picture'):
-        browse.main(browse.parse_args([str(config), '-n', '0']))
+    assert run_door('tools/browse_dataset.py', config, '--phase', 'test') == 2
+    assert 'no test_dataloader' in capsys.readouterr().err
+    assert run_door('tools/browse_dataset.py', config, '-n', 0) == 2
+    assert 'expected a whole number of 1 or more' in capsys.readouterr().err

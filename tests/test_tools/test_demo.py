@@ -1,4 +1,3 @@
-import importlib.util
 import io
 import json
 import pickle
@@ -9,23 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from PIL import Image
 from rich.console import Console
 
+from ldwsccd.demo import main
+from ldwsccd.main import parse_args
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments import comparison, demo, report
 from ldwsccd_mmdet.experiments.stages import StageFailed, claim
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope='module')
-def demo():
-    spec = importlib.util.spec_from_file_location('demo', ROOT / 'tools' / 'demo.py')
-    module = importlib.util.module_from_spec(spec)
-    sys.modules['demo'] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules['demo']
 
 
 class Programs:
@@ -36,12 +29,12 @@ class Programs:
         self.interrupt_at = None
 
     def __call__(self, command, log, progress, show):
-        tool, arguments = Path(command[1]).name, command[2:]
-        name = log.parent.name if tool != 'make_synthetic_smears.py' else 'data'
+        tool, arguments = command[3], command[4:]
+        name = log.parent.name if tool != 'draw' else 'data'
         self.calls.append(name + ('+resume' if '--resume' in arguments else ''))
-        if tool == 'make_synthetic_smears.py':
+        if tool == 'draw':
             self.draw(arguments)
-        elif tool == 'train.py':
+        elif tool == 'train':
             self.train(Path(arguments[0]), log.parent, name)
         else:
             self.test(Path(arguments[arguments.index('--out') + 1]))
@@ -50,7 +43,7 @@ class Programs:
     def draw(self, arguments):
         from ldwsccd_mmdet.preparation.synthetic import LabelFaults, write_synthetic_dataset
 
-        value = dict(zip(arguments[::2], arguments[1::2], strict=True))
+        value = dict(argument.split('=', 1) for argument in arguments)
         faults = LabelFaults(float(value['--missing']), float(value['--wrong-class']))
         write_synthetic_dataset(
             value['--out'],
@@ -63,7 +56,7 @@ class Programs:
         self.truth = Path(value['--out']) / 'val.json'
 
     def train(self, config, folder, name):
-        epochs = int(re.search(r"train_cfg = {'max_epochs': (\d+)}", config.read_text())[1])
+        epochs = Config.fromfile(config).train_cfg.max_epochs
         log = folder / '20250101_000000' / 'vis_data' / 'scalars.json'
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(json.dumps({'loss': 2.5, 'epoch': 1, 'step': 1}))
@@ -88,32 +81,35 @@ class Programs:
 
 
 @pytest.fixture
-def programs(demo, monkeypatch):
+def programs(monkeypatch):
     fake = Programs()
-    monkeypatch.setattr(demo, 'run_program', fake)
+    for module in (comparison, demo):
+        monkeypatch.setattr(module, 'run_program', fake)
     return fake
 
 
 @pytest.fixture
-def no_page(demo, monkeypatch):
+def no_page(monkeypatch):
     """The page takes a second to draw, and most tests do not look at it."""
-    monkeypatch.setattr(demo, 'write_report', lambda report, path: path)
-
-
-def run(demo, out, *arguments):
-    stream = io.StringIO()
-    args = demo.parse_args(
-        ['--quick', '--num-train', '4', '--num-val', '2', '--out', str(out), *arguments]
+    table = '# Page\n\n## Models\n\n| a |\n'
+    monkeypatch.setattr(
+        report, 'write_report', lambda _, path: path.with_suffix('.md').write_text(table)
     )
-    code = demo.run(args, Console(file=stream, width=120))
+
+
+def run(out, *arguments):
+    stream = io.StringIO()
+    flags = ['--quick', '--num-train', '4', '--num-val', '2', '--out', str(out), *arguments]
+    code = main(parse_args('demo', flags), Console(file=stream, width=120))
     return code, stream.getvalue()
 
 
-ALL = ['data', 'teacher', 'ld-wsccd', 'ssd', 'test-teacher', 'test-ld-wsccd', 'test-ssd']
+# each test right after its training
+ALL = ['data', 'teacher', 'test-teacher', 'ssd', 'test-ssd', 'ld-wsccd', 'test-ld-wsccd']
 
 
-def test_all_stages_and_again(demo, programs, tmp_path):
-    code, output = run(demo, tmp_path, '--picture', str(tmp_path / 'picture.png'))
+def test_all_stages_and_again(programs, tmp_path):
+    code, output = run(tmp_path, '--picture', str(tmp_path / 'picture.png'))
     assert code == 0
     assert programs.calls == ALL
     page = (tmp_path / 'index.html').read_text(encoding='utf-8')
@@ -125,7 +121,7 @@ def test_all_stages_and_again(demo, programs, tmp_path):
         assert picture.width > 0
 
     programs.calls.clear()
-    code, output = run(demo, tmp_path)
+    code, output = run(tmp_path)
     assert code == 0
     assert programs.calls == []
     assert output.count('done before') == len(ALL)
@@ -134,93 +130,94 @@ def test_all_stages_and_again(demo, programs, tmp_path):
 @pytest.mark.parametrize(
     ('change', 'repeated'),
     [
-        (['--epochs', '2'], ['ld-wsccd', 'ssd', 'test-ld-wsccd', 'test-ssd']),
+        (['--epochs', '2'], ALL[3:]),
         (
             ['--teacher-epochs', '2'],
-            ['teacher', 'ld-wsccd', 'test-teacher', 'test-ld-wsccd'],
+            ['teacher', 'test-teacher', 'ld-wsccd', 'test-ld-wsccd'],
         ),
         (['--missing', '0.5'], ALL),
         (['--score-thr', '0.1'], []),
     ],
 )
 @pytest.mark.usefixtures('no_page')
-def test_changed_settings_repeat_what_depends_on_them(demo, programs, tmp_path, change, repeated):
-    run(demo, tmp_path)
+def test_changed_settings_repeat_what_depends_on_them(programs, tmp_path, change, repeated):
+    run(tmp_path)
     programs.calls.clear()
-    code, _ = run(demo, tmp_path, *change)
+    code, _ = run(tmp_path, *change)
     assert code == 0
     assert programs.calls == repeated
 
 
 @pytest.mark.usefixtures('no_page')
-def test_a_lost_result_is_made_again(demo, programs, tmp_path):
-    run(demo, tmp_path)
+def test_a_lost_result_is_made_again(programs, tmp_path):
+    run(tmp_path)
     programs.calls.clear()
     (tmp_path / 'test-ssd' / 'predictions.pkl').unlink()
-    run(demo, tmp_path)
+    run(tmp_path)
     assert programs.calls == ['test-ssd']
 
 
 @pytest.mark.usefixtures('no_page')
-def test_interrupted_training_is_resumed(demo, programs, tmp_path):
+def test_interrupted_training_is_resumed(programs, tmp_path):
     programs.interrupt_at = 'ld-wsccd'
-    code, output = run(demo, tmp_path)
+    code, output = run(tmp_path)
     assert code == 130
     assert 'goes on from there' in output
     programs.calls.clear()
-    assert run(demo, tmp_path)[0] == 0
-    assert programs.calls == ['ld-wsccd+resume', *ALL[3:]]
+    assert run(tmp_path)[0] == 0
+    assert programs.calls == ['ld-wsccd+resume', 'test-ld-wsccd']
 
 
 @pytest.mark.usefixtures('no_page')
-def test_interrupted_training_starts_anew_with_other_settings(demo, programs, tmp_path):
+def test_interrupted_training_starts_anew_with_other_settings(programs, tmp_path):
     programs.interrupt_at = 'ld-wsccd'
-    run(demo, tmp_path)
+    run(tmp_path)
     programs.calls.clear()
-    run(demo, tmp_path, '--epochs', '3')
-    assert programs.calls == ALL[2:]
+    run(tmp_path, '--epochs', '3')
+    assert programs.calls == ALL[3:]
 
 
-def test_folder_with_other_things_is_left_alone(demo, programs, tmp_path):
+def test_folder_with_other_things_is_left_alone(programs, tmp_path):
     precious = tmp_path / 'data' / 'precious.txt'
     precious.parent.mkdir()
     precious.touch()
     with pytest.raises(ConfigError, match='with other things in it; name another folder'):
-        run(demo, tmp_path)
+        run(tmp_path)
     assert precious.is_file()
     assert programs.calls == []
 
 
-def test_folder_of_a_running_demo(demo, programs, tmp_path):
+def test_folder_of_a_running_demo(programs, tmp_path):
     with claim(tmp_path, 'demo'), pytest.raises(ConfigError, match='another demo is running'):
-        run(demo, tmp_path)
+        run(tmp_path)
 
 
 @pytest.mark.usefixtures('no_page')
-def test_failed_stage_is_said_and_tried_again(demo, programs, tmp_path, monkeypatch):
+def test_failed_stage_is_said_and_tried_again(programs, tmp_path, monkeypatch):
     def fail(*_):
         raise StageFailed('exit code 1 of: train')
 
     monkeypatch.setattr(programs, 'train', fail)
-    code, output = run(demo, tmp_path)
+    code, output = run(tmp_path)
     assert code == 1
     assert 'exit code 1 of: train' in output
     monkeypatch.undo()
-    monkeypatch.setattr(demo, 'run_program', programs)
+    for module in (comparison, demo):
+        monkeypatch.setattr(module, 'run_program', programs)
     programs.calls.clear()
-    assert run(demo, tmp_path)[0] == 0
+    assert run(tmp_path)[0] == 0
     assert programs.calls == ALL[1:]
 
 
 @pytest.mark.parametrize('arguments', [['--missing', '1.5'], ['--epochs', '0'], ['--seed', '-1']])
-def test_numbers_out_of_range(demo, arguments, capsys):
+def test_numbers_out_of_range(arguments, capsys):
     with pytest.raises(SystemExit):
-        demo.parse_args(arguments)
+        parse_args('demo', arguments)
     assert f'argument {arguments[0]}: expected a' in capsys.readouterr().err
 
 
-def test_quick_keeps_off_the_full_demo(demo):
-    assert demo.parse_args(['--quick']).out != demo.parse_args([]).out
+def test_quick_keeps_off_the_full_demo():
+    assert parse_args('demo', ['--quick']).out != parse_args('demo', []).out
 
 
 @pytest.mark.slow

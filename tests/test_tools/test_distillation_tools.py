@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import cv2
 import numpy as np
@@ -17,8 +15,11 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 
-from ldwsccd_mmdet import cli
+from ldwsccd.calibrate import read_shares
+from ldwsccd.main import parse_args
 from ldwsccd_mmdet.models.losses import foreground_mask
+from ldwsccd_mmdet.visualization import distillation_pictures
+from tests import commands
 from tests.runs import run_config, write_config
 from tests.test_models.test_detectors import zoo
 from tests.test_models.test_detectors.conftest import (
@@ -28,21 +29,7 @@ from tests.test_models.test_detectors.conftest import (
     teacher_model_cfg,
 )
 
-TOOLS = Path(__file__).resolve().parents[2] / 'tools' / 'analysis_tools'
 Run = Callable[..., int]
-
-
-def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def tools() -> dict[str, ModuleType]:
-    return {name: load_tool(f'{name}_distillation') for name in ('calibrate', 'browse')}
 
 
 @pytest.fixture(scope='module')
@@ -75,16 +62,15 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, make_tiny_coco: Callable
 
 
 @pytest.fixture
-def run(tools: dict[str, ModuleType], workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a tool in this process, in the workplace; returns its exit code."""
     monkeypatch.chdir(workplace)
     monkeypatch.setenv('LOCAL_RANK', '0')
 
-    def run_tool(name: str, *arguments: object) -> int:
-        args = tools[name].parse_args([str(argument) for argument in arguments])
-        return cli.run_tool(tools[name].main, args)
+    def run_command(name: str, *arguments: object) -> int:
+        return commands.run({'browse': 'browse-distillation'}.get(name, name), *arguments)
 
-    return run_tool
+    return run_command
 
 
 def numbers(line: str) -> list[float]:
@@ -191,8 +177,8 @@ def test_empty_data_set(
         (['attention=1', 'fg=2'], [2.0, 0.05, 1.0]),
     ],
 )
-def test_shares(tools: dict[str, ModuleType], texts: list[str], expected: list[float]) -> None:
-    assert tools['calibrate'].read_shares(texts) == expected
+def test_shares(texts: list[str], expected: list[float]) -> None:
+    assert read_shares(texts) == expected
 
 
 @pytest.mark.parametrize(
@@ -202,14 +188,12 @@ def test_shares(tools: dict[str, ModuleType], texts: list[str], expected: list[f
         (['--share', 'alpha=1'], 'expected one of fg, bg, attention'),
         (['--share', 'fg=-1'], 'expected a number >= 0'),
         (['--share', 'fg=x'], 'could not convert'),
-        (['--batches', '0'], '--batches: expected at least 1'),
+        (['--batches', '0'], '--batches: expected a whole number of 1 or more'),
     ],
 )
-def test_bad_flags(
-    tools: dict[str, ModuleType], capsys: pytest.CaptureFixture[str], flags: list[str], message: str
-) -> None:
+def test_bad_flags(capsys: pytest.CaptureFixture[str], flags: list[str], message: str) -> None:
     with pytest.raises(SystemExit) as raised:
-        tools['calibrate'].parse_args(['distilled.py', *flags])
+        parse_args('calibrate', ['distilled.py', *flags])
     assert raised.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -231,20 +215,19 @@ def test_browse_draws(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[st
 
 def test_browse_masks_the_boxes_where_they_are(
     run: Run,
-    tools: dict[str, ModuleType],
     workplace: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Files are 96 x 64, the network sees 64 x 64: boxes must follow, x by 2/3."""
     seen = []
-    plot = tools['browse'].plot_distillation_maps
+    plot = distillation_pictures.plot_distillation_maps
 
     def record(maps, bboxes, input_size, image, title):
         seen.append((maps, bboxes, image, title))
         return plot(maps, bboxes, input_size, image, title=title)
 
-    monkeypatch.setattr(tools['browse'], 'plot_distillation_maps', record)
+    monkeypatch.setattr(distillation_pictures, 'plot_distillation_maps', record)
     assert run('browse', 'distilled.py', '--num', 1, '--out', tmp_path, '--split', 'val') == 0
     maps, bboxes, image, title = seen[0]
     content = json.loads((workplace / 'tiny' / 'val.json').read_text())

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import importlib.util
+import csv
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from ldwsccd.main import parse_args
+from ldwsccd.report import main
 from ldwsccd_mmdet.errors import ConfigError, DatasetError, ResultsError
 
-TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'report.py'
 LOG = """2026/11/22 23:00:00 - mmengine - INFO -
 System environment:
     Python: 3.11.7 (main)
@@ -20,14 +20,6 @@ System environment:
 2026/11/22 23:00:01 - mmengine - INFO - Config:
 2026/11/22 23:02:00 - mmengine - INFO - Epoch(train) [1][2/2] loss: 2.0
 """
-
-
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location('report_tool', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -77,12 +69,12 @@ def write_run(folder, name, root, seed=0, keep=None, teacher=None, classes=None)
     (folder / 'predictions.pkl').write_bytes(pickle.dumps(samples(root, keep)))
 
 
-def run(tool, *arguments):
+def run(*arguments):
     fast = ['--resamples', '10', '--num-errors', '2', '--num-fields', '1']
-    tool.main(tool.parse_args([*map(str, arguments), *fast]))
+    main(parse_args('report', [*map(str, arguments), *fast]))
 
 
-def test_work_dirs(tool, data, tmp_path, capsys):
+def test_work_dirs(data, tmp_path, capsys):
     works = tmp_path / 'works'
     for seed, keep in ((0, 1), (1, 0)):
         write_run(works / f'ssd_{seed}', 'ssd', data, seed, keep)
@@ -91,7 +83,6 @@ def test_work_dirs(tool, data, tmp_path, capsys):
         write_run(works / f'ld_{seed}', 'ld', data, seed, teacher=teacher)
     write_run(works / 'teacher', 'teacher', data, 0)
     run(
-        tool,
         *sorted(works.glob('ssd_*')),
         f'LD-WSCCD={works}/ld_0',
         f'LD-WSCCD={works}/ld_1',
@@ -114,13 +105,12 @@ def test_work_dirs(tool, data, tmp_path, capsys):
     assert 'LD-WSCCD, seed 1' in text
 
 
-def test_predictions_alone(tool, data, tmp_path):
+def test_predictions_alone(data, tmp_path):
     """Images are found where the test read them, the rest is left out."""
     for name, keep in (('one', 1), ('all', None)):
         (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(samples(data, keep)))
     (tmp_path / 'elsewhere.json').write_text((data / 'val.json').read_text())
     run(
-        tool,
         f'SSD={tmp_path}/one.pkl',
         tmp_path / 'all.pkl',
         '--ann',
@@ -134,10 +124,10 @@ def test_predictions_alone(tool, data, tmp_path):
     assert 'predictions only' in text
 
 
-def test_no_detection_at_all(tool, data, tmp_path):
+def test_no_detection_at_all(data, tmp_path):
     (tmp_path / 'none.pkl').write_bytes(pickle.dumps(samples(data, 0)))
     (tmp_path / 'val.json').write_text((data / 'val.json').read_text())
-    run(tool, tmp_path / 'none.pkl', '--ann', tmp_path / 'val.json', '--out', tmp_path / 'r.html')
+    run(tmp_path / 'none.pkl', '--ann', tmp_path / 'val.json', '--out', tmp_path / 'r.html')
     text = (tmp_path / 'r.html').read_text(encoding='utf-8')
     assert 'No model has a single detection' in text
     assert 'nan' not in (tmp_path / 'r.md').read_text(encoding='utf-8')
@@ -153,7 +143,7 @@ def test_no_detection_at_all(tool, data, tmp_path):
         ('more classes', r'x, .*x.pkl: .* class indices 0 to 7, but there are 3'),
     ],
 )
-def test_bad_predictions(tool, data, tmp_path, change, message):
+def test_bad_predictions(data, tmp_path, change, message):
     path = tmp_path / 'x.pkl'
     rows = samples(data)
     if change == 'other set':
@@ -167,37 +157,54 @@ def test_bad_predictions(tool, data, tmp_path, change, message):
     if change != 'no such file':
         path.write_bytes(content[:300] if change == 'cut short' else content)
     with pytest.raises(ResultsError, match=message):
-        run(tool, path, '--ann', data / 'val.json', '--out', tmp_path / 'r.html')
+        run(path, '--ann', data / 'val.json', '--out', tmp_path / 'r.html')
     assert not (tmp_path / 'r.html').exists()
 
 
-def test_classes_of_another_set(tool, data, tmp_path):
+def test_classes_of_another_set(data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data, classes=('RBC', 'WBC'))
     with pytest.raises(ResultsError, match=r'ssd, .*trained for classes .* lack \(RBC, WBC'):
-        run(tool, tmp_path / 'run', '--out', tmp_path / 'r.html')
+        run(tmp_path / 'run', '--out', tmp_path / 'r.html')
 
 
-def test_folder_without_predictions(tool, data, tmp_path):
+def test_folder_without_predictions(data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data)
     (tmp_path / 'run' / 'predictions.pkl').unlink()
     (tmp_path / 'run' / 'epoch_2.pth').touch()
-    with pytest.raises(ResultsError, match='tools/test.py .*ssd.py .*epoch_2.pth --out'):
-        run(tool, tmp_path / 'run')
+    with pytest.raises(ResultsError, match='ldwsccd test .*ssd.py .*epoch_2.pth --out'):
+        run(tmp_path / 'run')
     for name in 'ab':
         (tmp_path / 'run' / f'{name}.pkl').touch()
     with pytest.raises(ResultsError, match=r'2 files of predictions \(a.pkl, b.pkl\)'):
-        run(tool, tmp_path / 'run')
+        run(tmp_path / 'run')
 
 
-def test_other_faults(tool, data, tmp_path):
+def test_other_faults(data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data)
     with pytest.raises(ResultsError, match='neither a work directory nor a .pkl'):
-        run(tool, tmp_path / 'nothing')
+        run(tmp_path / 'nothing')
     with pytest.raises(ConfigError, match="--baseline is 'SSD', expected one of ssd"):
-        run(tool, tmp_path / 'run', '--baseline', 'SSD')
+        run(tmp_path / 'run', '--baseline', 'SSD')
     with pytest.raises(ConfigError, match='name it with --ann'):
-        run(tool, tmp_path / 'run' / 'predictions.pkl')
+        run(tmp_path / 'run' / 'predictions.pkl')
     with pytest.raises(DatasetError, match='is not JSON'):
-        run(tool, tmp_path / 'run', '--ann', TOOL)
+        run(tmp_path / 'run', '--ann', __file__)
     with pytest.raises(DatasetError, match='--images: .* has not the images val_1.jpg'):
-        run(tool, tmp_path / 'run', '--images', tmp_path)
+        run(tmp_path / 'run', '--images', tmp_path)
+
+
+def test_ap_table(data, tmp_path, capsys):
+    for name, keep in (('half', 1), ('all', None)):
+        (tmp_path / f'{name}.pkl').write_bytes(pickle.dumps(samples(data, keep)))
+    models = [f'SSD={tmp_path}/half.pkl', f'LD-WSCCD={tmp_path}/all.pkl']
+    table = tmp_path / 'out' / 'table.csv'
+    flags = ['--ann', data / 'val.json', '--out', tmp_path / 'r.html', '--csv', table]
+    run(*models, *flags)
+    rows = list(csv.reader(table.open()))
+    assert rows[0][:3] == ['model', 'mAP@50', 'gain over SSD']
+    assert rows[0][3:] == ['lsil', 'hsil', 'scc']
+    assert rows[2][:2] == ['LD-WSCCD', '100.0']
+    assert float(rows[2][2]) == pytest.approx(100 - float(rows[1][1]), abs=0.11)
+    assert 0 < float(rows[1][1]) < 100
+    assert rows[3][1] == '8'
+    assert '| LD-WSCCD | 100.0 |' in capsys.readouterr().out

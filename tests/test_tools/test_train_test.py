@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import os
 import pickle
@@ -11,15 +10,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
 from mmengine.config import Config
 
-from ldwsccd_mmdet import cli
-from ldwsccd_mmdet.cli import config as cli_config
+from ldwsccd import config as cli
+from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError
+from tests import commands
 
 TOOLS = Path(__file__).resolve().parents[2] / 'tools'
 
@@ -88,29 +87,11 @@ log_level = 'WARNING'
 Maker = Callable[..., Path]
 
 
-def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f'tool_{name}', TOOLS / f'{name}.py')
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
-def tools() -> dict[str, ModuleType]:
-    return {name: load_tool(name) for name in ('train', 'test')}
-
-
 @pytest.fixture
-def run(tools: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Run a tool in this process; returns its exit code."""
     monkeypatch.setenv('LOCAL_RANK', '0')
-
-    def run_tool(name: str, *arguments: object) -> int:
-        args = tools[name].parse_args([str(argument) for argument in arguments])
-        return cli.run_tool(tools[name].main, args)
-
-    return run_tool
+    return commands.run
 
 
 @pytest.fixture(scope='module')
@@ -313,8 +294,8 @@ def test_checkpoint_of_other_classes(config: Path, tmp_path: Path) -> None:
 def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
     (tmp_path / 'epoch_3.pth').touch()
     with pytest.raises(CheckpointError, match='in that folder: epoch_3.pth'):
-        cli.find_checkpoint(str(tmp_path / 'epoch_4.pth'))
-    assert cli.find_checkpoint('https://example.org/a.pth') == 'https://example.org/a.pth'
+        find_checkpoint(str(tmp_path / 'epoch_4.pth'))
+    assert find_checkpoint('https://example.org/a.pth') == 'https://example.org/a.pth'
 
 
 @pytest.mark.parametrize('kind', ['OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'])
@@ -324,7 +305,7 @@ def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
 def test_amp_suits_the_device(
     monkeypatch: pytest.MonkeyPatch, kind: str, device: str, expected: str
 ) -> None:
-    monkeypatch.setattr(cli_config, 'get_device', lambda: device)
+    monkeypatch.setattr(cli, 'get_device', lambda: device)
     wrapper = {'type': kind, 'optimizer': {'type': 'SGD', 'lr': 0.1}, 'accumulative_counts': 2}
     if kind == 'AmpOptimWrapper':
         wrapper['loss_scale'] = 512.0
@@ -363,7 +344,7 @@ def test_classes_of_wrapped_data_and_two_stage_heads() -> None:
 
 def test_work_dir_by_flag_config_and_name() -> None:
     config = Config({})
-    cli.set_work_dir(config, 'configs/cric/a.py', None)
+    cli.set_work_dir(config, 'configs/mine/a.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')
     cli.set_work_dir(config, 'configs/b.py', None)
     assert Path(config.work_dir) == Path('work_dirs/a')

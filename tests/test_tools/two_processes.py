@@ -18,7 +18,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.cli import set_launcher
+from ldwsccd.config import set_launcher
 
 
 def step(model, batch):

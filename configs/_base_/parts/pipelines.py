@@ -4,7 +4,7 @@ load_image = [
     dict(type='LoadImageFromFile', backend_args=None),
     dict(type='VerifyImage', backend_args=None),
 ]
-load_boxes = dict(type='LoadAnnotations', with_bbox=True)
+load_boxes = dict(type='LoadCellAnnotations', with_bbox=True)
 pack = dict(type='PackCellInputs')
 
 # SSD's augmentation, before and after the image is resized

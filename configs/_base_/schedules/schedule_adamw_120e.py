@@ -1,4 +1,4 @@
-"""The schedule of every full-size baseline: AdamW, one cosine over 120 epochs, 500 steps of warm-up.
+"""The schedule of every full-size baseline: AdamW, one cosine over 120 epochs, warmed up.
 
 A model that starts from ImageNet weights keeps this learning rate; one that starts from scratch
 sets its own. Neither was tuned.

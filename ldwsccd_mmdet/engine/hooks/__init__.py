@@ -4,6 +4,8 @@ from .bag_audit_hook import BagAuditHook
 from .collapse_watch_hook import CollapseWatchHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
+from .loader_truth_hook import LoaderTruthHook
+from .score_join_hook import ScoreJoinHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
 __all__ = [
@@ -11,5 +13,7 @@ __all__ = [
     'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',
+    'ScoreJoinHook',
+    'LoaderTruthHook',
     'TeacherEvaluationHook',
 ]

@@ -15,7 +15,6 @@ from mmengine.structures import InstanceData
 from ...datasets.bag_audit import bag_labels
 from ...datasets.plain_dataset import build_plain_dataset
 from ...errors import ConfigError
-from ...models.detectors.student_regions import find_pseudo_boxes
 from .training_state import untouched_training
 
 
@@ -107,8 +106,8 @@ class CollapseWatchHook(Hook):
             batch = model.data_preprocessor(pseudo_collate([dataset[i] for i in chosen]), False)
             records = [dataset.get_data_info(i) for i in chosen]
             labels = [bag_labels(r, num_classes, model.supervision.regime) for r in records]
-            found = find_pseudo_boxes(
-                model, batch['inputs'], batch['data_samples'], torch.tensor(np.stack(labels))
+            found = model.find_pseudo_boxes(
+                batch['inputs'], batch['data_samples'], torch.tensor(np.stack(labels))
             )
             samples = [
                 _sample(record, sample, boxes)

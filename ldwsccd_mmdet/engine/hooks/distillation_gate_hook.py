@@ -175,7 +175,7 @@ def _teacher_table(
 
 def _level_table(student: LDWSCCDMixin, scale: DistillationScale) -> Table:
     detection = scale.detection
-    losses = scale.levels * term_weights(student.distillation).to(scale.levels)
+    losses = scale.levels * term_weights(student.distillation, scale).to(scale.levels)
     table = Table(
         title=f'Weighted losses of the first batch (detection loss {detection:.4g})', box=box.ASCII2
     )

@@ -16,6 +16,7 @@ from mmdet.structures.bbox import bbox_overlaps
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from ...datasets.coco_json import missing_classes
 from ...errors import ConfigError, ResultsError
 from ..predictions import Detections
 
@@ -117,13 +118,14 @@ def match_detections(
     """Match the detections of each class with its truths, best score first, as COCO does.
 
     A truth with ``iscrowd`` may be met by any number of detections, which then count neither as
-    right nor as wrong. pycocotools does not read ``ignore`` and ``difficult``; nor does this.
+    right nor as wrong. pycocotools does not read ``difficult``; nor does this. ``ignore`` has
+    become ``iscrowd`` when the file was read.
 
     Args:
         truth: The annotated set.
         predictions: The detections of every image of the set, by image id.
         classes: Names of the classes that labels index; default: the categories in the file's
-            order. Truths of other classes are left out.
+            order. Truths of other classes are left out; a class may lack in the file.
         iou_thr: Overlap, in (0, 1], from which a detection counts as found.
         max_dets: Detections per image and class that count, the best scores first.
         size_bounds: Sides, in pixels, of the squares that part small boxes from medium ones, and
@@ -149,7 +151,7 @@ def match_detections(
     order = order[_rank_in_group(image[order] * len(names) + label[order]) < max_dets]
     det = dict(image=image[order], label=label[order], score=score[order], bbox=bbox[order])
 
-    label_of = {known[name]: i for i, name in enumerate(names)}
+    label_of = {known[name]: i for i, name in enumerate(names) if name in known}
     place_of = {int(image_id): i for i, image_id in enumerate(image_ids)}
     anns = [
         ann
@@ -375,11 +377,12 @@ def _check(
     """Raise where predictions and annotations cannot belong together."""
     if not truth.imgs:
         raise ResultsError('the annotation file has no images: nothing can be evaluated on it')
-    lost = [name for name in classes if name not in in_file]
-    if lost:
+    lost, wrong = missing_classes(classes, in_file, may_lack=True)
+    if wrong is not None:
         raise ResultsError(
             f'classes {", ".join(lost)} of the predictions are not in the annotation file, which '
-            f'has ({", ".join(in_file)}): evaluate on the annotations of these classes'
+            f'has ({", ".join(in_file)}{wrong and "; " + wrong}): evaluate on the annotations of '
+            'these classes'
         )
     missing = sorted(set(truth.imgs) - set(predictions))
     unknown = sorted(set(predictions) - set(truth.imgs))

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmdet.registry import METRICS
 from mmengine.evaluator import BaseMetric
-from mmengine.fileio import get_text
 from mmengine.logging import MMLogger
 from pycocotools.coco import COCO
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ...datasets.coco_json import index_truth, label_names
-from ...errors import ConfigError, DatasetError
+from ...errors import ConfigError
 from ..functional import DetectionMetrics, evaluate_detections, interval
 from ..predictions import Detections
+from .loader_truth import LoaderTruth, warn_of_max_dets
 
 __all__ = ['CytologyMetric']
 
 
 @METRICS.register_module()
-class CytologyMetric(BaseMetric):
+class CytologyMetric(LoaderTruth, BaseMetric):
     """Average precision, operating points, FROC, CorLoc and calibration, per class and mean.
 
-    For any mmdet config, beside ``CocoMetric`` or instead of it::
+    For any mmdet config, beside ``CheckedCocoMetric`` or instead of it::
 
         test_evaluator = [
-            dict(type='CocoMetric', ann_file=..., metric='bbox'),
-            dict(type='CytologyMetric', ann_file=...),
+            dict(type='CheckedCocoMetric', metric='bbox'),
+            dict(type='CytologyMetric'),
         ]
 
     It logs, under ``cytology/``, ``mAP`` (at ``iou_thr``), ``AP75``, ``coco_mAP``, ``AP_small``,
@@ -43,9 +43,10 @@ class CytologyMetric(BaseMetric):
     Fractions, not percent; NaN where there is nothing to measure. docs/report.md explains each.
 
     Args:
-        ann_file: COCO json of the truth. None: the truth is taken from the samples
-            (``gt_instances`` and ``ignored_instances``, in pixels of the image file, as for
-            ``VOCMetric``: load annotations after resizing).
+        ann_file: COCO json of the truth, of the loader's images. None: what the loader has loaded
+            (:class:`~ldwsccd_mmdet.engine.hooks.LoaderTruthHook` hands it over); without that hook,
+            what the samples bring (``gt_instances`` and ``ignored_instances``, in pixels of the
+            image file, as for ``VOCMetric``: load annotations after resizing).
         iou_thr: Overlap, in (0, 1], from which a detection counts as found.
         ap_mode: ``'coco'`` (101 recalls) or ``'voc'`` (VOC's matching and exact area) for ``mAP``.
         score_thr: Score of precision and recall; None: where F1 is highest, chosen on this very
@@ -97,16 +98,7 @@ class CytologyMetric(BaseMetric):
             backend=backend,
         )
         self.classwise = classwise
-        self.truth: COCO | None = None
-        if ann_file is not None:
-            try:
-                content = json.loads(get_text(ann_file, backend_args=backend_args))
-            except (OSError, ValueError) as error:
-                raise DatasetError(
-                    f"CytologyMetric.ann_file: '{ann_file}' cannot be read as COCO json ({error}): "
-                    'check the path, as in the data set of the config'
-                ) from error
-            self.truth = index_truth(content, ann_file)
+        self.read_truth(ann_file, backend_args)
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the detections of one batch, and its truth if there is no annotation file.
@@ -138,6 +130,7 @@ class CytologyMetric(BaseMetric):
             truth = _coco_of_samples([(i, gt) for i, _, gt in results], classes)
         predictions = {image_id: Detections(*found) for image_id, found, _ in results}
         metrics = evaluate_detections(truth, predictions, classes, **self.settings)
+        warn_of_max_dets('CytologyMetric', metrics.matches.num_truths, self.settings['max_dets'])
         MMLogger.get_current_instance().info('\n' + _table(metrics))
         return _logged(metrics, self.classwise)
 
@@ -155,7 +148,8 @@ def _sample_truth(sample: Mapping[str, Any]) -> list[dict[str, Any]]:
     if 'gt_instances' not in sample:
         raise ConfigError(
             'CytologyMetric has no truth: give it ann_file, or load annotations in the test '
-            "pipeline, dict(type='LoadAnnotations', with_bbox=True) after Resize"
+            "pipeline, dict(type='LoadAnnotations', with_bbox=True) after Resize, or add "
+            "default_hooks=dict(loader_truth=dict(type='LoaderTruthHook'))"
         )
     rows = []
     for key, ignored in (('gt_instances', False), ('ignored_instances', True)):
@@ -241,7 +235,7 @@ def _table(metrics: DetectionMetrics) -> str:
     )
     for name, count, ap, point, corloc in rows:
         numbers = (ap, point.precision, point.recall, point.score, point.mean_iou, corloc)
-        table.add_row(name, str(count), *map(cell, numbers))
+        table.add_row(escape(name), str(count), *map(cell, numbers))
     pooled = metrics.pooled
     numbers = (
         metrics.mean_ap,
@@ -252,6 +246,11 @@ def _table(metrics: DetectionMetrics) -> str:
         metrics.mean(metrics.corloc),
     )
     table.add_row('all', str(metrics.num_truths.sum()), *map(cell, numbers))
+    return table_text(table)
+
+
+def table_text(table: Table) -> str:
+    """Write a table of rich as plain text."""
     stream = io.StringIO()
     Console(file=stream, width=110).print(table)
     return stream.getvalue()

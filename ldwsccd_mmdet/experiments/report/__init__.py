@@ -1,7 +1,10 @@
 """The report: one HTML page, Markdown and CSV files from what trainings and tests left on disk."""
 
+from .ap_table import write_ap_table
+from .collect import collect_report
 from .gallery import choose_fields
 from .page import Report, write_report
+from .sources import parse_source
 from .tables import ModelResult, Run
 from .training_curves import plot_training_curves, read_training_log
 
@@ -10,7 +13,10 @@ __all__ = [
     'Report',
     'Run',
     'choose_fields',
+    'collect_report',
+    'parse_source',
     'plot_training_curves',
     'read_training_log',
+    'write_ap_table',
     'write_report',
 ]

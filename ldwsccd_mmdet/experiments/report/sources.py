@@ -14,6 +14,7 @@ from mmengine.config import Config
 from pycocotools.coco import COCO
 
 from ...datasets.coco_json import label_names, load_truth
+from ...datasets.plain_dataset import innermost
 from ...engine.config_file import load_config
 from ...errors import ConfigError, DatasetError, ResultsError
 from ...evaluation import Detections, evaluate_detections, load_predictions
@@ -23,7 +24,6 @@ from .training_curves import read_training_log
 
 __all__ = [
     'Source',
-    'existing_path',
     'find_images',
     'find_teacher',
     'find_truth',
@@ -38,11 +38,11 @@ _FACTS = ('Python', 'PyTorch', 'MMEngine', 'OpenCV', 'CUDA available', 'GPU 0', 
 
 @dataclass
 class Source:
-    """What one argument of ``tools/report.py`` names.
+    """What one argument of ``ldwsccd report`` names.
 
     Attributes:
         name: Name of the model.
-        predictions: File of ``tools/test.py --out``.
+        predictions: File of ``ldwsccd test --out``.
         work_dir: Work directory of the training, if known.
         config_path: The config dumped in it, if there is one.
         config: That config.
@@ -79,7 +79,7 @@ def parse_source(text: str) -> Source:
             predictions = part
         else:
             raise ResultsError(
-                f"'{part}' is neither a work directory nor a .pkl of tools/test.py --out: check "
+                f"'{part}' is neither a work directory nor a .pkl of ldwsccd test --out: check "
                 'the path'
             )
     config_path = _find_config(folder) if folder is not None else None
@@ -111,7 +111,7 @@ def _find_predictions(folder: Path, config_path: Path | None) -> Path:
             f'{folder},{found[0]}'
         )
     checkpoints = sorted(folder.glob('epoch_*.pth'), key=lambda path: path.stat().st_mtime)
-    command = ['python', 'tools/test.py', str(config_path or 'CONFIG')]
+    command = ['ldwsccd', 'test', str(config_path or 'CONFIG')]
     command += [str(checkpoints[-1] if checkpoints else 'CHECKPOINT')]
     command += ['--out', str(folder / 'predictions.pkl')]
     raise ResultsError(
@@ -122,13 +122,10 @@ def _find_predictions(folder: Path, config_path: Path | None) -> Path:
 
 def _test_dataset(config: Config) -> Mapping[str, Any]:
     """Return the settings of the set that a config tests on."""
-    dataset = (config.get('test_dataloader') or {}).get('dataset', {})
-    while isinstance(dataset.get('dataset'), Mapping):
-        dataset = dataset['dataset']
-    return dataset
+    return innermost((config.get('test_dataloader') or {}).get('dataset', {}))
 
 
-def existing_path(path: str) -> Path:
+def _existing_path(path: str) -> Path:
     """Find a path of a config: as it is, or beside the repository."""
     plain = Path(path)
     beside = ROOT / path
@@ -152,7 +149,7 @@ def find_truth(sources: Sequence[Source], ann: str | None = None) -> tuple[COCO,
     for source in sources:
         dataset = _test_dataset(source.config) if source.config is not None else {}
         if dataset.get('ann_file'):
-            path = existing_path(str(Path(dataset.get('data_root') or '') / dataset['ann_file']))
+            path = _existing_path(str(Path(dataset.get('data_root') or '') / dataset['ann_file']))
             named.setdefault(path.resolve(), source.name)
     if not named:
         raise ConfigError(
@@ -193,12 +190,12 @@ def find_images(
         if source.config is not None:
             dataset = _test_dataset(source.config)
             prefix = (dataset.get('data_prefix') or {}).get('img', '')
-            candidates.append(existing_path(str(Path(dataset.get('data_root') or '') / prefix)))
+            candidates.append(_existing_path(str(Path(dataset.get('data_root') or '') / prefix)))
     candidates += [ann.parent / 'images', ann.parent]
     paths = load_image_paths(sources[0].predictions)
     first = truth.dataset['images'][0]
     if first['id'] in paths and paths[first['id']].endswith(names[0]):
-        candidates.append(existing_path(paths[first['id']][: -len(names[0])] or '.'))
+        candidates.append(_existing_path(paths[first['id']][: -len(names[0])] or '.'))
     return next((folder for folder in candidates if holds(folder)), None)
 
 
@@ -322,15 +319,10 @@ def _commands(source: Source) -> list[str]:
         return [f'# {source.name}: predictions only, {source.predictions}']
     wrapper = source.config.get('optim_wrapper', {}).get('type', '')
     # the dumped config says where and how it ran
-    train = [
-        'python',
-        'tools/train.py',
-        str(source.config_path),
-        '--work-dir',
-        str(source.work_dir),
-    ] + ['--amp'] * ('Amp' in wrapper)
+    train = ['ldwsccd', 'train', str(source.config_path), '--work-dir', str(source.work_dir)]
+    train += ['--amp'] * ('Amp' in wrapper)
     epochs = source.config.get('train_cfg', {}).get('max_epochs')
     checkpoint = source.work_dir / f'epoch_{epochs}.pth'
-    test = ['python', 'tools/test.py', str(source.config_path), str(checkpoint)]
+    test = ['ldwsccd', 'test', str(source.config_path), str(checkpoint)]
     test += ['--out', str(source.predictions)]
     return [shlex.join(train), shlex.join(test)]

@@ -1,6 +1,6 @@
 """SSD head that trains a batch at once, predicts on mmdet 3.3 and proposes regions."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,44 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..utils import RegionBatch, pairwise_iou
+from ..utils import RegionBatch, pairwise_iou, probabilities
+
+
+class _UncertainMatch(NamedTuple):
+    """Priors that match a box which may be a cell.
+
+    Attributes:
+        matched: Boolean (N, A).
+        labels: (N, A), class of the box.
+        probs: (N, A), its probability; 0 where nothing matches.
+        targets: (N, A, 4), its encoded box; 0 where nothing matches.
+    """
+
+    matched: Tensor
+    labels: Tensor
+    probs: Tensor
+    targets: Tensor
+
+
+def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
+    """Part the boxes of each image into those that are cells and those that may be.
+
+    Args:
+        instances: Per image ``bboxes``, ``labels`` and perhaps ``probs``, in [0, 1]; without it,
+            all are cells.
+
+    Returns:
+        The boxes of probability 1, and the others, which keep their ``probs``.
+    """
+    certain, uncertain = [], []
+    for boxes in instances:
+        probs = probabilities(boxes)
+        sure = probs >= 1
+        certain.append(InstanceData(bboxes=boxes.bboxes[sure], labels=boxes.labels[sure]))
+        uncertain.append(
+            InstanceData(bboxes=boxes.bboxes[~sure], labels=boxes.labels[~sure], probs=probs[~sure])
+        )
+    return certain, uncertain
 
 
 @MODELS.register_module()
@@ -34,6 +71,15 @@ class SSDStudentHead(SSDHead):
       The hard negatives of an image are its ``neg_pos_ratio`` (3) x positives background priors of
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
       image without a matched prior adds 0; the loss stays connected to the graph.
+    - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss: a
+      prior that matches it is a cell of its class with probability :math:`p`, else background,
+
+      .. math::
+          p \, (-\log p_{y}) + (1 - p) (-\log p_{bg})
+          + p \, \mathrm{smooth}_{L_1}(t - t^*)
+
+      It counts as :math:`p` positives, and is no hard negative. Boxes of probability 1 are matched
+      first: none of their priors goes to another.
     - :meth:`propose` gives the regions of the MIL head.
 
     Args:
@@ -57,6 +103,9 @@ class SSDStudentHead(SSDHead):
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
 
+    #: Boxes may carry ``probs``, the probability that they are a cell of their class.
+    takes_probs = True
+
     def loss_by_feat(
         self,
         cls_scores: list[Tensor],
@@ -70,8 +119,8 @@ class SSDStudentHead(SSDHead):
         Args:
             cls_scores: Per level (N, A_l * (C + 1), H, W).
             bbox_preds: Per level (N, A_l * 4, H, W).
-            batch_gt_instances: Per image ``bboxes`` (n, 4) in pixels of the padded batch tensor and
-                ``labels`` (n,).
+            batch_gt_instances: Per image ``bboxes`` (n, 4) in pixels of the padded batch tensor,
+                ``labels`` (n,) and, if some may be no cell, ``probs`` (n,) in [0, 1].
             batch_img_metas: Per image ``img_shape`` and ``pad_shape``.
             batch_gt_instances_ignore: Per image boxes of objects of no known class, or of none:
                 priors that would match such a box are no negatives.
@@ -83,10 +132,11 @@ class SSDStudentHead(SSDHead):
         anchors, valid_flags = self.get_anchors(
             featmap_sizes, batch_img_metas, device=cls_scores[0].device
         )
+        certain, uncertain = split_by_certainty(batch_gt_instances)
         labels, label_weights, bbox_targets, bbox_weights, avg_factor = self.get_targets(
             anchors,
             valid_flags,
-            batch_gt_instances,
+            certain,
             batch_img_metas,
             batch_gt_instances_ignore=batch_gt_instances_ignore,
             unmap_outputs=True,
@@ -95,19 +145,37 @@ class SSDStudentHead(SSDHead):
         label_weights = torch.cat(label_weights, dim=1)
         bbox_targets = torch.cat(bbox_targets, dim=1)
         bbox_weights = torch.cat(bbox_weights, dim=1)
+        priors = torch.cat(anchors[0])
         logits, deltas = self._flatten(cls_scores, bbox_preds)
-        ignored = self._ignored(torch.cat(anchors[0]), batch_gt_instances_ignore)
+        ignored = self._ignored(priors, batch_gt_instances_ignore)
+        positive = labels < self.num_classes
+        maybe = self._match_uncertain(priors, uncertain, positive)
+        # the share of a positive that each prior is: 1, or the probability of its box
+        share = positive.to(logits)
+        if maybe is not None:
+            share = share + maybe.probs
+            labels = torch.where(maybe.matched, maybe.labels, labels)
+            bbox_targets = torch.where(maybe.matched[..., None], maybe.targets, bbox_targets)
+            bbox_weights = bbox_weights + maybe.probs[..., None]
+            avg_factor = avg_factor + maybe.probs.sum()
+            positive = positive | maybe.matched
 
         with torch.autocast(device_type=logits.device.type, enabled=False):
-            loss = F.cross_entropy(logits.transpose(1, 2), labels, reduction='none')
+            by_class = logits.transpose(1, 2)
+            loss = F.cross_entropy(by_class, labels, reduction='none')
+            if maybe is not None:
+                background = torch.full_like(labels, self.num_classes)
+                other = F.cross_entropy(by_class, background, reduction='none')
+                loss = torch.where(maybe.matched, share * loss + (1 - share) * other, loss)
             loss = loss * label_weights
-            positive = labels < self.num_classes
             if ignored is not None:
                 loss = loss.masked_fill(ignored & ~positive, 0)
-            loss_cls = loss[positive].sum() + self._hard_negative_loss(loss, positive).sum()
+            negative = self._hard_negative_loss(loss, positive, share)
+            loss_cls = loss[positive].sum() + negative.sum()
             if self.reg_decoded_bbox:
-                priors = torch.cat(anchors[0]).repeat(len(logits), 1)
-                deltas = self.bbox_coder.decode(priors, deltas.flatten(0, 1)).view_as(deltas)
+                deltas = self.bbox_coder.decode(
+                    priors.repeat(len(logits), 1), deltas.flatten(0, 1)
+                ).view_as(deltas)
             loss_bbox = smooth_l1_loss(
                 deltas,
                 bbox_targets,
@@ -117,9 +185,48 @@ class SSDStudentHead(SSDHead):
             )
         return dict(loss_cls=loss_cls / avg_factor, loss_bbox=loss_bbox)
 
-    def _hard_negative_loss(self, loss: Tensor, positive: Tensor) -> Tensor:
-        """Classification loss (N,) of each image's hardest background priors."""
-        num_negatives = self.train_cfg['neg_pos_ratio'] * positive.sum(dim=1, keepdim=True)
+    @torch.no_grad()
+    def _match_uncertain(
+        self, priors: Tensor, instances: InstanceList, taken: Tensor
+    ) -> '_UncertainMatch | None':
+        """Give priors (A, 4) that no certain box took, (N, A), to boxes that may be cells.
+
+        As ``MaxIoUAssigner`` does: a prior takes the box that it overlaps most, from
+        ``pos_iou_thr`` on, and each box has its best prior, whatever their overlap.
+        """
+        counts = [len(boxes) for boxes in instances]
+        if not any(counts):
+            return None
+        batch = RegionBatch(counts, priors.device)
+        bboxes = batch.pad(torch.cat([boxes.bboxes for boxes in instances])).to(priors)
+        iou = pairwise_iou(priors[None], bboxes)  # (N, M, A)
+        iou = iou.masked_fill(~batch.mask[..., None], -1).masked_fill(taken[:, None], -1)
+        best, box = iou.max(dim=1)
+        matched = best >= self.train_cfg['assigner'].get('pos_iou_thr', 0.5)
+        overlap, prior = iou.max(dim=2)
+        image, own = (overlap > 0).nonzero(as_tuple=True)
+        matched[image, prior[image, own]] = True
+        box[image, prior[image, own]] = own
+        matched &= ~taken
+
+        labels = batch.pad(torch.cat([boxes.labels for boxes in instances])).gather(1, box)
+        probs = batch.pad(torch.cat([boxes.probs for boxes in instances])).to(priors)
+        probs = probs.gather(1, box) * matched
+        targets = priors.new_zeros(*matched.shape, 4)
+        goal = bboxes.gather(1, box[..., None].expand(-1, -1, 4))[matched]
+        start = priors.expand(len(bboxes), -1, -1)[matched]
+        targets[matched] = goal if self.reg_decoded_bbox else self.bbox_coder.encode(start, goal)
+        return _UncertainMatch(matched, labels, probs, targets)
+
+    def _hard_negative_loss(self, loss: Tensor, positive: Tensor, share: Tensor) -> Tensor:
+        """Classification loss (N,) of each image's hardest background priors.
+
+        Args:
+            loss: (N, A).
+            positive: Whether a prior matches a box, (N, A).
+            share: The share of a positive that it counts, (N, A) in [0, 1].
+        """
+        num_negatives = self.train_cfg['neg_pos_ratio'] * share.sum(dim=1, keepdim=True)
         # losses are >= 0, so that positives, set to 0, come last and add nothing
         hardest = loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
         rank = torch.arange(loss.shape[1], device=loss.device)

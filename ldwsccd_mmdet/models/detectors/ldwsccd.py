@@ -1,7 +1,9 @@
 """LD-WSCCD with a single-stage student."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmdet.models.detectors import SingleStageDetector
 from mmdet.models.utils import filter_scores_and_topk, unpack_gt_instances
 from mmdet.registry import MODELS
@@ -13,7 +15,7 @@ from torch import Tensor
 from ...errors import ConfigError
 from .ldwsccd_mixin import LDWSCCDMixin
 
-SCORE_SOURCES = ('ssd', 'mil', 'fused')
+SCORE_SOURCES = ('ssd', 'mil', 'fused', 'auto')
 
 
 @MODELS.register_module()
@@ -29,11 +31,14 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     ``test_cfg.score_source`` says whose scores the student's boxes get:
 
-    - 'ssd' (default, the best of the three on CRIC val): those of the dense head, by mmdet's own
-      prediction; the MIL head is not run.
+    - 'ssd' (default without a MIL head): those of the dense head, by mmdet's own prediction; the
+      MIL head is not run.
     - 'mil': the mean of the K refinement stages, on the ``test_cfg.proposal`` best boxes, which
       stages with box regression move.
     - 'fused': on the same boxes :math:`\sqrt{p_{ssd} \, p_{mil}}`, class by class.
+    - 'auto' (default with a MIL head): on the same boxes by :class:`ScoreJoin`, whose weights
+      :class:`ScoreJoinHook` fits at the end of a training and leaves in the checkpoint; as 'fused'
+      where it has not been fitted.
 
     Args:
         *args: As ``SingleStageDetector``. Any dense head can be distilled; with ``mil_head`` it
@@ -66,8 +71,9 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
 
     @property
     def score_source(self) -> str:
-        """Whose scores the boxes get: 'ssd', 'mil' or 'fused'."""
-        source = (self.test_cfg or {}).get('score_source', 'ssd')
+        """Whose scores the boxes get: 'ssd', 'mil', 'fused' or 'auto'."""
+        default = 'ssd' if self.mil_head is None else 'auto'
+        source = (self.test_cfg or {}).get('score_source') or default
         if source not in SCORE_SOURCES:
             raise ConfigError(
                 f'model.test_cfg.score_source: expected one of {SCORE_SOURCES}, found {source!r}'
@@ -100,6 +106,28 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         instances, ignored, metas = unpack_gt_instances(batch_data_samples)
         return self.bbox_head.loss_by_feat(*outs, instances, metas, ignored)
 
+    @torch.no_grad()
+    def find_regions(
+        self, feats: Sequence[Tensor], samples: SampleList, max_per_img: int | None = None
+    ) -> InstanceList:
+        """The dense head's best boxes, see :meth:`LDWSCCDMixin.find_regions`."""
+        if not hasattr(self.bbox_head, 'propose'):
+            raise ConfigError(
+                'model.bbox_head: expected a head that proposes regions (type SSDStudentHead), '
+                f'found {type(self.bbox_head).__name__}'
+            )
+        given = (
+            (self.train_cfg or {}).get('proposal') or (self.test_cfg or {}).get('proposal') or {}
+        )
+        most = max_per_img or given.get('max_per_img', 300)
+        cfg = {
+            'nms_pre': max(given.get('nms_pre', 1000), 4 * most),
+            'nms': given.get('nms', {'type': 'nms', 'iou_threshold': 0.7}),
+            'max_per_img': most,
+        }
+        metas = [sample.metainfo for sample in samples]
+        return self.bbox_head.propose(*self.bbox_head(tuple(feats)), metas, cfg)
+
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
     ) -> SampleList:
@@ -117,19 +145,45 @@ class LDWSCCD(LDWSCCDMixin, SingleStageDetector):
         source = self.score_source
         if source == 'ssd':
             return super().predict(batch_inputs, batch_data_samples, rescale=rescale)
-        feats = self.extract_feat(batch_inputs)
         metas = [sample.metainfo for sample in batch_data_samples]
+        results = []
+        for region, meta in zip(self.scored_regions(batch_inputs, metas), metas, strict=True):
+            scores = self.joined_scores(region, source)
+            results.append(self._select(region.bboxes, scores, meta, rescale))
+        return self.add_pred_to_datasample(batch_data_samples, results)
+
+    @torch.no_grad()
+    def scored_regions(self, batch_inputs: Tensor, metas: list[dict]) -> InstanceList:
+        """Regions with the scores of both heads.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            metas: Per image its meta information.
+
+        Returns:
+            Per image ``bboxes`` (R, 4), or (R, C, 4) where the MIL head moves them class by class,
+            in pixels of the batch tensor; ``ssd_probs`` and ``mil_probs``, (R, C).
+        """
+        feats = self.extract_feat(batch_inputs)
         regions = self.bbox_head.propose(
             *self.bbox_head(feats), batch_img_metas=metas, cfg=self.test_cfg['proposal']
         )
         scored = self.mil_head.predict(feats, [region.bboxes for region in regions], metas)
-        results = []
-        for region, mil, meta in zip(regions, scored, metas, strict=True):
-            probs = mil.class_probs
-            if source == 'fused':
-                probs = (region.class_probs * probs).sqrt()
-            results.append(self._select(mil.bboxes, probs[:, :-1], meta, rescale))
-        return self.add_pred_to_datasample(batch_data_samples, results)
+        return [
+            InstanceData(
+                bboxes=mil.bboxes,
+                ssd_probs=region.class_probs[:, :-1],
+                mil_probs=mil.class_probs[:, :-1],
+            )
+            for region, mil in zip(regions, scored, strict=True)
+        ]
+
+    def joined_scores(self, regions: InstanceData, source: str) -> Tensor:
+        """Scores (R, C) of :meth:`scored_regions` by a ``score_source``."""
+        ssd, mil = regions.ssd_probs, regions.mil_probs
+        if source in ('ssd', 'mil'):
+            return ssd if source == 'ssd' else mil
+        return self.mil_head.score_join(ssd, mil) if source == 'auto' else (ssd * mil).sqrt()
 
     def _select(self, bboxes: Tensor, scores: Tensor, meta: dict, rescale: bool) -> InstanceData:
         """Threshold, NMS and top k of one image, as the SSD head does with its own scores."""

@@ -9,6 +9,7 @@ from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.structures import SampleList
 from mmdet.utils import InstanceList, OptConfigType
 from mmengine.logging import print_log
+from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import ConfigError, NonFiniteLossError
@@ -20,13 +21,14 @@ from .level_pairs import (
     feature_strides,
     pair_levels,
 )
-from .supervision import Supervision
+from .supervision import Supervision, settle
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
 REMEDY = (
     '; look at the images and boxes of this batch, lower optim_wrapper.optimizer.lr, or set '
     'optim_wrapper.clip_grad'
 )
+MIL_LOSSES = ('loss_mil', 'loss_refine')
 DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
 
 
@@ -45,6 +47,11 @@ class LDWSCCDMixin:
     The teacher is built when it is first needed, by ``init_weights()`` or the first loss: testing
     and inference need neither its config nor its checkpoint.
 
+    Boxes that may be cells, ``gt_instances.probs`` below 1 (:class:`CervicalCellDataset` with
+    ``mined_file``), are seeds of the MIL head with that weight, in the mask from 0.5 on, and teach
+    :class:`SSDStudentHead` by its expected loss. Other heads, those of a two-stage student too,
+    take them for cells from 0.5 on, and ignore the others.
+
     Args:
         *args: As the detector.
         teacher: ``dict(config=..., checkpoint=..., level_pairs=None, cache=None)``, see
@@ -58,8 +65,9 @@ class LDWSCCDMixin:
             :class:`Supervision`. The arguments up to ``proposer`` need ``mil_head``.
         mask_source: Boxes of the distillation's mask: 'gt', 'mil' or 'both'.
         ignore_mined_negatives: Leave cells that the MIL head finds and that have no box out of the
-            student's negatives. None: as ``mil_head.gt_seeds``, with which it raised AP50 on smears
-            of which boxes are missing; without, it did nothing (docs/results.md).
+            student's negatives. Needs ``mil_head.gt_seeds``: without, it did nothing
+            (docs/results.md). Cells that are mined before training, ``mined_file`` of the data set,
+            come with how sure they are, and need no score.
         mined_score: Score from which on it has found one, in [0, 1].
         pseudo_warmup: Iterations before its boxes are used for any of this.
         proposer: Config of a proposer whose regions the MIL head gets in training: beside the
@@ -83,6 +91,7 @@ class LDWSCCDMixin:
     extract_feat: Callable[[Tensor], tuple[Tensor, ...]]
     parameters: Callable[[], Iterator[nn.Parameter]]
     train_cfg: Any
+    test_cfg: Any
 
     def __init__(
         self,
@@ -92,7 +101,7 @@ class LDWSCCDMixin:
         mil_head: OptConfigType = None,
         supervision: str = 'box',
         mask_source: str = 'gt',
-        ignore_mined_negatives: bool | None = None,
+        ignore_mined_negatives: bool = False,
         mined_score: float = 0.1,
         pseudo_warmup: int = 500,
         proposer: OptConfigType = None,
@@ -116,8 +125,6 @@ class LDWSCCDMixin:
         self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
-        if ignore_mined_negatives is None:
-            ignore_mined_negatives = self.mil_head is not None and self.mil_head.gt_seeds
         self.supervision = Supervision(
             supervision, mask_source, ignore_mined_negatives, mined_score, pseudo_warmup
         )
@@ -209,14 +216,17 @@ class LDWSCCDMixin:
         feats = self.extract_feat(batch_inputs)
         mask_bboxes = None
         if self.mil_head is None:
-            losses = dict(self.student_loss(feats, batch_data_samples))
+            losses = dict(self.student_loss(feats, self._for_student(batch_data_samples)))
         else:
             losses, mask_bboxes = self._student_and_mil_loss(
                 feats, batch_inputs, batch_data_samples
             )
         if self.distillation is not None:
+            detection = _detection_loss(losses)
             losses.update(
-                self._distillation_loss(feats, batch_inputs, batch_data_samples, mask_bboxes)
+                self._distillation_loss(
+                    feats, batch_inputs, batch_data_samples, mask_bboxes, detection
+                )
             )
         _check_finite(losses)
         return losses
@@ -235,17 +245,13 @@ class LDWSCCDMixin:
         regions = [proposal.bboxes for proposal in proposals]
         if not torch.cat(regions).isfinite().all():
             # RoI pooling would only say that such a box has no size
-            _check_finite(self.student_loss_by_feat(outs, feats, batch_data_samples))
+            samples = self._for_student(batch_data_samples)
+            _check_finite(self.student_loss_by_feat(outs, feats, samples))
             raise NonFiniteLossError('non-finite proposals' + REMEDY)
         if self.proposer is not None:
-            metas = [sample.metainfo for sample in batch_data_samples]
-            proposed = self.proposer(batch_inputs, metas, self.data_preprocessor)
             if supervision.regime == 'image' and not is_warm:
                 regions = [boxes[:0] for boxes in regions]
-            regions = [
-                torch.cat([own, other.bboxes.to(own)])
-                for own, other in zip(regions, proposed, strict=True)
-            ]
+            regions = self._add_proposed(regions, batch_inputs, batch_data_samples)
 
         logits = self.mil_head(feats, regions)
         pseudo = None
@@ -254,9 +260,15 @@ class LDWSCCDMixin:
         samples = supervision.student_samples(
             batch_data_samples, known, pseudo, self.mil_head.fg_iou
         )
-        losses = dict(self.student_loss_by_feat(outs, feats, samples))
+        losses = dict(self.student_loss_by_feat(outs, feats, self._for_student(samples)))
         losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known))
         return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo)
+
+    def _for_student(self, batch_data_samples: SampleList) -> SampleList:
+        """The samples; without ``probs`` if the student's head knows nothing of them."""
+        if getattr(self.bbox_head, 'takes_probs', False):
+            return batch_data_samples
+        return settle(batch_data_samples)
 
     def _distillation_loss(
         self,
@@ -264,6 +276,7 @@ class LDWSCCDMixin:
         batch_inputs: Tensor,
         batch_data_samples: SampleList,
         bboxes: list[Tensor] | None,
+        detection: Tensor,
     ) -> dict[str, Tensor]:
         """The three losses of eq. 14, times ``distillation_weight``."""
         weight = self.distillation_weight
@@ -274,7 +287,8 @@ class LDWSCCDMixin:
                 zero = zero + (parameter * 0).sum()
             return dict.fromkeys(DISTILLATION_LOSSES, zero)
         losses = self.distillation(
-            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes)
+            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes),
+            detection_loss=detection,
         )
         return {name: weight * loss for name, loss in losses.items()}
 
@@ -349,6 +363,87 @@ class LDWSCCDMixin:
         )
         return pairs
 
+    @torch.no_grad()
+    def find_regions(
+        self, feats: Sequence[Tensor], samples: SampleList, max_per_img: int | None = None
+    ) -> InstanceList:
+        """Regions of the student's own head outside training: the dense head's, or the RPN's.
+
+        Args:
+            feats: The student's feature maps.
+            samples: The samples of the batch.
+            max_per_img: Regions an image at most; None: as in training (``train_cfg.proposal``).
+
+        Returns:
+            Per image ``bboxes`` (R, 4) in pixels of the batch tensor and ``scores`` (R,), falling.
+        """
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def find_pseudo_boxes(
+        self, batch_inputs: Tensor, samples: SampleList, image_labels: Tensor
+    ) -> InstanceList:
+        """Boxes that the refined stages find for the classes of each image; use it in eval mode.
+
+        Their regions are those of training after ``pseudo_warmup``: the student's own, and those
+        of ``model.proposer`` if there is one.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            samples: Their samples.
+            image_labels: (N, C), true where the class occurs in the image.
+
+        Returns:
+            Per image ``bboxes`` (n, 4) in pixels of the image file, ``labels`` (n,) and ``scores``
+            (n,).
+
+        Raises:
+            ConfigError: If the detector has no MIL head.
+        """
+        if self.mil_head is None:
+            raise ConfigError(
+                'model.mil_head: pseudo-boxes come from a MILRefinementHead, found none; choose a '
+                'config with one'
+            )
+        feats = self.extract_feat(batch_inputs)
+        bboxes = [region.bboxes for region in self.find_regions(feats, samples)]
+        if self.proposer is not None:
+            bboxes = self._add_proposed(bboxes, batch_inputs, samples)
+        logits = self.mil_head(feats, bboxes)
+        found = self.mil_head.pseudo_boxes(logits, bboxes, image_labels.to(feats[0]))
+        return [
+            InstanceData(
+                bboxes=_rescale_to_file(item.bboxes, sample.metainfo),
+                labels=item.labels,
+                scores=item.scores,
+            )
+            for item, sample in zip(found, samples, strict=True)
+        ]
+
+    def _proposal_settings(self) -> dict[str, Any]:
+        """How the student proposes regions in training, else in the test."""
+        for settings in (self.train_cfg, self.test_cfg):
+            if (settings or {}).get('proposal'):
+                return settings['proposal']
+        return {}
+
+    def _add_proposed(
+        self, bboxes: Sequence[Tensor], batch_inputs: Tensor, samples: SampleList
+    ) -> list[Tensor]:
+        """Add the regions of ``model.proposer`` to those of the student."""
+        metas = [sample.metainfo for sample in samples]
+        proposed = self.proposer(batch_inputs, metas, self.data_preprocessor)
+        return [
+            torch.cat([own, other.bboxes.to(own)])
+            for own, other in zip(bboxes, proposed, strict=True)
+        ]
+
+
+def _rescale_to_file(bboxes: Tensor, meta: dict[str, Any]) -> Tensor:
+    """Turn boxes (n, 4) of the batch tensor into pixels of the image file."""
+    x, y = tuple(meta.get('scale_factor') or (1.0, 1.0))[:2]
+    return bboxes / bboxes.new_tensor([x, y, x, y])
+
 
 def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None:
     """Say in the log which levels of the teacher are the same for all images."""
@@ -362,6 +457,17 @@ def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None
             logger='current',
             level=logging.WARNING,
         )
+
+
+def _detection_loss(losses: dict[str, Any]) -> Tensor:
+    """Sum of the student's own losses, without that of the MIL head; no gradient."""
+    parts = [
+        part.detach().float().mean()
+        for name, value in losses.items()
+        if 'loss' in name and not name.startswith(MIL_LOSSES)
+        for part in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    return torch.stack(parts).sum()
 
 
 def _check_finite(losses: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """LD-WSCCD with a two-stage student."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -110,3 +111,20 @@ class LDWSCCDTwoStage(LDWSCCDMixin, TwoStageDetector):
                 losses[name if 'rpn' in name else f'rpn_{name}'] = loss
         losses.update(self.roi_head.loss(feats, proposals, batch_data_samples))
         return losses
+
+    @torch.no_grad()
+    def find_regions(
+        self, feats: Sequence[Tensor], samples: SampleList, max_per_img: int | None = None
+    ) -> InstanceList:
+        """The RPN's best boxes, see :meth:`LDWSCCDMixin.find_regions`."""
+        if not self.with_rpn:
+            raise ConfigError(
+                'model.rpn_head: expected a head that proposes regions, found none; choose a '
+                'config with one'
+            )
+        given = (
+            (self.train_cfg or {}).get('proposal') or (self.test_cfg or {}).get('proposal') or {}
+        )
+        most = max_per_img or given.get('max_per_img', 300)
+        found = self.rpn_head.predict(tuple(feats), samples, rescale=False)
+        return [regions[:most] for regions in found]

@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ...datasets.bag_audit import teaches_by_image_labels
 from ...errors import ConfigError, DatasetError
-from ..utils import RegionBatch, pairwise_iou
+from ..utils import RegionBatch, pairwise_iou, probabilities
 
 REGIMES = ('box', 'image', 'mixed')
 MASK_SOURCES = ('gt', 'mil', 'both')
+# a box is in the mask of the distillation if it is rather a cell than not
+LIKELY = 0.5
 
 
 class Supervision:
@@ -94,7 +96,7 @@ class Supervision:
     def image_labels(
         self, samples: SampleList, known: InstanceList, num_classes: int, device: torch.device
     ) -> Tensor:
-        """Classes (N, C) of each image, 0 or 1.
+        """Classes (N, C) of each image: the probability that one occurs, 0 or 1 if all is known.
 
         Raises:
             DatasetError: If image labels are to teach an image that has none.
@@ -116,8 +118,12 @@ class Supervision:
             label += list(labels or ())
         counts = torch.tensor([len(instances) for instances in known], device=device)
         of_boxes = torch.arange(len(samples), device=device).repeat_interleave(counts)
-        classes = torch.zeros(len(samples), num_classes, device=device)
-        classes[of_boxes, torch.cat([instances.labels for instances in known])] = 1
+        # log P(class is absent): the boxes are cells or not independently of each other
+        absent = torch.zeros(len(samples), num_classes, device=device)
+        probs = torch.cat([probabilities(instances) for instances in known])
+        of_labels = torch.cat([instances.labels for instances in known])
+        absent.index_put_((of_boxes, of_labels), torch.log1p(-probs).to(absent), accumulate=True)
+        classes = 1 - absent.exp()
         places = torch.tensor([image, label], dtype=torch.long, device=device)
         classes[places[0], places[1]] = 1
         return classes
@@ -166,7 +172,7 @@ class Supervision:
         use_known, use_pseudo = sources[self.mask_source]
         return [
             torch.cat(
-                [boxes.bboxes[: len(boxes.bboxes) if use_known else 0]]
+                [boxes.bboxes[(probabilities(boxes) >= LIKELY) & use_known]]
                 + ([mined] if use_pseudo or self.by_image_labels(sample) else [])
             )
             for sample, boxes, mined in zip(samples, known, found, strict=True)
@@ -183,6 +189,38 @@ class Supervision:
             boxes[(boxes.scores >= self.mined_score) & ~cover[: len(boxes)]]
             for boxes, cover in zip(pseudo, covered, strict=True)
         ]
+
+
+def settle(samples: SampleList, threshold: float = LIKELY) -> SampleList:
+    """Make of boxes that may be cells either cells or boxes to be ignored.
+
+    For heads that know nothing of ``probs``.
+
+    Args:
+        samples: A batch; not changed.
+        threshold: Probability from which on a box is a cell, in [0, 1].
+
+    Returns:
+        The samples, without ``probs``; those that had none are the same.
+    """
+    settled = []
+    for sample in samples:
+        boxes = sample.gt_instances
+        if 'probs' not in boxes:
+            settled.append(sample)
+            continue
+        cell = boxes.probs >= threshold
+        plain = InstanceData(bboxes=boxes.bboxes, labels=boxes.labels)
+        given = sample.get('ignored_instances')
+        parts = [plain[~cell]] + ([given] if given else [])
+        result = DetDataSample(metainfo=sample.metainfo)
+        result.gt_instances = plain[cell]
+        result.ignored_instances = InstanceData(
+            bboxes=torch.cat([part.bboxes for part in parts]),
+            labels=torch.cat([part.labels for part in parts]),
+        )
+        settled.append(result)
+    return settled
 
 
 def _pad(instances: Sequence[Any]) -> Tensor:

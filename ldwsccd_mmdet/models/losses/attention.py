@@ -45,6 +45,12 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
 
     Raises:
         ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+
+    Example:
+        >>> feat = torch.tensor([[[[0.0, 0.0], [0.0, 1.0]]]])  # one cell of the map is active
+        >>> spatial_attention(feat, temperature=0.5)
+        tensor([[[0.3850, 0.3850],
+                 [0.3850, 2.8449]]])
     """
     _check(feat, temperature, 'spatial_attention')
     with torch.autocast(device_type=feat.device.type, enabled=False):
@@ -71,6 +77,12 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
 
     Raises:
         ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+
+    Example:
+        >>> feat = torch.zeros(1, 2, 4, 4)
+        >>> feat[:, 1] = 1  # the second channel is active everywhere
+        >>> channel_attention(feat, temperature=0.5)
+        tensor([[0.2384, 1.7616]])
     """
     _check(feat, temperature, 'channel_attention')
     with torch.autocast(device_type=feat.device.type, enabled=False):

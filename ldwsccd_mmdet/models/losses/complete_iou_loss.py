@@ -44,6 +44,14 @@ class CompleteIoULoss(nn.Module):
 
     Args:
         loss_weight: Factor.
+
+    Example:
+        >>> pred = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 10.0]])
+        >>> target = torch.tensor([[0.0, 0.0, 10.0, 10.0], [5.0, 0.0, 15.0, 10.0]])
+        >>> CompleteIoULoss()(pred[:1], target[:1])  # the same box
+        tensor(0.)
+        >>> CompleteIoULoss()(pred, target)
+        tensor(0.3718)
     """
 
     def __init__(self, loss_weight: float = 1.0) -> None:

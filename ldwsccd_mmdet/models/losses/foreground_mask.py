@@ -67,6 +67,18 @@ def foreground_mask(
 
     Raises:
         ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+
+    Example:
+        A map of 4 x 4 cells over an image of 32 x 32 pixels: a cell is 8 pixels wide.
+
+        >>> boxes = torch.tensor([[0.0, 0.0, 15.0, 15.0], [25.0, 25.0, 27.0, 27.0]])
+        >>> foreground_mask([boxes], feat_size=(4, 4), input_size=(32, 32))
+        tensor([[[1., 1., 0., 0.],
+                 [1., 1., 0., 0.],
+                 [0., 0., 0., 0.],
+                 [0., 0., 0., 1.]]])
+
+        The second box holds no cell centre, and so takes the cell that holds its own.
     """
     boxes, valid = pad_boxes(bboxes)
     rows, columns = cells_in_boxes(boxes, feat_size, input_size)

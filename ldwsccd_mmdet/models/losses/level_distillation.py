@@ -99,11 +99,11 @@ class LevelDistillation(torch.autograd.Function):
         """
         maps = compare(student, teacher, temperature, standardize)
         cell_weights = cell_weights.flatten(2)
-        losses = (cell_weights * maps.error).sum(dim=(1, 2))
+        losses = (cell_weights * maps.error).sum(dim=(1, 2))  # eq. 12
         spatial = (maps.spatial_t - maps.spatial_s).abs().sum(dim=1)
         channel = (maps.channel_t - maps.channel_s).abs().sum(dim=1)
         weight_s, weight_c = attention_weights
-        attention = (image_weights * (weight_s * spatial + weight_c * channel)).sum()
+        attention = (image_weights * (weight_s * spatial + weight_c * channel)).sum()  # eq. 13
         ctx.save_for_backward(student, teacher, cell_weights, image_weights, *maps[1:])
         ctx.options = attention_weights, temperature, standardize
         return torch.cat([losses, attention[None]])
@@ -151,10 +151,11 @@ def compare(student: Tensor, teacher: Tensor, temperature: float, standardize: b
         attentions = []
         for x in (t, s):
             torch.abs(x, out=work)
+            # eq. 10 and 11
             attentions += [attention_of_energy(work.mean(dim=dim), temperature) for dim in (1, 2)]
         spatial_t, channel_t, spatial_s, channel_s = attentions
         torch.sub(t, s, out=work).square_()
-        # the sum over C as one product, (1, C) x (C, P) an image
+        # what eq. 12 sums over a region; over C as one product, (1, C) x (C, P) an image
         error = (channel_t[:, None] @ work)[:, 0] * spatial_t
         parts.append((error, spatial_t, channel_t, spatial_s, channel_s))
     return Comparison(*(torch.cat(part) for part in zip(*parts, strict=True)))

@@ -7,12 +7,16 @@ import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.utils import OptMultiConfig
+from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...errors import ConfigError
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation, compare
+
+MEMORY = 0.98
+"""Decay of the running means with ``share``."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     'default': dict(alpha=0.2, beta=0.1, gamma=0.1, temperature=0.5, normalize='region'),
@@ -100,6 +104,15 @@ class LocalDistillationLoss(BaseModule):
               weights: calibrate alpha and beta, which 'sum' makes huge.
             - ``'fgd'``: alpha 0.001, beta 0.0005, gamma 0.001, temperature 0.5, normalize 'fgd' and
               with it attention_reduction 'sum': what FGD published for RetinaNet.
+        share: In place of alpha, beta and gamma: the three terms together are this share of the
+            detection loss, > 0; 0.3 is 30 %. Each term's weight follows from running means of both,
+
+            .. math::
+                \alpha = \mathrm{share} \cdot p_{fg} \frac{\overline{L_{det}}}
+                {\overline{L_{fg}}}, \qquad \beta, \gamma \text{ alike}
+
+            with decay 0.98, which lie in the checkpoint and are averaged over processes.
+        split: :math:`p` of foreground, background and attention term, >= 0 with sum 1.
 
     Raises:
         ConfigError: If an argument is outside its range or does not have one value a level.
@@ -121,6 +134,8 @@ class LocalDistillationLoss(BaseModule):
         empty_image: str = 'background',
         resize: str | None = None,
         preset: str | None = None,
+        share: float | None = None,
+        split: tuple[float, float, float] = (0.6, 0.35, 0.05),
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         levels = len(student_channels)
@@ -161,6 +176,12 @@ class LocalDistillationLoss(BaseModule):
         _check_choice('attention_reduction', attention_reduction, ('mean', 'sum'))
         _check_choice('empty_image', empty_image, ('background', 'skip'))
         _check_choice('resize', resize, (None, 'student', 'teacher'))
+        self.share = share
+        self.split = tuple(split)
+        if share is not None:
+            self._check_share((alpha, beta, gamma))
+            #: Running means of detection, foreground, background and attention loss; 0: none yet.
+            self.register_buffer('running_means', torch.zeros(4))
         self.student_channels = tuple(student_channels)
         self.teacher_channels = tuple(teacher_channels)
         self.feature_norm = feature_norm
@@ -172,12 +193,52 @@ class LocalDistillationLoss(BaseModule):
             for student, teacher in zip(student_channels, teacher_channels, strict=True)
         )
 
+    def _check_share(self, weights: Sequence[float | None]) -> None:
+        if any(weight is not None for weight in weights):
+            raise ConfigError(
+                'LocalDistillationLoss: share takes the place of alpha, beta and gamma, got both; '
+                'set one of them to None'
+            )
+        fine = len(self.split) == 3 and min(self.split) >= 0 and abs(sum(self.split) - 1) < 1e-6
+        if self.share is None or not self.share > 0 or not fine:
+            raise ConfigError(
+                'LocalDistillationLoss: share must be > 0 and split three numbers >= 0 with sum 1, '
+                f'got {self.share} and {self.split}'
+            )
+
+    def term_weights(self, detection: float | None = None, terms: Tensor | None = None) -> Tensor:
+        """Weights of foreground, background and attention term, (3,).
+
+        Args:
+            detection: With ``share``: the detection loss to take a share of; None for its running
+                mean.
+            terms: The three terms beside it, (3,); None for their running means.
+        """
+        if self.share is None:
+            return torch.tensor([self.alpha, self.beta, self.gamma])
+        means: Tensor = self.running_means  # type: ignore[assignment]
+        base = means[0] if detection is None else means.new_tensor(detection)
+        terms = means[1:] if terms is None else terms.to(means)
+        split = means.new_tensor(self.split)
+        return torch.where(terms > 0, self.share * split * base / terms.clamp(min=1e-12), 0)
+
+    @torch.no_grad()
+    def _update_means(self, detection_loss: Tensor, terms: Tensor) -> None:
+        """Take a batch's losses into the running means; the first batch is their start."""
+        means: Tensor = self.running_means  # type: ignore[assignment]
+        now = torch.cat([detection_loss.detach().reshape(1).to(means), terms.detach().to(means)])
+        all_reduce(now, 'mean')
+        if now.isfinite().all():
+            keep = torch.where(means > 0, MEMORY, 0.0)
+            means.copy_(keep * means + (1 - keep) * now)
+
     def forward(
         self,
         student_feats: Sequence[Tensor],
         teacher_feats: Sequence[Tensor],
         bboxes: Sequence[Tensor],
         input_size: tuple[int, int],
+        detection_loss: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Compute the three terms of eq. 14, weighted.
 
@@ -188,6 +249,7 @@ class LocalDistillationLoss(BaseModule):
                 ``resize`` is set.
             bboxes: Per image (n_i, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
             input_size: (H_in, W_in) of the padded batch tensor, in pixels.
+            detection_loss: The student's own loss of this batch; ``share`` needs it in training.
 
         Returns:
             ``loss_distill_fg``, ``loss_distill_bg`` and ``loss_distill_attention``, scalars in
@@ -199,11 +261,14 @@ class LocalDistillationLoss(BaseModule):
         """
         losses = self.level_losses(student_feats, teacher_feats, bboxes, input_size)
         weights = losses.new_tensor(self.level_weights)
-        foreground, background, attention = (weights[:, None] * losses).sum(dim=0)
+        terms = (weights[:, None] * losses).sum(dim=0)
+        if self.share is not None and detection_loss is not None and self.training:
+            self._update_means(detection_loss, terms)
+        foreground, background, attention = self.term_weights().to(terms) * terms
         return dict(
-            loss_distill_fg=self.alpha * foreground,
-            loss_distill_bg=self.beta * background,
-            loss_distill_attention=self.gamma * attention,
+            loss_distill_fg=foreground,
+            loss_distill_bg=background,
+            loss_distill_attention=attention,
         )
 
     def level_losses(

@@ -29,6 +29,18 @@ def mil_scores(
 
     Raises:
         ValueError: If the two streams differ in shape.
+
+    Example:
+        Two regions and two classes. The first region shows class 0, and stands out for it.
+
+        >>> cls_logits = torch.tensor([[3.0, 0.0], [0.0, 0.0]])
+        >>> det_logits = torch.tensor([[4.0, 0.0], [0.0, 0.0]])
+        >>> region, image = mil_scores(cls_logits, det_logits)
+        >>> region
+        tensor([[0.9354, 0.0237],
+                [0.0090, 0.2500]])
+        >>> image  # the sum over the regions
+        tensor([0.9444, 0.2737])
     """
     if cls_logits.shape != det_logits.shape:
         raise ValueError(
@@ -69,6 +81,12 @@ def image_level_loss(image_scores: Tensor, image_labels: Tensor, reduction: str 
 
     Raises:
         ValueError: If the shapes differ or ``reduction`` is unknown.
+
+    Example:
+        >>> image_scores = torch.tensor([0.9, 0.2])
+        >>> image_labels = torch.tensor([1.0, 0.0])  # class 0 occurs in the image, class 1 does not
+        >>> image_level_loss(image_scores, image_labels, reduction='none')
+        tensor([0.1054, 0.2231])
     """
     if image_scores.shape != image_labels.shape:
         raise ValueError(

@@ -92,6 +92,17 @@ def refinement_targets(
 
     Raises:
         ValueError: If an IoU is outside [0, 1] or the shapes do not fit.
+
+    Example:
+        The first region is the seed of class 0, the second overlaps it, the third lies elsewhere.
+
+        >>> bboxes = torch.tensor([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40]])
+        >>> scores = torch.tensor([[0.8, 0.1], [0.3, 0.1], [0.1, 0.2]])
+        >>> labels, weights = refinement_targets(bboxes, scores, image_labels=torch.tensor([1, 0]))
+        >>> labels  # 2 is background
+        tensor([0, 0, 2])
+        >>> weights  # the seed's score, for all three
+        tensor([0.8000, 0.8000, 0.8000])
     """
     for name, value in (('fg_iou', fg_iou), ('ignore_iou', ignore_iou)):
         if not 0 <= value <= 1:
@@ -139,6 +150,12 @@ def refinement_loss(
 
     Raises:
         ValueError: If the shapes do not fit.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0]])  # two classes, background
+        >>> labels, weights = torch.tensor([0, 2]), torch.tensor([1.0, 0.5])
+        >>> refinement_loss(logits, labels, weights)  # (1 + 0.5) * 0.2395 / 2
+        tensor(0.1797)
     """
     if not logits.shape[:-1] == labels.shape == weights.shape:
         raise ValueError(

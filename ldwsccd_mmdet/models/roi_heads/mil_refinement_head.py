@@ -24,7 +24,8 @@ from ..losses.refinement_loss import (
     refinement_loss,
 )
 from ..task_modules.seeds import Seeds, join_seeds
-from ..utils import RegionBatch
+from ..utils import RegionBatch, probabilities
+from .score_join import ScoreJoin
 
 PRESETS: dict[str, dict[str, Any]] = {
     'default': dict(
@@ -33,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         ignore_iou=0.0,
         fc_out_channels=1024,
         dropout=0.5,
-        gt_seeds=False,
+        gt_seeds=True,
         first_stage_weight=1.0,
         image_loss_reduction='mean',
     ),
@@ -139,7 +140,7 @@ class MILRefinementHead(BaseModule):
               over classes.
             - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
               only, sum over classes. Its layers learn ten times faster than the backbone, which
-              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/mil/oicr.py.
+              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/parts/mil_oicr.py.
 
     Raises:
         ConfigError: If an argument is outside its range.
@@ -256,6 +257,8 @@ class MILRefinementHead(BaseModule):
             nn.ReLU(inplace=True),
             nn.Dropout(values['dropout']),
         )
+        #: Joins the scores of the dense head with those of this one at test.
+        self.score_join = ScoreJoin(num_classes)
         self.fc_cls = nn.Linear(channels, num_classes)
         self.fc_det = nn.Linear(channels, num_classes)
         self.fc_refine = nn.ModuleList(
@@ -337,9 +340,10 @@ class MILRefinementHead(BaseModule):
         Args:
             logits: Of :meth:`forward`, for the same ``bboxes``.
             bboxes: Per image (R_i, 4) proposals in pixels of the padded batch tensor; R_i may be 0.
-            image_labels: (N, C), 1 where the class occurs in the image, else 0.
-            gt_instances: Per image the boxes that are known, ``bboxes`` (n, 4) and ``labels`` (n,),
-                n >= 0; seeds with ``gt_seeds``, else not looked at.
+            image_labels: (N, C), the probability that the class occurs in the image: 1 or 0 where
+                it is known. Classes above 0.5 choose seeds.
+            gt_instances: Per image the boxes that are known, ``bboxes`` (n, 4), ``labels`` (n,) and
+                perhaps ``probs`` (n,), n >= 0; seeds with ``gt_seeds``, else not looked at.
 
         Returns:
             ``loss_mil``, ``loss_refine_1`` to ``loss_refine_K`` and, of the last ``reg_stages``
@@ -350,7 +354,7 @@ class MILRefinementHead(BaseModule):
             ValueError: If ``image_labels`` is not (N, C).
         """
         batch = self._batch(bboxes, image_labels)
-        valid, present = batch.valid, image_labels > 0
+        valid, present = batch.valid, image_labels > 0.5
         scores, image_scores = mil_scores(
             batch.pad(logits.cls_logits), batch.pad(logits.det_logits), valid
         )
@@ -404,14 +408,15 @@ class MILRefinementHead(BaseModule):
 
     @staticmethod
     def _known_seeds(gt_instances: InstanceList | None, regions: Tensor) -> Seeds | None:
-        """The boxes that are known as seeds of weight 1."""
+        """The boxes that are known as seeds, of the weight that they are cells with."""
         counts = [len(instances) for instances in gt_instances or []]
         if gt_instances is None or not any(counts):
             return None
         batch = RegionBatch(counts, regions.device)
         bboxes = batch.pad(torch.cat([instances.bboxes for instances in gt_instances]))
         labels = batch.pad(torch.cat([instances.labels for instances in gt_instances]))
-        return Seeds(bboxes.to(regions), labels, torch.ones_like(bboxes[..., 0]), batch.mask)
+        probs = batch.pad(torch.cat([probabilities(instances) for instances in gt_instances]))
+        return Seeds(bboxes.to(regions), labels, probs.to(regions), batch.mask)
 
     @torch.no_grad()
     def pseudo_boxes(

@@ -4,6 +4,14 @@ from .cluster_nms import cluster_nms
 from .diou_nms import diou_nms
 from .distance_iou import iou_and_distance
 from .pairwise_iou import pairwise_iou
+from .probabilities import probabilities
 from .region_batch import RegionBatch
 
-__all__ = ['RegionBatch', 'cluster_nms', 'diou_nms', 'iou_and_distance', 'pairwise_iou']
+__all__ = [
+    'RegionBatch',
+    'cluster_nms',
+    'diou_nms',
+    'iou_and_distance',
+    'pairwise_iou',
+    'probabilities',
+]

@@ -6,8 +6,8 @@ from .class_names import (
     ClassMap,
     cytology_class,
 )
-from .coco_builder import CocoBuilder
-from .comparison_detector import read_comparison_detector
+from .coco_builder import CocoBuilder, check_new, dump, write_new, write_set
+from .comparison_detector import read_comparison_detector, read_comparison_splits
 from .pascal_voc import read_pascal_voc, read_voc_split, voc_classes
 from .points import read_points
 from .yolo import read_class_names, read_yolo, yolo_files
@@ -17,13 +17,18 @@ __all__ = [
     'CCD_CLASSES',
     'ClassMap',
     'CocoBuilder',
+    'check_new',
     'cytology_class',
+    'dump',
     'read_class_names',
     'read_comparison_detector',
+    'read_comparison_splits',
     'read_pascal_voc',
     'read_points',
     'read_voc_split',
     'read_yolo',
     'voc_classes',
+    'write_new',
+    'write_set',
     'yolo_files',
 ]

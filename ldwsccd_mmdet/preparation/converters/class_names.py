@@ -50,6 +50,11 @@ class ClassMap:
         self.classes = None if classes is None else tuple(classes)
         self.renamed = dict(renamed or {})
 
+    @classmethod
+    def from_texts(cls, classes: Sequence[str] | None, renamed: Sequence[str] = ()) -> ClassMap:
+        """Make the map from a command's ``--classes`` and its ``OLD=NEW`` of ``--rename``."""
+        return cls(classes, dict(pair.rsplit('=', 1) for pair in renamed))
+
     def __call__(self, name: str) -> str | None:
         """Return the name in the set; None if the class is to be left out."""
         if name in self.renamed:

@@ -14,7 +14,7 @@ from typing import Any
 from ...datasets.boxes import box_fault
 from ...errors import ConfigError, DatasetError
 
-__all__ = ['CocoBuilder', 'check_new', 'dump', 'place_images', 'write_new']
+__all__ = ['CocoBuilder', 'check_new', 'dump', 'place_images', 'write_new', 'write_set']
 
 
 class CocoBuilder:
@@ -168,3 +168,26 @@ def dump(content: Mapping[str, Any]) -> str:
         return json.dumps(content, allow_nan=False)
     except ValueError as error:
         raise DatasetError(f'the set holds a number that JSON does not know: {error}') from error
+
+
+def write_set(
+    out: Path, splits: Mapping[str, tuple[CocoBuilder, Mapping[str, Path]]], image_mode: str
+) -> list[str]:
+    """Write ``<split>.json`` for each split, and ``images/``.
+
+    Args:
+        out: The folder; files of other names may be there already.
+        splits: For each split its records, and where its images lie.
+        image_mode: See :func:`place_images`.
+
+    Returns:
+        What is in each file, a line a split.
+
+    Raises:
+        ConfigError: One of the files is there already; then nothing is written.
+    """
+    check_new(*(out / f'{split}.json' for split in splits))
+    for split, (builder, images) in splits.items():
+        place_images(images, out / 'images', image_mode)
+        write_new(out / f'{split}.json', dump(builder.content()))
+    return [f'{out / split}.json: {builder.summary()}' for split, (builder, _) in splits.items()]

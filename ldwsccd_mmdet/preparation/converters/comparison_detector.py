@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ...datasets.coco_json import load_coco
@@ -11,7 +12,7 @@ from ...errors import DatasetError
 from .class_names import CCD_CLASSES, ClassMap
 from .coco_builder import CocoBuilder
 
-__all__ = ['SPLIT_SIZES', 'read_comparison_detector']
+__all__ = ['SPLIT_SIZES', 'read_comparison_detector', 'read_comparison_splits']
 
 #: Images of the public split: 7,410 in all.
 SPLIT_SIZES = {'train': 6666, 'test': 744}
@@ -79,3 +80,35 @@ def read_comparison_detector(
                 int(bool(annotation.get('iscrowd', 0))),
             )
     return builder
+
+
+def read_comparison_splits(
+    json_files: Mapping[str, Path], image_dir: Path, class_map: ClassMap, min_size: float = 2
+) -> dict[str, tuple[CocoBuilder, dict[str, Path]]]:
+    """Read the splits of the set, and check that they share no image.
+
+    Args:
+        json_files: ``{split: its json}``, two of them.
+        image_dir: Folder of the images.
+        class_map: Classes of the set.
+        min_size: Least width and height of a box, pixels.
+
+    Returns:
+        For each split its records, and where its images lie.
+
+    Raises:
+        DatasetError: An image is in both; or see :func:`read_comparison_detector`.
+    """
+    splits = {}
+    for split, file in json_files.items():
+        builder = read_comparison_detector(file, image_dir, class_map, min_size)
+        names = [image['file_name'] for image in builder.images]
+        splits[split] = builder, {name: image_dir / name for name in names}
+    first, second = splits
+    common = sorted(set(splits[first][1]) & set(splits[second][1]))
+    if common:
+        raise DatasetError(
+            f'{len(common)} images are in {first} and in {second} ({", ".join(common[:10])}): '
+            'take whole copies of the two files'
+        )
+    return splits

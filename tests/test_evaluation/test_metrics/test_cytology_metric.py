@@ -1,3 +1,4 @@
+import copy
 import json
 import multiprocessing
 
@@ -82,15 +83,18 @@ def test_truth_of_the_samples(random_set, tmp_path):
     assert not any('hsil' in name for name in from_file)
 
 
-def test_labels_are_numbered_as_in_mmdet(random_set, tmp_path):
-    """In the order of the file, whatever the order of the data set's classes."""
+def test_labels_are_places_in_the_classes(random_set, tmp_path):
+    """In the order of the data set's classes, whatever the order of the file."""
     truth, predictions = random_set(3)
     (tmp_path / 'truth.json').write_text(json.dumps(truth.dataset))
-    samples = samples_of(truth, predictions)
     logged = []
     for classes in (CLASSES, CLASSES[::-1]):
         metric = CytologyMetric(str(tmp_path / 'truth.json'), num_resamples=0)
         metric.dataset_meta = {'classes': classes}
+        samples = copy.deepcopy(samples_of(truth, predictions))
+        if classes != CLASSES:
+            for sample in samples:
+                sample['pred_instances']['labels'] = 2 - sample['pred_instances']['labels']
         metric.process({}, samples)
         logged.append(metric.evaluate(len(samples)))
     assert logged[0] == pytest.approx(logged[1], nan_ok=True)
@@ -109,14 +113,14 @@ def test_no_truth():
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        (None, 'x.json.*cannot be read'),
+        (None, 'x.json.*does not exist'),
         ('{"images": [', 'x.json.*cannot be read'),
         ('{"images": []}', "has no list 'annotations'"),
         ('{"images": [], "annotations": [{"id": 1}], "categories": []}', 'lacks image_id'),
         (
             '{"images": [], "annotations": [], "categories": '
             '[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]}',
-            'the id 1 occurs twice in categories',
+            '1 ids occur twice in categories',
         ),
     ],
 )

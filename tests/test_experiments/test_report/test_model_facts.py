@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pytest
 from mmengine.config import Config
 
 from ldwsccd_mmdet.experiments.report.model_facts import (
@@ -13,17 +12,12 @@ from ldwsccd_mmdet.experiments.report.model_facts import (
 ROOT = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(autouse=True)
-def _paper_set(monkeypatch):
-    monkeypatch.delenv('CELL_DATA', raising=False)
-
-
 def load(name):
-    return Config.fromfile(ROOT / f'configs/baselines/{name}.py')
+    return Config.fromfile(ROOT / f'configs/{name}_adamw_ccd.py')
 
 
 def test_a_plain_data_set():
-    cfg = load('ssd300')
+    cfg = load('ssd/ssd300_vgg16')
     assert image_size(cfg) == (300, 300)
     assert augmentation(cfg) == 'Expand, MinIoURandomCrop, RandomFlip, PhotoMetricDistortion'
     assert schedule(cfg) == 'AdamW 0.0002, cosine, 120 epochs, batch 10'
@@ -31,7 +25,7 @@ def test_a_plain_data_set():
 
 
 def test_images_laid_together():
-    cfg = load('yolov4')
+    cfg = load('yolov4/yolov4_csp-d53')
     assert image_size(cfg) == (512, 512)
     assert augmentation(cfg) == 'Mosaic, RandomCrop, RandomFlip, PhotoMetricDistortion'
     assert starting_weights(cfg) == 'scratch'

@@ -1,8 +1,11 @@
 import pytest
 import torch
+import torch.nn.functional as F
 from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
+from mmdet.structures.bbox import bbox_overlaps
 from mmengine.config import ConfigDict
+from mmengine.structures import InstanceData
 
 from ldwsccd_mmdet.errors import ConfigError
 from tests.test_models.helpers import (
@@ -140,3 +143,97 @@ def test_proposals_stop_the_gradient():
 def test_number_of_classes_is_required(value):
     with pytest.raises(ConfigError, match='bbox_head.num_classes: expected .* found'):
         MODELS.build(head_cfg(num_classes=value))
+
+
+def mined(probs, given=1):
+    """A sample whose boxes after the first ``given`` have these probabilities."""
+    boxes = [[2, 2, 22, 22], [30, 30, 60, 62], [6, 36, 26, 60], [40, 2, 62, 20]][
+        : given + len(probs)
+    ]
+    result = sample(boxes, [0, 1, 2, 1][: len(boxes)])
+    result.gt_instances.probs = torch.tensor([1.0] * given + list(probs))
+    return result
+
+
+def expected_loss(head, x, batch):
+    """The expected loss by loops over priors."""
+    outs = head(x)
+    logits, deltas = head._flatten(*outs)
+    priors = torch.cat(head.prior_generator.grid_priors([f.shape[-2:] for f in x], device='cpu'))
+    cls_total = box_total = normaliser = 0
+    for n, s in enumerate(batch):
+        boxes, labels, probs = (s.gt_instances[k] for k in ('bboxes', 'labels', 'probs'))
+        iou = bbox_overlaps(priors, boxes)
+        owner = [-1] * len(priors)
+        for sure in (True, False):  # a certain box wins
+            taken = [o >= 0 for o in owner]
+            which = [b for b in range(len(boxes)) if (probs[b] >= 1) == sure]
+            for a in range(len(priors)):
+                if not taken[a] and which:
+                    best = max(which, key=lambda b: iou[a, b].item())
+                    if iou[a, best] >= 0.5:
+                        owner[a] = best
+            for b in which:
+                free = [a for a in range(len(priors)) if not taken[a]]
+                best = max(free, key=lambda a: iou[a, b].item())
+                if iou[best, b] > 0:
+                    owner[best] = b
+        logp = logits[n].log_softmax(-1)
+        negatives, share = [], 0.0
+        certain = 0
+        for a, b in enumerate(owner):
+            background = -logp[a, -1]
+            if b < 0:
+                negatives.append(background)
+                continue
+            p = probs[b].item()
+            certain += p >= 1
+            share += p
+            cls_total = cls_total + p * -logp[a, labels[b]] + (1 - p) * background
+            target = head.bbox_coder.encode(priors[a][None], boxes[b][None])
+            box_total = box_total + p * F.smooth_l1_loss(
+                deltas[n, a][None], target, reduction='sum'
+            )
+        negatives = sorted(negatives, reverse=True)
+        count = 0
+        while count < 3 * share and count < len(negatives):  # ranks below 3 x share
+            cls_total = cls_total + negatives[count]
+            count += 1
+        normaliser += max(certain, 1) + (share - certain)
+    return cls_total / normaliser, box_total / normaliser
+
+
+@pytest.mark.parametrize('given', [0, 1])
+def test_expected_loss_equals_a_loop_over_priors(given):
+    head = build()
+    batch = [mined([0.3, 0.8], given), mined([0.5], given), mined([], 1)]
+    x = feats(3)
+    loss = head.loss(x, batch)
+    loss_cls, loss_bbox = expected_loss(head, x, batch)
+    torch.testing.assert_close(loss['loss_cls'], loss_cls, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(loss['loss_bbox'], loss_bbox, rtol=1e-4, atol=1e-5)
+
+
+def test_probability_one_is_a_plain_box():
+    head, x = build(), feats(1)
+    batch = [mined([1.0, 1.0])]
+    plain = mined([1.0, 1.0])
+    del plain.gt_instances.probs
+    ours, theirs = head.loss(x, batch), head.loss(x, [plain])
+    for name, value in theirs.items():
+        torch.testing.assert_close(ours[name], value)
+
+
+def test_almost_no_probability_leaves_the_place_out_of_the_hard_negatives():
+    head, x = build(), feats(1)
+    with torch.no_grad():
+        hopeless = head.loss(x, [mined([1e-6])])
+    outs = head(x)
+    ignored = mined([1e-6])
+    ignored.ignored_instances = InstanceData(bboxes=ignored.gt_instances.bboxes[1:])
+    ignored.gt_instances = ignored.gt_instances[:1]
+    metas = [ignored.metainfo]
+    loss = head.loss_by_feat(*outs, [ignored.gt_instances], metas, [ignored.ignored_instances])
+    # it is background of weight 1 - p there, and nothing else
+    assert hopeless['loss_bbox'].item() == pytest.approx(loss['loss_bbox'].item(), rel=1e-4)
+    assert hopeless['loss_cls'] > loss['loss_cls']

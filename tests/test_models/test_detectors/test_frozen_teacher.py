@@ -53,7 +53,7 @@ def test_config_may_be_a_dict_or_an_mmdet_name(teacher, preprocessor):
 def test_config_beside_the_package_is_found_from_anywhere(preprocessor, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match='model.teacher.checkpoint: expected a file'):
-        FrozenTeacher('configs/cric/teacher_mobilenetv2-fpn_cric.py', 'none.pth', preprocessor)
+        FrozenTeacher('configs/teachers/teacher_mobilenetv2-fpn_cric.py', 'none.pth', preprocessor)
 
 
 def test_checkpoint_of_ddp_loads(teacher, preprocessor, tmp_path):

@@ -18,7 +18,7 @@ REGIONS = np.array([[10, 10, 60, 60, 0.9], [40, 20, 120, 100, 0.8], [0, 0, 128, 
 def model(tmp_path):
     """Narrow Fast R-CNN with the regions of a file, in pixels of images twice as large."""
     np.savez(tmp_path / 'regions.npz', **{'0': REGIONS})
-    config = Config.fromfile(ROOT / 'configs/baselines/fast-rcnn_r50_fpn.py')
+    config = Config.fromfile(ROOT / 'configs/fast_rcnn/fast-rcnn_r50-fpn_adamw_ccd.py')
     cfg = config.model
     _resnet_fpn(cfg)
     cfg.roi_head.bbox_roi_extractor.out_channels = 16

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from mmdet.registry import TASK_UTILS
+from mmdet.structures import DetDataSample
 from mmengine.logging import MessageHub
 from mmengine.structures import InstanceData
 
@@ -155,13 +156,27 @@ def test_mined_boxes_are_ignored_where_no_box_accounts_for_them():
         assert 'ignored_instances' not in seen[1]  # on its box, or itself the label
 
 
-@pytest.mark.parametrize(
-    ('gt_seeds', 'given', 'expected'),
-    [(False, None, False), (True, None, True), (True, False, False), (False, True, True)],
-)
-def test_mined_negatives_are_ignored_where_boxes_are_seeds(build, gt_seeds, given, expected):
-    model = build(mil_head=mil_cfg(gt_seeds=gt_seeds), ignore_mined_negatives=given)
-    assert model.supervision.ignore_mined_negatives is expected
+@pytest.mark.parametrize('given', [False, True])
+def test_mined_negatives_are_ignored_if_asked_for(build, given):
+    kwargs = dict(ignore_mined_negatives=True) if given else {}
+    model = build(mil_head=mil_cfg(), **kwargs)
+    assert model.supervision.ignore_mined_negatives is given
+
+
+def test_classes_of_boxes_that_may_be_cells():
+    samples = [DetDataSample(metainfo={}) for _ in range(2)]
+    samples[0].gt_instances = InstanceData(
+        bboxes=torch.rand(4, 4),
+        labels=torch.tensor([0, 1, 1, 2]),
+        probs=torch.tensor([1.0, 0.5, 0.2, 0.1]),
+    )
+    samples[1].gt_instances = InstanceData(bboxes=torch.rand(1, 4), labels=torch.tensor([1]))
+    supervision = Supervision()
+    known = supervision.known(samples, CPU)
+    classes = supervision.image_labels(samples, known, 3, CPU)
+    # 1 - (1 - 0.5) (1 - 0.2)
+    torch.testing.assert_close(classes, torch.tensor([[1, 0.6, 0.1], [0, 1, 0]]))
+    assert [len(boxes) for boxes in supervision.mask_bboxes(samples, known, None)] == [2, 1]
 
 
 def test_warm_up_counts_the_runners_iterations(iteration):

@@ -3,6 +3,7 @@ import math
 import pytest
 import torch
 
+from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.losses import LocalDistillationLoss, channel_attention, spatial_attention
 
 INPUT_SIZE = (64, 64)
@@ -490,3 +491,57 @@ def test_maps_that_do_not_fit(student, teacher, message):
     loss = LocalDistillationLoss((3, 4), (3, 4))
     with pytest.raises(ValueError, match=message):
         loss(student, teacher, BOXES, INPUT_SIZE)
+
+
+def shared(**kwargs):
+    return LocalDistillationLoss((4,), (4,), **{'share': 0.3, 'split': (0.5, 0.3, 0.2), **kwargs})
+
+
+def inputs(scale=1.0):
+    rng = torch.Generator().manual_seed(0)
+    student, teacher = (torch.randn(2, 4, 8, 8, generator=rng) * scale for _ in range(2))
+    return [student.requires_grad_()], [teacher], [torch.tensor([[4.0, 4, 30, 30]])] * 2, (64, 64)
+
+
+def test_share_of_the_detection_loss():
+    loss = shared()
+    for detection in (10.0, 10.0):
+        terms = loss(*inputs(), detection_loss=torch.tensor(detection))
+        assert [terms[n].item() / 10 for n in terms] == pytest.approx([0.15, 0.09, 0.06], rel=1e-4)
+
+
+def test_share_follows_running_means_by_hand():
+    loss = shared()
+    raw = LocalDistillationLoss((4,), (4,), alpha=1, beta=1, gamma=1)
+    means = None
+    for step, detection in enumerate((10.0, 4.0, 7.0)):
+        batch = inputs(1 + step)
+        now = torch.stack([torch.tensor(detection), *raw(*batch).values()]).detach()
+        means = now if means is None else 0.98 * means + 0.02 * now
+        terms = torch.stack(list(loss(*batch, detection_loss=torch.tensor(detection)).values()))
+        weights = 0.3 * torch.tensor([0.5, 0.3, 0.2]) * means[0] / means[1:]
+        torch.testing.assert_close(terms.detach(), weights * now[1:], rtol=1e-4, atol=1e-6)
+
+
+def test_share_is_resumed_and_has_no_gradient():
+    loss, other = shared(), shared()
+    detection = torch.tensor(5.0, requires_grad=True)
+    sum(loss(*inputs(), detection_loss=detection).values()).backward()
+    assert detection.grad is None
+    other.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(other.term_weights(), loss.term_weights())
+    assert not LocalDistillationLoss((4,), (4,)).state_dict()
+
+
+def test_share_does_not_learn_in_evaluation():
+    loss = shared().eval()
+    assert all(v.item() == 0 for v in loss(*inputs(), detection_loss=torch.tensor(1.0)).values())
+    assert loss.running_means.tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    'kwargs', [dict(share=0), dict(alpha=1.0), dict(split=(0.5, 0.5, 0.5)), dict(split=(2, -1, 0))]
+)
+def test_share_refuses(kwargs):
+    with pytest.raises(ConfigError, match='share'):
+        shared(**kwargs)

@@ -558,15 +558,15 @@ def test_oicr_as_published():
     assert head.first_stage_weight == 1
 
 
-def test_config_base_of_oicr_lets_the_new_layers_learn_faster():
+def test_config_part_of_oicr_lets_the_new_layers_learn_faster():
     """``paramwise_cfg`` finds the streams and stages by their names in the detector."""
-    cfg = Config.fromfile('configs/_base_/mil/oicr.py')
-    roi_layer = cfg.model.mil_head.bbox_roi_extractor.roi_layer
+    cfg = Config.fromfile('configs/_base_/parts/mil_oicr.py')
+    roi_layer = cfg.mil_oicr.bbox_roi_extractor.roi_layer
     assert (roi_layer.type, roi_layer.output_size) == ('RoIPool', 7)
     model = torch.nn.Module()
-    model.mil_head = build(preset=cfg.model.mil_head.preset, fc_out_channels=4, reg_stages=1)
+    model.mil_head = build(preset=cfg.mil_oicr.preset, fc_out_channels=4, reg_stages=1)
     wrapper = build_optim_wrapper(
-        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01), **cfg.optim_wrapper)
+        model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01), **cfg.oicr_rates)
     )
     names = {id(p): name for name, p in model.named_parameters()}
     faster = {

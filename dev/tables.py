@@ -1,0 +1,508 @@
+"""Write the tables of README.md, docs/ and configs/*/README.md anew from results/*.csv.
+
+    python dev/tables.py            # write them
+    python dev/tables.py --check    # say which pages are out of date, exit code 1
+    python dev/tables.py --list     # the names of the tables, and what each is made from
+
+A page asks for a table by a comment, and what stands up to the next `<!-- end -->` is made here:
+
+    <!-- table: half_the_boxes -->
+    <!-- end -->
+
+To add a table, add an entry to TABLES: a Listing takes rows and columns of a CSV as they are, a
+function arranges them. What was never run has no row, and the table says "not run".
+"""
+
+import argparse
+import csv
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / 'results'
+PAGES = ('README.md', 'docs/**/*.md', 'configs/**/README.md')
+MARKED = re.compile(r'(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)', re.DOTALL)
+NOT_RUN = 'not run'
+
+Row = dict[str, str]
+
+
+def read(name: str) -> list[Row]:
+    """Rows of results/NAME.csv; none where nothing was measured yet."""
+    path = RESULTS / f'{name}.csv'
+    if not path.is_file():
+        return []
+    with path.open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Arrange a table; the first column names the rows."""
+    lines = ['| ' + ' | '.join(header) + ' |', '|' + '---|' * len(header)]
+    lines += ['| ' + ' | '.join(row) + ' |' for row in rows]
+    return '\n'.join(lines) + '\n'
+
+
+def with_spread(mean: str, spread: str) -> str:
+    """Write `mean ± spread`; the mean alone where there is no spread, a blank for nothing."""
+    return f'{mean} ± {spread}' if mean and spread else mean
+
+
+def one_decimal(value: str, sign: bool = False) -> str:
+    return '' if value == '' else f'{float(value):{"+" if sign else ""}.1f}'
+
+
+# ---------------------------------------------------------------- rows of a CSV as they are
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Some columns of a CSV, one line a row.
+
+    Attributes:
+        csv: Name of the file in results/, without its ending.
+        columns: What each column shows, by its heading: a template such as '{AP50} %', or a
+            function of the row.
+        where: Only rows that have these values.
+    """
+
+    csv: str
+    columns: dict[str, str | Callable[[Row], str]]
+    where: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self) -> str:
+        rows = [r for r in read(self.csv) if all(r[k] == v for k, v in self.where.items())]
+        return markdown(list(self.columns), [self._line(row) for row in rows])
+
+    def _line(self, row: Row) -> list[str]:
+        return [c(row) if callable(c) else c.format_map(row) for c in self.columns.values()]
+
+
+def spread(key: str, suffix: str = '_std', sign: bool = False) -> Callable[[Row], str]:
+    """A column of means with the spread that stands in the column KEY + SUFFIX."""
+
+    def cell(row: Row) -> str:
+        return with_spread(one_decimal(row[key], sign), one_decimal(row[key + suffix]))
+
+    return cell
+
+
+def interval(key: str, low: str, high: str) -> Callable[[Row], str]:
+    """A column of values with their 95 % interval; a blank for nothing."""
+    return lambda row: f'{row[key]} ({row[low]} to {row[high]})' if row[key] else ''
+
+
+def per_class(*names: str, suffix: str = '') -> dict[str, str | Callable[[Row], str]]:
+    """A column for each class, with a spread where the CSV has one."""
+    return {name: spread(name, suffix) if suffix else f'{{{name}}}' for name in names}
+
+
+# ------------------------------------------------------------------ fewer boxes, same cells
+
+DATA = {
+    'bccd': 'BCCD, blood cells',
+    'cric': 'CRIC, Pap smears',
+    'composed': 'composed scenes, 11 classes',
+    'synthetic': 'drawn smears, 11 classes',
+}
+MODELS = {
+    'ssd': 'SSD',
+    'ssd_ldm': 'SSD + LDM',
+    'ssd_mil': 'SSD + MIL',
+    'ldwsccd': 'LD-WSCCD',
+    'teacher': 'teacher',
+}
+BOXES_KEPT = {'1': 'all', '0.5': 'half', '0.2': 'a fifth'}
+# whose scores stand in the table where a model was tested with several: the first that is there
+SOURCES = ('stacked', 'fused', 'mil', 'ssd')
+
+
+def half_the_boxes_values(data: str, kept: str, model: str, source: str = '') -> dict[str, float]:
+    """AP50 by seed of one model; of the score source that its configs use, or of a given one."""
+    rows = [
+        row
+        for row in read('half_the_boxes')
+        if (row['data'], row['model']) == (data, model) and float(row['boxes_kept']) == float(kept)
+    ]
+    known = {row['score_source'] for row in rows}
+    wanted = source or next((name for name in SOURCES if name in known), '')
+    return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
+
+
+def mean_and_spread(values: Iterable[float], sign: bool = False) -> str:
+    """Write `mean ± standard deviation` over seeds; say so where there is one seed or none."""
+    values = list(values)
+    if not values:
+        return NOT_RUN
+    mean = f'{statistics.fmean(values):{"+" if sign else ""}.1f}'
+    if len(values) == 1:
+        return f'{mean} (one seed)'
+    return f'{mean} ± {statistics.stdev(values):.1f}'
+
+
+def difference(values: dict[str, float], baseline: dict[str, float]) -> str:
+    """Mean and spread of the differences, seed by seed."""
+    return mean_and_spread([values[s] - baseline[s] for s in values if s in baseline], sign=True)
+
+
+def half_the_boxes_lines(cells: Callable[[str, str], list[str]]) -> Iterator[list[str]]:
+    """A line for each share of the boxes of each data set; one alone where nothing was run."""
+    known = {row['data'] for row in read('half_the_boxes')}
+    for data, label in DATA.items():
+        if data not in known:
+            yield [label, 'any', *(NOT_RUN for _ in cells(data, '1'))]
+            continue
+        for kept, share in BOXES_KEPT.items():
+            yield [label if kept == '1' else '', share, *cells(data, kept)]
+
+
+def half_the_boxes() -> str:
+    """What the method gives where boxes are missing: the table that opens README."""
+
+    def cells(data: str, kept: str) -> list[str]:
+        ssd, ours = (half_the_boxes_values(data, kept, m) for m in ('ssd', 'ldwsccd'))
+        every_box = half_the_boxes_values(data, '1', 'ssd')
+        gains = [difference(ours, ssd), difference(ours, every_box)]
+        return [mean_and_spread(ssd.values()), mean_and_spread(ours.values()), *gains]
+
+    header = ['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'LD-WSCCD against SSD on all boxes']
+    return markdown(header, half_the_boxes_lines(cells))
+
+
+def half_the_boxes_by_model() -> str:
+    """Every row of Table 4, and the teacher."""
+
+    def cells(data: str, kept: str) -> list[str]:
+        values = (half_the_boxes_values(data, kept, model).values() for model in MODELS)
+        return [mean_and_spread(value) for value in values]
+
+    return markdown(['data', 'boxes kept', *MODELS.values()], half_the_boxes_lines(cells))
+
+
+def half_the_boxes_by_source() -> str:
+    """LD-WSCCD by the head, or heads, that score its boxes."""
+    known = {row['score_source'] for row in read('half_the_boxes') if row['model'] == 'ldwsccd'}
+    sources = [s for s in reversed(SOURCES) if s in known] or ['ssd', 'mil', 'fused']
+
+    def cells(data: str, kept: str) -> list[str]:
+        values = (half_the_boxes_values(data, kept, 'ldwsccd', s).values() for s in sources)
+        return [mean_and_spread(value) for value in values]
+
+    header = ['data', 'boxes kept', *(f"`'{source}'`" for source in sources)]
+    return markdown(header, half_the_boxes_lines(cells))
+
+
+def demo() -> str:
+    """The models of `make demo`: the first table of its page, as the page's own CSV has it."""
+    rows = []
+    for row in read('demo'):
+        low, high = (100 * float(row[f'mAP@50, % {end}']) for end in ('low', 'high'))
+        gain = row['Gain over SSD'] and f'{100 * float(row["Gain over SSD"]):+.1f}'
+        ap = f'{100 * float(row["mAP@50, %"]):.1f} ({low:.1f} to {high:.1f})'
+        rows.append([row['Model'], row['Seeds'], ap, gain])
+    header = ['model', 'seeds', 'AP50', 'gain over SSD']
+    return markdown(header, rows or [['all', '', NOT_RUN, NOT_RUN]])
+
+
+# ------------------------------------------------------------------------- arranged by hand
+
+
+BASELINES = {
+    'faster-rcnn_mobilenetv2-fpn': 'Faster R-CNN, MobileNetV2-FPN',
+    'fast-rcnn_mobilenetv2-fpn': 'Fast R-CNN, MobileNetV2-FPN, blob regions',
+    'retinanet_mobilenetv2-fpn': 'RetinaNet, MobileNetV2-FPN',
+    'yolov3_mobilenetv2': 'YOLOv3, MobileNetV2',
+    'yolov4-small': 'YOLOv4, width 1/4, depth 1/3',
+    'yolox-nano': 'YOLOX-nano',
+    'rtmdet-tiny': 'RTMDet-tiny',
+    'centernet_mobilenetv2': 'CenterNet, MobileNetV2',
+    'ssd256-narrow': 'SSD, VGG11 of a quarter of the width',
+    'fssd256-narrow': 'FSSD, the same',
+    'dssd256-narrow': 'DSSD, the same',
+    'ldwsccd_ssd256-narrow': 'LD-WSCCD, as printed, the same SSD',
+    'teacher_mobilenetv2-fpn_bccd': 'its teacher: SSD head, MobileNetV2-FPN',
+}
+
+
+def bccd_baselines() -> str:
+    """Twelve detectors on blood cells, with their latency from the benchmarks."""
+    network = {row['model']: row['latency_ms'] for row in read('speed_models_bccd')}
+    prediction = {row['model']: row['prediction_ms'] for row in read('speed_prediction_bccd')}
+    ap50 = interval('mAP@50', 'low', 'high')
+    keys = ('Platelets', 'RBC', 'WBC', 'precision', 'recall')
+    rows = []
+    for row in read('baselines_bccd'):
+        times = [of.get(row['model'], NOT_RUN) for of in (network, prediction)]
+        rows.append([BASELINES[row['model']], ap50(row), *(row[key] for key in keys), *times])
+    return markdown(['model', 'AP50', *keys, 'network, ms', 'prediction, ms'], rows)
+
+
+def score_sources_cric() -> str:
+    """CRIC, 40 epochs: seeds against score source."""
+    ssd = next(r for r in read('ablation_cric_40_epochs') if r['model'] == 'LD-WSCCD')['mAP@50']
+    mined = {
+        row['score_source']: row['AP50']
+        for row in read('regions_at_test_cric')
+        if (row['seeds'], row['regions']) == ('mined', '300')
+    }
+    boxes = {row['model']: row['mAP@50'] for row in read('boxes_as_seeds_cric')}
+    rows = [
+        ['mined seeds alone, as eq. 16 prints it', ssd, mined['mil'], mined['fused']],
+        ['boxes as seeds too', boxes['ssd'], boxes['mil'], boxes['fused']],
+    ]
+    return markdown(['seeds of the MIL head', "`'ssd'`", "`'mil'`", "`'fused'`"], rows)
+
+
+def regions_at_test() -> str:
+    """CRIC: AP50 by the number of regions that the MIL head scores."""
+    counts = ('64', '100', '300')
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for row in read('regions_at_test_cric'):
+        found.setdefault((row['seeds'], row['score_source']), {})[row['regions']] = row['AP50']
+    rows = [[s, f"`'{source}'`", *(v[n] for n in counts)] for (s, source), v in found.items()]
+    return markdown(['seeds', '`score_source`', *counts], rows)
+
+
+def missing_boxes() -> str:
+    """Drawn smears: a line for each share of missing boxes."""
+    models = ('SSD', 'SSD+MIL', 'SSD+MIL, both switches')
+    found: dict[str, dict[str, Row]] = {}
+    for row in read('missing_boxes_synthetic'):
+        found.setdefault(row['missing'], {})[row['model']] = row
+    rows = [
+        [
+            f'{missing} %',
+            *(spread('AP50')(of[m]) for m in models),
+            spread('gain', sign=True)(of[models[-1]]),
+        ]
+        for missing, of in found.items()
+    ]
+    header = ['boxes missing', 'SSD', 'SSD + MIL, as printed', 'SSD + MIL, both switches']
+    return markdown([*header, 'gain of both over SSD'], rows)
+
+
+def missing_boxes_switches() -> str:
+    """Each switch alone, seed by seed."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in read('missing_boxes_switches_synthetic'):
+        key = (row['gt_seeds'], row['ignore_mined_negatives'])
+        found.setdefault(key, []).append(row['coco_bbox_mAP_50'])
+    names = {
+        ('', ''): 'SSD',
+        ('False', 'False'): 'SSD + MIL',
+        ('False', 'True'): '`ignore_mined_negatives` alone',
+        ('True', 'False'): '`gt_seeds` alone',
+        ('True', 'True'): 'both',
+    }
+    return markdown([names[k] for k in found], [[', '.join(v) for v in found.values()]])
+
+
+def image_labels() -> str:
+    """Image labels alone: AP50 of each class."""
+    rows = [
+        [
+            {'bccd': 'BCCD', 'cric': 'CRIC'}[row['set']] if row['class'] == 'mean' else '',
+            row['class'],
+            row['truths'],
+            with_spread(one_decimal(row['AP50']), one_decimal(row['AP50_std'])),
+            with_spread(one_decimal(row['CorLoc']), one_decimal(row['CorLoc_std'])),
+        ]
+        for row in read('image_labels')
+    ]
+    return markdown(['set', 'class', 'cells in the test part', 'AP50', 'CorLoc'], rows)
+
+
+def proposal_recall() -> str:
+    """Recall at IoU 0.5 by the number of regions."""
+    counts = ('10', '32', '64', '128', '256', '300')
+    sources = {
+        ('proposals_cric', 'head'): ('CRIC, 1000 cells', 'head of a trained LD-WSCCD'),
+        ('proposals_cric_squares', 'blobs'): ('', 'blobs, `sizes=[83]`, `contexts=[]`'),
+        ('proposals_cric', 'blobs'): ('', 'blobs, default'),
+        ('proposals_cric', 'priors'): ('', 'priors, by contrast'),
+        ('proposals_cric', 'priors-even'): ('', 'priors, even'),
+        ('proposals_bccd', 'blobs'): ('BCCD, 1137 cells', 'blobs, `channel=gray`'),
+        ('proposals_synthetic', 'blobs'): ('drawn smears, 412 cells', 'blobs, four contexts'),
+    }
+    rows = []
+    for (name, proposer), labels in sources.items():
+        found = {
+            row['regions']: row['all']
+            for row in read(name)
+            if row['proposer'] == proposer and row['IoU'] == '0.5'
+        }
+        rows.append([*labels, *(found[n] for n in counts)])
+    return markdown(['set (val)', 'regions', *counts], rows)
+
+
+def local_distillation() -> str:
+    """Time and memory of the loss over those of the two yardsticks."""
+    found: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in read('speed_local_distillation'):
+        key = (row['levels'], row['layout'], row['batch'])
+        found.setdefault(key, {})[row['yardstick']] = row
+    rows = []
+    for key, sides in found.items():
+        eight, six = sides['8 products'], sides['6 products']
+        small = float(eight['yardstick_extra_mib']) < 1
+        ratios = f'{eight["memory_ratio"]} / {six["memory_ratio"]}'
+        rows.append(
+            [
+                *key,
+                f'{eight["cpu_time_ratio"]} / {six["cpu_time_ratio"]}',
+                f'{eight["time_ratio"]} / {six["time_ratio"]}',
+                'too small to tell' if small else f'{eight["ours_extra_mib"]} ({ratios})',
+                f'{100 * float(eight["mask_share"]):.1f} %',
+            ]
+        )
+    header = ['levels', 'layout', 'batch', 'processor time', 'wall time', 'extra memory, MiB']
+    return markdown([*header, 'mask, share of the loss'], rows)
+
+
+def rescoring() -> str:
+    """What scoring by the MIL head adds to the latency, by threads and regions."""
+    found: dict[tuple[str, str, str, str], dict[str, Row]] = {}
+    for row in read('speed_rescoring'):
+        name = 'full size, random weights' if row['options'] else 'narrow, CRIC'
+        key = (name, row['regions'], row['threads'], row['ssd_ms'])
+        found.setdefault(key, {})[row['source']] = row
+    rows = [[*key, of['mil']['added'], of['fused']['added']] for key, of in found.items()]
+    header = ['student', 'regions', 'threads', 'SSD alone, ms', "`'mil'`", "`'fused'`"]
+    return markdown(header, sorted(rows, key=lambda row: (row[2] == '1', row[0] != 'narrow, CRIC')))
+
+
+# ------------------------------------------------------------------------------- the tables
+
+TABLES: dict[str, Callable[[], str]] = {
+    'half_the_boxes': half_the_boxes,
+    'half_the_boxes_by_model': half_the_boxes_by_model,
+    'half_the_boxes_by_source': half_the_boxes_by_source,
+    'demo': demo,
+    'cric_20_epochs': Listing(
+        'ablation_cric_20_epochs',
+        {
+            'model': '{name}',
+            'AP50': lambda r: with_spread(r['mAP@50'], r['std']),
+            'gain over SSD': lambda r: with_spread(r['gain'], r['gain_std']),
+            **per_class('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc', suffix=' std'),
+        },
+    ),
+    'cric_40_epochs': Listing(
+        'ablation_cric_40_epochs',
+        {
+            'model': '{model}',
+            'AP50': '{mAP@50}',
+            'gain over SSD': '{gain over SSD}',
+            **per_class('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'),
+        },
+    ),
+    'bccd_20_epochs': Listing(
+        'ablation_bccd_20_epochs',
+        {
+            'model': '{name}',
+            'AP50': interval('mAP@50', 'low', 'high'),
+            'gain over SSD': interval('gain', 'gain_low', 'gain_high'),
+            **per_class('Platelets', 'RBC', 'WBC'),
+        },
+    ),
+    'bccd_baselines': bccd_baselines,
+    'score_sources_cric': score_sources_cric,
+    'regions_at_test': regions_at_test,
+    'missing_boxes': missing_boxes,
+    'missing_boxes_switches': missing_boxes_switches,
+    'image_labels': image_labels,
+    'proposal_recall': proposal_recall,
+    'local_distillation': local_distillation,
+    'training_step': Listing(
+        'speed_training_step',
+        {
+            'config': '`{config}`',
+            'precision': '{precision}',
+            'student, ms': '{student_ms}',
+            'teacher, ms': '{teacher_ms}',
+            'distilled, ms': '{distilled_ms}',
+            'distilled / (student + teacher)': '{ratio}',
+        },
+    ),
+    'mil_refinement': Listing(
+        'speed_mil_refinement',
+        {
+            'classes in an image': '{classes_present}',
+            'processor time, ms': '{batch_cpu_ms}',
+            "of the loop's": '{cpu_ratio}',
+            "wall time, of the loop's": '{ratio}',
+        },
+    ),
+    'rescoring': rescoring,
+    'region_memory': Listing(
+        'speed_region_memory',
+        {
+            'regions an image': '{regions}',
+            'images': '{batch}',
+            '`roi_chunk_size`': lambda row: row['roi_chunk_size'] or 'none',
+            'pooled features, MiB': '{pooled_mib}',
+            'peak, MiB': '{extra_peak_mib}',
+            'processor time, s': '{cpu_s}',
+        },
+    ),
+}
+
+
+class PageError(Exception):
+    """A page asks for what there is not."""
+
+
+def pages() -> list[Path]:
+    return sorted(path for pattern in PAGES for path in ROOT.glob(pattern))
+
+
+def updated(path: Path) -> str:
+    """The text of a page with its tables made anew."""
+    text = path.read_text(encoding='utf-8')
+    if text.count('<!-- table: ') != len(MARKED.findall(text)):
+        raise PageError(f'{path}: a <!-- table: NAME --> has no <!-- end --> after it')
+
+    def fill(found: re.Match[str]) -> str:
+        if found[2] not in TABLES:
+            raise PageError(f"{path}: no table '{found[2]}', expected one of {', '.join(TABLES)}")
+        return f'{found[1]}\n{TABLES[found[2]]()}\n{found[4]}'
+
+    return MARKED.sub(fill, text)
+
+
+def outdated() -> dict[Path, str]:
+    """Pages whose tables are not those of the CSVs, with the text that they should have."""
+    texts = {path: updated(path) for path in pages()}
+    return {path: text for path, text in texts.items() if path.read_text('utf-8') != text}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--check', action='store_true', help='write nothing')
+    parser.add_argument('--list', action='store_true', help='print the names of the tables')
+    args = parser.parse_args(argv)
+    if args.list:
+        print('\n'.join(TABLES))
+        return 0
+    try:
+        stale = outdated()
+    except PageError as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 2
+    for path, text in stale.items():
+        if args.check:
+            print(f'{path.relative_to(ROOT)} is out of date: python dev/tables.py')
+        else:
+            path.write_text(text, encoding='utf-8')
+            print(path.relative_to(ROOT))
+    return int(bool(stale) and args.check)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

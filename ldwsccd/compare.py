@@ -1,0 +1,63 @@
+"""Run an ablation: train a teacher and several configs with several seeds, test, and report.
+
+Examples:
+    ldwsccd compare configs/ldwsccd/*_cric.py --seeds 0 1 2 --amp
+    ldwsccd compare ssd256-narrow_bccd.py ldwsccd_ssd256-narrow_bccd.py --amp
+
+Run again, it takes up what is done: finished runs are kept, an interrupted training goes on from
+its last epoch, and changed settings repeat only what depends on them. Ctrl-C at any time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from .arguments import add_config_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments."""
+    add = parser.add_argument
+    add('configs', nargs='+', help='config files, or folders of them; their teacher is found')
+    add('--seeds', type=int, nargs='+', default=[0], help='of the trainings (default: 0)')
+    add('--out', metavar='DIR', help='(default: work_dirs/compare_<name of the folder>)')
+    add('--amp', action='store_true', help='mixed precision, as in ldwsccd train')
+    add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
+    add('--report', default='', metavar='FLAGS', help="flags of ldwsccd report, in one '...'")
+    add_config_options(parser, 'settings to override in all configs')
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Check the numbers, and name the folder."""
+    if any(seed < 0 for seed in args.seeds) or len(set(args.seeds)) < len(args.seeds):
+        parser.error('--seeds: expected numbers of 0 or more, each once')
+    if args.epochs is not None and args.epochs < 1:
+        parser.error('--epochs: expected 1 or more')
+    if args.out is None:
+        first = Path(args.configs[0])
+        name = first.name if first.is_dir() else first.parent.name or first.stem
+        args.out = f'work_dirs/compare_{name}'
+
+
+def main(args: argparse.Namespace, console: Any = None) -> int:
+    """Run the comparison; returns the exit code."""
+    from rich.console import Console
+
+    from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
+    from ldwsccd_mmdet.experiments.stages import claim, run_stages, stopped_by_signals
+
+    console = console or Console()
+    out = Path(args.out).resolve()
+    with stopped_by_signals(), claim(out, 'comparison'):
+        models = find_models(args.configs, args.cfg_options, args.epochs)
+        flags = shlex.split(args.report)
+        comparison = Comparison(models, out, args.seeds, args.amp, flags)
+        code = run_stages(comparison.runner, console, 'Write the page', comparison.report)
+    if code == 0:
+        table = comparison.page.with_suffix('.md').read_text(encoding='utf-8').split('\n## ')[1]
+        console.print(table, markup=False, highlight=False, soft_wrap=True)
+        console.print(f'Page: {comparison.page}', soft_wrap=True, highlight=False)
+    return code

@@ -1,0 +1,264 @@
+"""Set in a config what a tool's flags ask for, and check it before anything is built."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from mmdet.registry import DATASETS, MODELS
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from ldwsccd_mmdet.datasets.plain_dataset import innermost
+from ldwsccd_mmdet.errors import ConfigError
+
+__all__ = [
+    'build_runner',
+    'check_checkpoint_classes',
+    'check_classes',
+    'enable_amp',
+    'enable_auto_scale_lr',
+    'enable_tta',
+    'enable_visualization',
+    'set_launcher',
+    'set_work_dir',
+]
+
+
+def build_runner(config: Config) -> Runner:
+    """Build the config's runner; mmengine's own unless ``runner_type`` says otherwise."""
+    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+
+
+def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None:
+    """Set ``work_dir``: the flag before the config before ``work_dirs/<name of the config>``."""
+    if work_dir is not None:
+        config.work_dir = work_dir
+    elif config.get('work_dir') is None:
+        config.work_dir = str(Path('work_dirs') / Path(config_path).stem)
+
+
+def set_launcher(config: Config, launcher: str) -> None:
+    """Set how processes are started; without an accelerator, connect them through gloo.
+
+    mmengine would choose a GPU for each process, and give DistributedDataParallel its index: on a
+    CPU both fail. It leaves a process group alone that is there already.
+
+    Args:
+        config: The config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        ConfigError: The launcher needs accelerators, and there is none.
+    """
+    config.launcher = launcher
+    if launcher == 'none' or get_device() != 'cpu':
+        return
+    if launcher != 'pytorch':
+        raise ConfigError(
+            f'--launcher {launcher} needs an accelerator, found none: on CPUs start the processes '
+            'with tools/dist_train.sh or tools/dist_test.sh'
+        )
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')  # addresses come from torchrun
+    if config.get('model_wrapper_cfg') is None:
+        config.model_wrapper_cfg = ConfigDict(
+            type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
+        )
+
+
+def enable_amp(config: Config) -> None:
+    """Turn on mixed precision: ``AmpOptimWrapper``, or ``CPUAmpOptimWrapper`` on the CPU."""
+    wrapper = config.get('optim_wrapper')
+    if wrapper is None or 'optimizer' not in wrapper:
+        raise ConfigError(
+            '--amp needs optim_wrapper=dict(optimizer=dict(...)) in the config: add it, or train '
+            'without --amp'
+        )
+    if get_device() == 'cpu':
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+            wrapper.pop(key, None)
+        wrapper.type = 'CPUAmpOptimWrapper'
+    else:
+        wrapper.pop('channels_last', None)
+        wrapper.setdefault('loss_scale', 'dynamic')
+        wrapper.type = 'AmpOptimWrapper'
+
+
+def enable_auto_scale_lr(config: Config) -> None:
+    """Scale the learning rate by the batch size, from the one it was chosen for."""
+    setting = config.get('auto_scale_lr')
+    if not setting or 'base_batch_size' not in setting:
+        raise ConfigError(
+            '--auto-scale-lr needs the batch size that optimizer.lr was chosen for: add '
+            'auto_scale_lr=dict(base_batch_size=...) to the config'
+        )
+    setting.enable = True
+
+
+def enable_visualization(
+    config: Config, show: bool, show_dir: str | None, wait_time: float
+) -> None:
+    """Draw the predictions on screen or into ``show_dir``, through the config's hook."""
+    hook = config.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ConfigError(
+            '--show and --show-dir need a hook that draws: add '
+            "default_hooks=dict(visualization=dict(type='DetVisualizationHook')) to the config"
+        )
+    hook.draw = True
+    if show:
+        hook.show = True
+        hook.wait_time = wait_time
+    if show_dir:
+        hook.test_out_dir = show_dir
+
+
+def enable_tta(config: Config) -> None:
+    """Test on each image and its mirror image, merged by NMS, unless the config says otherwise."""
+    dataset = innermost(config.test_dataloader.dataset)
+    if 'tta_model' not in config:
+        config.tta_model = ConfigDict(
+            type='DetTTAModel',
+            tta_cfg={'nms': {'type': 'nms', 'iou_threshold': 0.5}, 'max_per_img': 100},
+        )
+    if 'tta_pipeline' not in config:
+        pack = deepcopy(dataset.pipeline[-1])
+        if 'meta_keys' in pack:  # the default has these
+            pack.meta_keys = tuple(dict.fromkeys((*pack.meta_keys, 'flip', 'flip_direction')))
+        flips = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': 'RandomFlip', 'prob': 0.0}]
+        augment = {'type': 'TestTimeAug', 'transforms': [flips, [pack]]}
+        config.tta_pipeline = [*deepcopy(dataset.pipeline[:-1]), augment]
+    config.model = ConfigDict(**config.tta_model, module=config.model)
+    dataset.pipeline = config.tta_pipeline
+
+
+def check_classes(config: Config, stages: Sequence[str]) -> None:
+    """Check that data sets and model name the same classes, before either is built.
+
+    Args:
+        config: The config.
+        stages: Which of ``'train'``, ``'val'`` and ``'test'`` will run.
+
+    Raises:
+        ConfigError: A stage has no data, a data set has no classes, a head no ``num_classes``, or
+            their numbers differ.
+    """
+    if 'model' not in config:
+        raise ConfigError('the config has no model: add model=dict(type=...)')
+    heads = dict(_heads(config.model, 'model'))
+    for key, num_classes in heads.items():
+        if num_classes is None:
+            raise ConfigError(
+                f'{key} is missing: set it to the number of classes of the data set '
+                '(without it mmdet assumes its own default, 80)'
+            )
+    for stage in stages:
+        loader = config.get(f'{stage}_dataloader')
+        if loader is None:
+            raise ConfigError(
+                f'the config has no {stage}_dataloader: add one, with the data set to {stage} on'
+            )
+        for key, classes in _dataset_classes(loader.dataset, f'{stage}_dataloader.dataset'):
+            for head, num_classes in heads.items():
+                if num_classes != len(classes):
+                    raise ConfigError(
+                        f'{head}={num_classes}, but {key} has {len(classes)} classes '
+                        f'({", ".join(classes)}): set both to the same classes'
+                    )
+
+
+def check_checkpoint_classes(config: Config, checkpoint: str) -> None:
+    """Check that a checkpoint was trained for the classes that it will be tested on.
+
+    mmengine loads a head of other classes with a warning at most, and goes on to an mAP of 0.
+
+    Args:
+        config: The config of the test.
+        checkpoint: The checkpoint; one that does not name its classes passes, as does an address.
+
+    Raises:
+        ConfigError: The classes differ, or stand in another order.
+    """
+    if '://' in checkpoint:
+        return
+    try:  # mapped into memory: the weights themselves are not read
+        content = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
+    except RuntimeError:  # an old format, or not a checkpoint: the loader says so itself
+        return
+    meta = content.get('meta') if isinstance(content, Mapping) else None
+    dataset_meta = (meta.get('dataset_meta') if isinstance(meta, Mapping) else None) or {}
+    trained = dataset_meta.get('classes', dataset_meta.get('CLASSES'))
+    if not trained or isinstance(trained, str):
+        return
+    for key, classes in _dataset_classes(config.test_dataloader.dataset, 'test_dataloader.dataset'):
+        if tuple(trained) != classes:
+            raise ConfigError(
+                f"checkpoint '{checkpoint}' was trained for the classes ({', '.join(trained)}), "
+                f'but {key} has ({", ".join(classes)}): test it with the config it was trained with'
+            )
+
+
+def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield key and class names of a data set, or of those that a wrapper holds."""
+    if isinstance(dataset.get('dataset'), Mapping):
+        yield from _dataset_classes(dataset.dataset, f'{key}.dataset')
+        return
+    if 'datasets' in dataset:
+        for index, part in enumerate(dataset.datasets):
+            yield from _dataset_classes(part, f'{key}.datasets[{index}]')
+        return
+    metainfo = dataset.get('metainfo') or {}
+    kind = DATASETS.get(dataset.type) if isinstance(dataset.type, str) else dataset.type
+    if kind is None:
+        raise ConfigError(
+            f"{key}.type is '{dataset.type}', which is not a data set that mmdet knows: check its "
+            "spelling, and custom_imports=dict(imports=['ldwsccd_mmdet'])"
+        )
+    classes = metainfo.get('classes', getattr(kind, 'METAINFO', {}).get('classes'))
+    if isinstance(classes, str):
+        if Path(classes).is_file():  # mmengine reads the names from a file, one a line
+            classes = Path(classes).read_text(encoding='utf-8').splitlines()
+        else:
+            raise ConfigError(
+                f"{key}.metainfo.classes is the text '{classes}', not a list of names: write "
+                f"metainfo=dict(classes=('{classes}',))"
+            )
+    if not classes:
+        raise ConfigError(
+            f'{key} has no classes: add metainfo=dict(classes=(...)) with the names as the '
+            'annotation file spells them'
+        )
+    yield key, tuple(classes)
+
+
+def _heads(model: Mapping, key: str) -> Iterator[tuple[str, int | None]]:
+    """Yield key and ``num_classes`` (None if left out) of each head that tells classes apart."""
+    for name, part in model.items():
+        # a proposal head tells objects from background; a teacher has its own config
+        if not name.endswith('head') or name == 'rpn_head':
+            continue
+        parts = part if isinstance(part, (list, tuple)) else [part]
+        for index, head in enumerate(parts):
+            if not isinstance(head, Mapping):
+                continue
+            head_key = f'{key}.{name}' + (f'[{index}]' if parts is part else '')
+            yield from _heads(head, head_key)
+            if 'num_classes' in head:
+                yield f'{head_key}.num_classes', head['num_classes']
+            elif isinstance(head.get('type'), str) and _takes_num_classes(head['type']):
+                yield f'{head_key}.num_classes', None
+
+
+def _takes_num_classes(type_name: str) -> bool:
+    """Tell whether a model class has an argument ``num_classes``, its own or an ancestor's."""
+    kind = MODELS.get(type_name)
+    if kind is None:  # the registry says so better, when it builds the model
+        return False
+    constructors = (vars(cls).get('__init__') for cls in inspect.getmro(kind) if cls is not object)
+    return any('num_classes' in inspect.signature(init).parameters for init in constructors if init)

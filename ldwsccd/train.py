@@ -1,0 +1,59 @@
+"""Train a detector.
+
+Example:
+    ldwsccd train ldwsccd_ssd512.py --amp --work-dir work_dirs/ldwsccd
+
+The config is a path, or the name of one that comes with the package.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from .arguments import add_run_arguments
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments, mmdet's."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--amp', action='store_true', help='mixed precision; on a CPU, bfloat16 and channels_last'
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate by the batch size (auto_scale_lr.base_batch_size)',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from this checkpoint, or from the last one in the work dir',
+    )
+    add_run_arguments(parser)
+
+
+def main(args: argparse.Namespace) -> None:
+    """Set what the flags ask for, check it, and train."""
+    from ldwsccd_mmdet.engine.config_file import load_config
+    from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint, find_resume
+
+    from . import config as settings
+    from .pretrained import fetch_pretrained
+
+    config = load_config(args.config, args.cfg_options)
+    settings.set_launcher(config, args.launcher)
+    settings.set_work_dir(config, args.config, args.work_dir)
+    settings.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])
+    if args.amp:
+        settings.enable_amp(config)
+    if args.auto_scale_lr:
+        settings.enable_auto_scale_lr(config)
+    if args.resume:
+        config.resume = True
+        config.load_from = find_resume(config.work_dir, args.resume)
+    elif config.get('load_from'):
+        config.load_from = find_checkpoint(config.load_from)
+    fetch_pretrained(config)
+    settings.build_runner(config).train()

@@ -1,0 +1,128 @@
+"""The tables of README and docs are those of results/*.csv, and say "not run" where nothing ran."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import pytest
+
+from dev import tables
+
+HALF = ('data', 'boxes_kept', 'model', 'score_source', 'seed', 'epochs', 'split', 'AP50')
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder in the place of results/."""
+    monkeypatch.setattr(tables, 'RESULTS', tmp_path)
+    return tmp_path
+
+
+def write_half(folder: Path, *rows: tuple[str, str, str, str, int, float]) -> None:
+    with (folder / 'half_the_boxes.csv').open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(HALF)
+        for data, kept, model, source, seed, ap50 in rows:
+            writer.writerow([data, kept, model, source, seed, 20, 'test', ap50])
+
+
+def cells(table: str, *beginning: str) -> list[str]:
+    """The rest of the line that begins with these cells."""
+    lines = [[cell.strip() for cell in line.split('|')[1:-1]] for line in table.splitlines()]
+    (found,) = [line for line in lines if line[: len(beginning)] == list(beginning)]
+    return found[len(beginning) :]
+
+
+def test_the_pages_agree_with_the_results() -> None:
+    """If this fails: python dev/tables.py."""
+    assert [path.name for path in tables.outdated()] == []
+
+
+def test_every_csv_is_in_a_table_and_in_the_index() -> None:
+    made = Path(tables.__file__).read_text('utf-8')
+    made += (tables.ROOT / 'dev' / 'model_zoo.py').read_text('utf-8')
+    index = (tables.ROOT / 'results' / 'README.md').read_text('utf-8')
+    for path in (tables.ROOT / 'results').glob('*.csv'):
+        assert path.stem in made, path.name
+        assert path.name in index.replace('proposals_*', path.stem), path.name
+
+
+def test_every_page_names_tables_that_there_are() -> None:
+    asked = {
+        name
+        for page in tables.pages()
+        for name in re.findall(r'<!-- table: (\S+) -->', page.read_text('utf-8'))
+    }
+    assert 'half_the_boxes' in asked
+    assert asked <= set(tables.TABLES)
+
+
+def test_not_run(results: Path) -> None:
+    table = tables.half_the_boxes()
+    assert cells(table, 'BCCD, blood cells') == ['any', *['not run'] * 4]
+    write_half(results, ('bccd', '1', 'ssd', 'ssd', 0, 87.5))
+    table = tables.half_the_boxes()
+    assert cells(table, 'BCCD, blood cells', 'all') == ['87.5 (one seed)', *['not run'] * 3]
+    assert cells(table, '', 'half') == ['not run'] * 4
+
+
+def test_gains_are_paired_by_seed(results: Path) -> None:
+    write_half(
+        results,
+        ('bccd', '1.0', 'ssd', 'ssd', 0, 87.0),
+        ('bccd', '1.0', 'ssd', 'ssd', 1, 86.0),
+        ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0),
+        ('bccd', '0.5', 'ssd', 'ssd', 1, 69.0),
+        ('bccd', '0.5', 'ldwsccd', 'ssd', 0, 1.0),
+        ('bccd', '0.5', 'ldwsccd', 'fused', 0, 87.0),
+        ('bccd', '0.5', 'ldwsccd', 'fused', 1, 87.0),
+        ('bccd', '0.5', 'ldwsccd', 'fused', 2, 50.0),  # no SSD of this seed: in no gain
+    )
+    ssd, ours, gain, against_all = cells(tables.half_the_boxes(), '', 'half')
+    assert ssd == '74.0 ± 7.1'
+    assert ours.startswith('74.7')
+    assert gain == '+13.0 ± 7.1'  # 8 and 18
+    assert against_all == '+0.5 ± 0.7'  # 0 and 1
+    by_source = tables.half_the_boxes_by_source()
+    assert cells(by_source, '', 'half') == ['1.0 (one seed)', ours]
+
+
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
+    monkeypatch.setattr(tables, 'ROOT', tmp_path)
+    path = tmp_path / 'README.md'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_check_and_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = page(tmp_path, monkeypatch, 'a\n<!-- table: demo -->\nold\n<!-- end -->\nb\n')
+    assert tables.main(['--check']) == 1
+    assert 'README.md is out of date' in capsys.readouterr().out
+    assert 'old' in path.read_text()
+    assert tables.main([]) == 0
+    text = path.read_text()
+    assert text.startswith('a\n') and text.endswith('<!-- end -->\nb\n') and 'old' not in text
+    assert tables.main(['--check']) == 0
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('<!-- table: nothing -->\n<!-- end -->', "no table 'nothing'"),
+        ('<!-- table: demo -->\n', 'no <!-- end -->'),
+    ],
+)
+def test_refuses(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    message: str,
+) -> None:
+    page(tmp_path, monkeypatch, text)
+    assert tables.main([]) == 2
+    assert message in capsys.readouterr().err
