@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Export."""
     from ldwsccd_mmdet.apis.cell_inferencer import CellInferencer
-    from ldwsccd_mmdet.apis.export_detector import export_detector
-    from ldwsccd_mmdet.apis.load_detector import load_detector
+    from ldwsccd_mmdet.apis.exporting import export_detector
+    from ldwsccd_mmdet.apis.loading import load_detector
     from ldwsccd_mmdet.apis.sources import find_sources
     from ldwsccd_mmdet.errors import InputError
     from ldwsccd_mmdet.image_files import read_image
@@ -62,8 +62,8 @@ def main(args: argparse.Namespace) -> None:
     drawn = not images
     worst = export_detector(detector, out, images or drawn_images(), args.nms)
     print(
-        f'{out}: differs from torch by at most {worst["boxes"]:.1e} px and {worst["scores"]:.1e} '
-        f'in score, on {"drawn images" if drawn else f"{len(images)} images"}'
+        f'{out}: differs from torch by at most {worst["boxes"]:.1e} px and {worst["scores"]:.1e} in '
+        f'score, on {"drawn images" if drawn else f"{len(images)} images"}'
     )
 
 

@@ -80,8 +80,8 @@ def score(text: str) -> float:
 
 def main(args: argparse.Namespace) -> int:
     """Predict."""
-    from ldwsccd_mmdet.apis.load_detector import load_detector
-    from ldwsccd_mmdet.apis.predict_images import (
+    from ldwsccd_mmdet.apis.loading import load_detector
+    from ldwsccd_mmdet.apis.prediction import (
         PredictionSettings,
         predict_images,
         read_ids,
@@ -144,7 +144,7 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
     if args.score_thr is not None:
         return args.score_thr
     if args.val is not None:
-        from ldwsccd_mmdet.apis.best_f1_score import best_f1_score
+        from ldwsccd_mmdet.apis.score_choice import best_f1_score
 
         images = args.val_images or _images_beside(args.val)
         with _Bar(0) as bar:

@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Publish."""
     from ldwsccd_mmdet.apis.cell_inferencer import CellInferencer
-    from ldwsccd_mmdet.apis.load_detector import load_detector
-    from ldwsccd_mmdet.apis.publish_checkpoint import publish_checkpoint
+    from ldwsccd_mmdet.apis.loading import load_detector
+    from ldwsccd_mmdet.apis.publishing import publish_checkpoint
     from ldwsccd_mmdet.errors import InputError
 
     detector = load_detector(args.model, args.weights, 'cpu')

@@ -14,15 +14,15 @@ _WHERE = {
     'CellInferencer': 'cell_inferencer',
     'DetectorInfo': 'cell_detector',
     'ExportedDetector': 'exported_detector',
-    'PredictionSettings': 'predict_images',
+    'PredictionSettings': 'prediction',
     'Tiling': 'tiled_detection',
-    'best_f1_score': 'best_f1_score',
+    'best_f1_score': 'score_choice',
     'detect_tiled': 'tiled_detection',
-    'export_detector': 'export_detector',
+    'export_detector': 'exporting',
     'find_sources': 'sources',
-    'load_detector': 'load_detector',
-    'predict_images': 'predict_images',
-    'publish_checkpoint': 'publish_checkpoint',
+    'load_detector': 'loading',
+    'predict_images': 'prediction',
+    'publish_checkpoint': 'publishing',
 }
 
 __all__ = sorted(_WHERE)  # noqa: PLE0605

@@ -22,7 +22,7 @@ from ..errors import CheckpointError, ConfigError
 from ..optional import require
 from .cell_detections import CellDetections
 from .cell_detector import DetectorInfo
-from .predict_images import digest_of
+from .prediction import digest_of
 
 __all__ = ['CellInferencer', 'read_checkpoint']
 

@@ -121,11 +121,7 @@ class Slide:
                 f"slide '{self.path}' cannot be read at {x1}, {y1} ({error}): copy it again from "
                 'its source'
             ) from error
-        pixels = np.asarray(region, np.float32)
-        # where a scanner has taken no picture a slide is transparent: white, as empty glass
-        alpha = pixels[..., 3:] / 255
-        color = pixels[..., 2::-1] * alpha + 255 * (1 - alpha)
-        return _resized(np.rint(color).astype(np.uint8), size)
+        return _resized(_on_white(np.asarray(region)), size)
 
     def overview(self, longest: int) -> np.ndarray | None:
         """A small picture of the whole, BGR; None where the slide has no small level."""
@@ -217,6 +213,17 @@ def _tiff_tags(path: Path) -> Iterator[tuple[int, int]]:
                     )
     except OSError:
         return
+
+
+def _on_white(pixels: np.ndarray) -> np.ndarray:
+    """Turn RGBA into BGR; a slide is transparent where no picture was taken: white, as glass."""
+    alpha = pixels[..., 3]
+    if alpha.min() == 255:
+        return np.ascontiguousarray(pixels[..., 2::-1])
+    if alpha.max() == 0:
+        return np.full((*alpha.shape, 3), 255, np.uint8)
+    part = alpha[..., None].astype(np.float32) / 255
+    return np.rint(pixels[..., 2::-1] * part + 255 * (1 - part)).astype(np.uint8)
 
 
 def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:

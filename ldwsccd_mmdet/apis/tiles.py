@@ -62,7 +62,7 @@ def merge_tiles(
 
     A box smaller than the overlap that lies close to its tile's inner edge, or is cut off by it, is
     left out: the next tile holds that cell whole, with more room around it. A larger one that is
-    cut off is joined with its other half (greedy non-maximum merging by the intersection over the
+    cut off is joined with its other parts (greedy non-maximum merging by the intersection over the
     smaller box). Then NMS, as the detector's own.
 
     Args:
@@ -90,8 +90,10 @@ def merge_tiles(
     whole = rows[~cut & ~elsewhere]
     if halves.any():
         rows = rows[halves]
-        groups = combine.batched_greedy_nmm(rows, 'IOS', 0.5)
-        # alone in its class: SAHI says so by an empty list
+        # halves share the overlap, and are no longer than a tile
+        shared = float((np.asarray(overlap) / (tiles[:, 2:] - tiles[:, :2]).max(0)).min())
+        groups = combine.batched_greedy_nmm(rows, 'IOS', 0.6 * shared)
+        # where nothing is to be joined SAHI gives a list
         groups = groups if isinstance(groups, dict) else {i: [] for i in groups}
         joined = [rows[[first, *rest]] for first, rest in groups.items()]
         halves_rows = [

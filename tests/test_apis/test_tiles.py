@@ -1,0 +1,107 @@
+"""Tiles cover the field, and each cell is found once, on borders as elsewhere."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ldwsccd_mmdet.apis import DetectorInfo, Tiling, detect_tiled
+from ldwsccd_mmdet.apis.slides import ImageField
+from ldwsccd_mmdet.apis.tiled_detection import tile_size
+from ldwsccd_mmdet.apis.tiles import merge_tiles, tile_boxes
+from ldwsccd_mmdet.errors import InputError
+from tests.test_apis.disc_detector import DiscDetector, draw_discs
+
+pytest.importorskip('sahi', reason="needs pip install 'ldwsccd_mmdet[tiles]'")
+
+
+@pytest.mark.parametrize('size', [(64, 64), (65, 200), (300, 190), (10, 500)])
+@pytest.mark.parametrize('overlap', [0.0, 0.2, 0.5])
+def test_tiles_cover_the_field(size: tuple[int, int], overlap: float) -> None:
+    tiles = tile_boxes(size, (64, 48), overlap)
+    covered = np.zeros(size[::-1], bool)
+    for x1, y1, x2, y2 in tiles:
+        assert (x2 - x1, y2 - y1) == (min(64, size[0]), min(48, size[1]))
+        covered[y1:y2, x1:x2] = True
+    assert covered.all() and tiles.min() == 0 and (tiles.max(0)[2:] == size).all()
+    assert len(np.unique(tiles, axis=0)) == len(tiles)
+
+
+@pytest.mark.parametrize('overlap', [-0.1, 1.0, 2.0])
+def test_refuses_an_overlap_out_of_range(overlap: float) -> None:
+    with pytest.raises(InputError, match='--overlap'):
+        tile_boxes((100, 100), (64, 64), overlap)
+
+
+def matched(found: np.ndarray, boxes: np.ndarray) -> int:
+    """How many boxes have a found one that is equal."""
+    return sum((np.abs(found - box).max(1) < 0.01).any() for box in boxes)
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_each_cell_is_found_once(tmp_path, seed: int) -> None:
+    """Tiled as whole: the same boxes, none twice, none in part."""
+    image, boxes = draw_discs((400, 300), 60, seed=seed)
+    file = tmp_path / 'a.png'
+    cv2.imwrite(str(file), image)
+    detector = DiscDetector()
+    cells = detect_tiled(detector, ImageField(file), Tiling((128, 128), 0.25))
+    whole = detector.detect([image])[0]
+    assert len(whole) == len(boxes) == len(cells)
+    assert matched(cells.bboxes, boxes) == len(boxes)
+    assert cells.size == (400, 300) and cells.classes == whole.classes
+
+
+def test_a_cell_larger_than_the_overlap_is_joined(tmp_path) -> None:
+    image = np.full((100, 200, 3), 230, np.uint8)
+    cv2.rectangle(image, (50, 30), (149, 69), (40, 40, 40), -1)
+    file = tmp_path / 'a.png'
+    cv2.imwrite(str(file), image)
+    cells = detect_tiled(DiscDetector(), ImageField(file), Tiling((110, 100), 0.2))
+    assert len(cells) == 1 and np.allclose(cells.bboxes[0], [50, 30, 150, 70], atol=1)
+
+
+def test_is_brought_to_the_resolution_of_training(tmp_path) -> None:
+    """A field of half the micrometres a pixel is read in tiles of twice the pixels."""
+    image, boxes = draw_discs((300, 200), 20, (8, 14))
+    file = tmp_path / 'a.png'
+    cv2.imwrite(str(file), cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST))
+    detector = DiscDetector(mpp=0.5)
+    cells = detect_tiled(detector, ImageField(file), Tiling((128, 128), 0.25), (0.25, 0.25))
+    assert len(cells) == 20 and cells.mpp == (0.25, 0.25)
+    assert detector.pixels < 2.5 * 300 * 200  # not of the 4 times as many pixels of the file
+    assert np.abs(cells.bboxes[:, None] - 2 * boxes[None]).max(-1).min(0).max() <= 3
+
+
+def test_merging_nothing() -> None:
+    empty = np.zeros((0, 4)), np.zeros(0), np.zeros(0, int)
+    boxes, scores, labels = merge_tiles(*empty, np.zeros((0, 4)), (9, 9), (2, 2), 0.5)
+    assert len(boxes) == len(scores) == len(labels) == 0
+
+
+def test_classes_do_not_suppress_each_other() -> None:
+    box, tile = np.array([[10.0, 10, 30, 30]] * 2), np.array([[0, 0, 100, 100]] * 2)
+    scores, labels = np.array([0.9, 0.8]), np.array([0, 1])
+    found = merge_tiles(box, scores, labels, tile, (100, 100), (20, 20), 0.5)
+    assert len(found[0]) == 2 and sorted(found[2].tolist()) == [0, 1]
+    assert len(merge_tiles(box, scores, 0 * labels, tile, (100, 100), (20, 20), 0.5)[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ('text', 'info', 'size'),
+    [
+        ('640', {}, (640, 640)),
+        ('1269x941', {}, (1269, 941)),
+        ('auto', {'field_size': (100, 80)}, (100, 80)),
+        ('auto', {'input_size': (512, 512)}, (512, 512)),
+    ],
+)
+def test_tile_size(text: str, info: dict, size: tuple[int, int]) -> None:
+    assert tile_size(text, DetectorInfo('a', 'b', ('c',), **info)) == size
+
+
+@pytest.mark.parametrize('text', ['', 'big', '0', '10x', '1x2x3', '-5', '12.5', 'auto'])
+def test_refuses_other_tile_sizes(text: str) -> None:
+    with pytest.raises(InputError, match='--tile'):
+        tile_size(text, DetectorInfo('a', 'b', ('c',)))
