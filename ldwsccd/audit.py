@@ -86,7 +86,8 @@ def audit(args: argparse.Namespace) -> Any:
         if not loader:
             raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')
         dataset = DATASETS.build(loader.dataset)
-        regime = config.get('model', {}).get('supervision', 'box')
+        supervision = config.get('model', {}).get('supervision') or {}
+        regime = supervision.get('regime', 'box')
     regime = 'image' if args.image_labels else regime
     ubiquitous = args.ubiquitous or UBIQUITOUS
     return audit_bags(data_infos(dataset), dataset.metainfo['classes'], ubiquitous, regime)

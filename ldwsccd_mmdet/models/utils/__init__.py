@@ -6,6 +6,7 @@ from .distance_iou import iou_and_distance
 from .pairwise_iou import pairwise_iou
 from .probabilities import probabilities
 from .region_batch import RegionBatch
+from .renamed_arguments import refuse_old_arguments
 
 __all__ = [
     'RegionBatch',
@@ -14,4 +15,5 @@ __all__ = [
     'iou_and_distance',
     'pairwise_iou',
     'probabilities',
+    'refuse_old_arguments',
 ]
