@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'results'
 PAGES = ('README.md', 'docs/**/*.md', 'configs/**/README.md')
-MARKED = re.compile(r'(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)', re.DOTALL)
+MARKED = re.compile(r'(^<!-- table: (\S+) -->\n)(.*?)(^<!-- end -->)', re.DOTALL | re.MULTILINE)
 NOT_RUN = 'not run'
 
 Row = dict[str, str]
@@ -463,7 +463,8 @@ def pages() -> list[Path]:
 def updated(path: Path) -> str:
     """The text of a page with its tables made anew."""
     text = path.read_text(encoding='utf-8')
-    if text.count('<!-- table: ') != len(MARKED.findall(text)):
+    asked = re.findall(r'^<!-- table: ', text, re.MULTILINE)
+    if len(asked) != len(MARKED.findall(text)):
         raise PageError(f'{path}: a <!-- table: NAME --> has no <!-- end --> after it')
 
     def fill(found: re.Match[str]) -> str:
