@@ -26,9 +26,9 @@ from .stages import (
     Show,
     Stage,
     StageRunner,
+    command_line,
     run_program,
     test_progress,
-    tool_command,
     train_progress,
 )
 
@@ -299,7 +299,7 @@ class HalfTheBoxes:
         flags = ['--amp'] * self.settings.amp + ['--resume'] * resumed
         log = folder / 'train.log'
         run_program(
-            tool_command('tools/train.py', folder / 'config.py', '--work-dir', folder, *flags),
+            command_line('train', folder / 'config.py', '--work-dir', folder, *flags),
             log,
             lambda: train_progress(log, config.train_cfg.max_epochs, resumed),
             show,
@@ -328,8 +328,8 @@ class HalfTheBoxes:
         log = folder / 'test.log'
         flags = ['--cfg-options', *options] if options else []
         run_program(
-            tool_command(
-                'tools/test.py',
+            command_line(
+                'test',
                 folder / 'config.py',
                 training.outputs[0],
                 '--work-dir',

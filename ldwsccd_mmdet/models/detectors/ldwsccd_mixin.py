@@ -257,7 +257,7 @@ class LDWSCCDMixin:
 
     def _for_student(self, batch_data_samples: SampleList) -> SampleList:
         """The samples; without ``probs`` if the student's head knows nothing of them."""
-        if getattr(self.bbox_head, 'takes_probs', False):
+        if getattr(getattr(self, 'bbox_head', None), 'takes_probs', False):
             return batch_data_samples
         return settle(batch_data_samples)
 

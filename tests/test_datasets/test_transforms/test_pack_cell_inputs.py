@@ -57,7 +57,9 @@ def test_no_box():
 def test_probabilities_go_with_their_boxes_through_a_crop():
     np.random.seed(0)
     for _ in range(8):
-        sample = run([0, 0.25, 1, 0.9], RandomFlip(0.5), RandomCrop((40, 40), allow_negative_crop=True))
+        sample = run(
+            [0, 0.25, 1, 0.9], RandomFlip(0.5), RandomCrop((40, 40), allow_negative_crop=True)
+        )
         prob = {0: 1.0, 1: 0.75, 3: 0.1}
         found = sample.gt_instances
         assert found.probs.tolist() == pytest.approx([prob[n] for n in found.labels.tolist()])
