@@ -15,7 +15,7 @@ from mmengine.model import bias_init_with_prob
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 from ..utils import RegionBatch, diou_nms, pairwise_iou
 from ..utils.cluster_nms import MAX_PAIRS
 
@@ -138,20 +138,20 @@ class YOLOv4Head(BaseDenseHead):
         super().__init__(init_cfg=init_cfg)
         self.prior_generator = TASK_UTILS.build(anchor_generator)
         num_levels = self.prior_generator.num_levels
-        if not num_levels == len(in_channels) == len(scale_x_y):
-            raise ConfigError(
-                'YOLOv4Head: in_channels, anchor_generator.base_sizes and scale_x_y must have one '
-                f'entry a level, got {len(in_channels)}, {num_levels} and {len(scale_x_y)}'
-            )
+        check_argument(
+            num_levels == len(in_channels) == len(scale_x_y),
+            'YOLOv4Head.in_channels, anchor_generator.base_sizes and scale_x_y',
+            'one entry a level each',
+            (len(in_channels), num_levels, len(scale_x_y)),
+        )
         for name, value, right, expected in (
-            ('num_classes', num_classes, num_classes >= 1, 'at least 1'),
-            ('scale_x_y', tuple(scale_x_y), min(scale_x_y) >= 1, 'at least 1 each'),
-            ('pos_iou_thr', pos_iou_thr, 0 <= pos_iou_thr <= 1, 'in [0, 1]'),
-            ('ignore_iou_thr', ignore_iou_thr, 0 <= ignore_iou_thr <= 1, 'in [0, 1]'),
-            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'in [0, 1)'),
+            ('num_classes', num_classes, num_classes >= 1, '1 or more'),
+            ('scale_x_y', tuple(scale_x_y), min(scale_x_y) >= 1, 'numbers of 1 or more'),
+            ('pos_iou_thr', pos_iou_thr, 0 <= pos_iou_thr <= 1, 'a number in [0, 1]'),
+            ('ignore_iou_thr', ignore_iou_thr, 0 <= ignore_iou_thr <= 1, 'a number in [0, 1]'),
+            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'a number in [0, 1)'),
         ):
-            if not right:
-                raise ConfigError(f'YOLOv4Head: {name} must be {expected}, got {value}')
+            check_argument(right, f'YOLOv4Head.{name}', expected, value)
         self.num_classes = num_classes
         self.scale_x_y = tuple(scale_x_y)
         self.pos_iou_thr = pos_iou_thr

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...datasets.bag_audit import teaches_by_image_labels
-from ...errors import ConfigError, DatasetError
+from ...errors import DatasetError, check_argument
 from ..utils import RegionBatch, pairwise_iou, probabilities
 
 REGIMES = ('box', 'image', 'mixed')
@@ -61,8 +61,7 @@ class Supervision:
             ('mined_score', mined_score, 0 <= mined_score <= 1, 'a number in [0, 1]'),
             ('pseudo_warmup', pseudo_warmup, pseudo_warmup >= 0, 'a number of iterations >= 0'),
         ):
-            if not fine:
-                raise ConfigError(f'model.supervision.{name}: expected {expected}, found {value!r}')
+            check_argument(fine, f'model.supervision.{name}', expected, value)
         self.regime = regime
         self.mask_source = mask_source
         self.ignore_mined_negatives = ignore_mined_negatives

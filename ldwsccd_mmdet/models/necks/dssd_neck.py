@@ -12,7 +12,7 @@ from mmdet.utils import ConfigType
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {'product': torch.mul, 'sum': torch.add}
 
@@ -98,8 +98,7 @@ class DSSDNeck(SSDNeck):
         join: str = 'product',
         **kwargs: Any,
     ) -> None:
-        if join not in JOINS:
-            raise ConfigError(f"DSSDNeck: join must be 'product' or 'sum', got {join!r}")
+        check_argument(join in JOINS, 'DSSDNeck.join', "'product' or 'sum'", join)
         super().__init__(*args, out_channels=out_channels, **kwargs)
         self.top = nn.Conv2d(out_channels[-1], deconv_channels, 1)
         #: From coarse to fine.
