@@ -15,8 +15,9 @@ from ..errors import ConfigError, InputError
 __all__ = ['config_folder', 'find_config', 'load_config', 'read_options']
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# mmengine must know a scope before `_base_ = 'scope::folder/name.py'` works. Of a distribution it takes the
-# place where its metadata lies, wrong for an editable install; of a module the import system's.
+# mmengine must know a scope before `_base_ = 'scope::folder/name.py'` works. Of a distribution it
+# takes the place where its metadata lies, wrong for an editable install; of a module the import
+# system's.
 MODULE2PACKAGE.setdefault(PACKAGE.name, f'{PACKAGE.name}.version')
 
 
