@@ -1,8 +1,8 @@
 """Hooks of mkdocs: README becomes the first page, links out of docs/ lead to the repository.
 
-mkdocs checks every link between the pages. A link to a file of the repository, such as
-`../configs/ldwsccd_ssd512.py`, is checked here: the file must be there. It leads to the repository
-if `repo_url` is set in mkdocs.yml, and else becomes text.
+mkdocs checks every link between the pages. A link to another file of the repository, such as a
+config, is checked here: the file must be there. It leads to the repository if `repo_url` is set in
+mkdocs.yml, and else becomes text.
 """
 
 import logging
