@@ -383,7 +383,7 @@ class MILRefinementHead(BaseModule):
     ) -> InstanceList:
         """Boxes that the refined stages find for the classes of each image.
 
-        ``ThresholdSeeds(relative_thr=0.5)`` chooses them by the mean of the K stages' probabilities.
+        They are chosen by ``ThresholdSeeds(relative_thr=0.5)`` from the mean of the K stages.
 
         Args:
             logits: Of :meth:`forward`, for the same ``bboxes``.
