@@ -2,6 +2,8 @@
 
 custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)
 default_scope = 'mmdet'
+# classes that a config does not name are those of its annotation files
+runner_type = 'CellRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

@@ -35,7 +35,7 @@ def find_config(path: str) -> Path:
     """Find a config: as a path, or by its name among those that come with the package.
 
     Args:
-        path: A path, or a name such as ``ldwsccd_ssd512.py`` or ``cric/ssd512-narrow_cric.py``,
+        path: A path, or a name such as ``ldwsccd_ssd512.py`` or ``ssd/ssd300_vgg16_adamw_ccd.py``,
             with ``configs/`` before it or not.
 
     Raises:

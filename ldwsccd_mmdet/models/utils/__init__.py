@@ -1,5 +1,6 @@
 """Batched operations that several models share."""
 
+from .class_heads import class_heads, set_num_classes
 from .cluster_nms import cluster_nms
 from .diou_nms import diou_nms
 from .distance_iou import iou_and_distance
@@ -10,10 +11,12 @@ from .renamed_arguments import refuse_old_arguments
 
 __all__ = [
     'RegionBatch',
+    'class_heads',
     'cluster_nms',
     'diou_nms',
     'iou_and_distance',
     'pairwise_iou',
     'probabilities',
     'refuse_old_arguments',
+    'set_num_classes',
 ]
