@@ -62,8 +62,8 @@ def main(args: argparse.Namespace) -> None:
     drawn = not images
     worst = export_detector(detector, out, images or drawn_images(), args.nms)
     print(
-        f'{out}: differs from torch by at most {worst["boxes"]:.1e} px and {worst["scores"]:.1e} in '
-        f'score, on {"drawn images" if drawn else f"{len(images)} images"}'
+        f'{out}: differs from torch by at most {worst["boxes"]:.1e} px and {worst["scores"]:.1e} '
+        f'in score, on {"drawn images" if drawn else f"{len(images)} images"}'
     )
 
 
