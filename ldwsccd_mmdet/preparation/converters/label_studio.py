@@ -44,8 +44,8 @@ def read_label_studio(path: Path) -> CocoBuilder:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(
-            f"'{path}' is not Label Studio's JSON export ({error!r}): export the project as JSON or "
-            'as COCO'
+            f"'{path}' is not Label Studio's JSON export ({error!r}): export the project as JSON "
+            'or as COCO'
         ) from error
     return builder
 
