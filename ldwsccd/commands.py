@@ -39,6 +39,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     'predict': Command('predict', 'find cells in images, folders and slides'),
     'export': Command('export', 'a student as ONNX or OpenVINO'),
     'publish': Command('publish', 'a checkpoint to give away'),
+    'new': Command('new', 'start from your own annotated images'),
     'doctor': Command('doctor', 'check a data set before training on it'),
     'convert': CONVERTERS,
     'weaken': Command('weaken', 'a copy of a set with weaker labels'),

@@ -89,7 +89,6 @@ def main(args: argparse.Namespace) -> int:
     from ldwsccd_mmdet.apis.sources import find_sources
     from ldwsccd_mmdet.apis.tiled_detection import Tiling, tile_size
 
-    check(args)
     sources = find_sources(args.images)  # before seconds are spent on the model
     rank, world_size = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     device = args.device
@@ -116,18 +115,14 @@ def main(args: argparse.Namespace) -> int:
     return _say(run, args.out, settings)
 
 
-def check(args: argparse.Namespace) -> None:
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Check what arguments mean, without loading anything."""
-    from ldwsccd_mmdet.errors import InputError
-
     if args.batch_size < 1 or args.workers < 0:
-        raise InputError('--batch-size must be at least 1, and --workers at least 0')
+        parser.error('--batch-size must be at least 1, and --workers at least 0')
     if args.mpp is not None and not args.mpp > 0:
-        raise InputError(f'--mpp: expected micrometres a pixel, above 0, found {args.mpp:g}')
+        parser.error(f'--mpp: expected micrometres a pixel, above 0, found {args.mpp:g}')
     if not 0 <= args.overlap < 1:
-        raise InputError(
-            f'--overlap: expected a part from 0 up to, but not, 1, found {args.overlap:g}'
-        )
+        parser.error(f'--overlap: expected a part from 0 up to, but not, 1, found {args.overlap:g}')
 
 
 def _device_of_rank() -> str | None:

@@ -23,7 +23,7 @@ from ..errors import CheckpointError
 __all__ = ['parse_config_text', 'received_config']
 
 _LONGEST = 2_000_000
-_SCOPES = ('mmdet', 'mmengine', 'mmcv')
+_SCOPES = ('mmdet', 'mmengine', 'mmcv', 'ldwsccd_mmdet')
 _OWN_IMPORTS = {'ldwsccd_mmdet'}
 #: Names that mmcv looks up by itself, in test_cfg.nms; it evaluates them, so no others may pass.
 _NMS = frozenset({'nms', 'soft_nms'})

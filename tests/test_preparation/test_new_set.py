@@ -1,0 +1,319 @@
+"""From what annotation tools export to configs that train: formats, images, splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from ldwsccd_mmdet.errors import ConfigError, DatasetError
+from ldwsccd_mmdet.preparation.exports import read_export
+from ldwsccd_mmdet.preparation.new_set import make_new_set, splits_of
+from ldwsccd_mmdet.preparation.splits import split_images, subset
+
+BOXES = {
+    'a 1.png': [('cell', [10.0, 20.0, 30.0, 16.0])],
+    'b.png': [('cell', [0.0, 0.0, 8.0, 9.0]), ('dirt', [50.0, 30.0, 10.0, 20.0])],
+}
+
+
+def put_images(folder: Path, names=tuple(BOXES)) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        cv2.imwrite(str(folder / name), np.full((80, 100, 3), 200, np.uint8))
+
+
+def coco() -> dict:
+    names = ('cell', 'dirt')
+    rows = [(i, name, box) for i, boxes in enumerate(BOXES.values(), 1) for name, box in boxes]
+    return {
+        'images': [
+            {'id': i, 'file_name': name, 'width': 100, 'height': 80}
+            for i, name in enumerate(BOXES, 1)
+        ],
+        'categories': [{'id': i, 'name': name} for i, name in enumerate(names, 1)],
+        'annotations': [
+            {
+                'id': i,
+                'image_id': image,
+                'category_id': names.index(name) + 1,
+                'bbox': box,
+                'area': box[2] * box[3],
+                'iscrowd': 0,
+            }
+            for i, (image, name, box) in enumerate(rows, 1)
+        ],
+    }
+
+
+def as_cvat(root: Path) -> Path:
+    put_images(root / 'images')
+    images = ''.join(
+        f'<image id="{i}" name="{name}" width="100" height="80">'
+        + ''.join(
+            f'<box label="{label}" xtl="{x}" ytl="{y}" xbr="{x + w}" ybr="{y + h}"/>'
+            if label == 'cell'
+            else f'<polygon label="{label}" points="{x},{y};{x + w},{y};{x + w},{y + h}"/>'
+            for label, (x, y, w, h) in boxes
+        )
+        + '</image>'
+        for i, (name, boxes) in enumerate(BOXES.items())
+    )
+    (root / 'annotations.xml').write_text(
+        f'<annotations><version>1.1</version>{images}</annotations>'
+    )
+    return root / 'annotations.xml'
+
+
+def as_label_studio(root: Path) -> Path:
+    put_images(root / 'upload')
+    tasks = [
+        {
+            'data': {'image': f'/data/upload/3/0a1b2c3d-{name.replace(" ", "%20")}'},
+            'annotations': [
+                {
+                    'was_cancelled': False,
+                    'result': [
+                        {
+                            'type': 'rectanglelabels',
+                            'original_width': 100,
+                            'original_height': 80,
+                            'value': {
+                                'x': x,
+                                'y': y / 0.8,
+                                'width': w,
+                                'height': h / 0.8,
+                                'rotation': 0,
+                                'rectanglelabels': [label],
+                            },
+                        }
+                        for label, (x, y, w, h) in boxes
+                    ],
+                }
+            ],
+        }
+        for name, boxes in BOXES.items()
+    ]
+    (root / 'project.json').write_text(json.dumps(tasks))
+    return root / 'project.json'
+
+
+def as_labelme(root: Path) -> Path:
+    put_images(root)
+    for name, boxes in BOXES.items():
+        shapes = [
+            {'label': label, 'shape_type': 'rectangle', 'points': [[x + w, y + h], [x, y]]}
+            for label, (x, y, w, h) in boxes
+        ]
+        content = {
+            'imagePath': f'..\\x\\{name}',
+            'imageWidth': 100,
+            'imageHeight': 80,
+            'shapes': shapes,
+        }
+        (root / name).with_suffix('.json').write_text(json.dumps(content))
+    return root
+
+
+def as_qupath(root: Path) -> Path:
+    put_images(root / 'images')
+    for name, boxes in BOXES.items():
+        features = [
+            {
+                'type': 'Feature',
+                'properties': {'classification': {'name': label}},
+                'geometry': {
+                    'type': 'Polygon',
+                    'coordinates': [[[x, y], [x + w, y], [x + w, y + h], [x, y + h], [x, y]]],
+                },
+            }
+            for label, (x, y, w, h) in boxes
+        ]
+        features.append(
+            {
+                'type': 'Feature',
+                'properties': {},
+                'geometry': {'type': 'Point', 'coordinates': [1, 1]},
+            }
+        )
+        (root / f'{Path(name).stem}.geojson').write_text(
+            json.dumps({'type': 'FeatureCollection', 'features': features})
+        )
+    return root
+
+
+def as_roboflow(root: Path) -> Path:
+    put_images(root / 'train')
+    (root / 'train' / '_annotations.coco.json').write_text(json.dumps(coco()))
+    return root / 'train'
+
+
+def as_cvat_coco(root: Path) -> Path:
+    put_images(root / 'images')
+    (root / 'annotations').mkdir(parents=True)
+    (root / 'annotations' / 'instances_default.json').write_text(json.dumps(coco()))
+    return root
+
+
+FORMATS: dict[str, Callable[[Path], Path]] = {
+    function.__name__: function
+    for function in (as_cvat, as_label_studio, as_labelme, as_qupath, as_roboflow, as_cvat_coco)
+}
+
+
+@pytest.mark.parametrize('name', FORMATS)
+def test_reads_what_tools_export(tmp_path: Path, name: str) -> None:
+    export = read_export(FORMATS[name](tmp_path / 'set'))
+    assert export.classes == ('cell', 'dirt') and len(export.paths) == 2
+    assert all(path.is_file() for path in export.paths.values())
+    of_image = {image['id']: image for image in export.content['images']}
+    label_of = {category['id']: category['name'] for category in export.content['categories']}
+    found = sorted(
+        (of_image[a['image_id']]['file_name'], label_of[a['category_id']], *np.round(a['bbox'], 4))
+        for a in export.content['annotations']
+    )
+    assert found == sorted(
+        (image, label, *box) for image, boxes in BOXES.items() for label, box in boxes
+    )
+    assert all((i['width'], i['height']) == (100, 80) for i in of_image.values())
+
+
+def test_says_where_it_looked_for_images(tmp_path: Path) -> None:
+    file = tmp_path / 'set' / 'a.json'
+    put_images(tmp_path / 'set' / 'elsewhere', ['other.png'])
+    file.write_text(json.dumps(coco()))
+    with pytest.raises(DatasetError, match=r'looked in .*set/elsewhere.*--images') as error:
+        read_export(file)
+    assert '\n' not in str(error.value)
+    put_images(tmp_path / 'far')
+    assert read_export(file, tmp_path / 'far').folder == tmp_path / 'far'
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'match'),
+    [
+        ('a.json', 'no json', 'not JSON'),
+        ('a.json', '[{"x": 1}]', 'Label Studio'),
+        ('a.xml', '<html/>', "not CVAT's XML"),
+        ('a.xml', '<annotations>', "not CVAT's XML"),
+        ('a.xml', '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', 'entities'),
+        ('a.txt', '', 'expected COCO json'),
+        ('a.json', '{"shapes": [{"label": 1}]}', "not labelme's"),
+    ],
+)
+def test_one_line_for_other_files(tmp_path: Path, name: str, content: str, match: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=match) as error:
+        read_export(tmp_path / name)
+    assert '\n' not in str(error.value)
+
+
+def test_folders_that_hold_no_export(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match='holds no .json.*name one file'):
+        read_export(tmp_path)
+    with pytest.raises(DatasetError, match='does not exist'):
+        read_export(tmp_path / 'gone')
+
+
+def many(num_images: int = 60, patients: int = 12, seed: int = 0) -> dict:
+    """A set of three classes, the third rare."""
+    rng = np.random.default_rng(seed)
+    images = [
+        {'id': i, 'file_name': f'p{i % patients:02d}_{i}.png', 'width': 100, 'height': 80}
+        for i in range(num_images)
+    ]
+    annotations = [
+        {
+            'id': n,
+            'image_id': int(rng.integers(num_images)),
+            'bbox': [5, 5, 20, 20],
+            'category_id': int(rng.choice(3, p=[0.7, 0.25, 0.05])) + 1,
+            'area': 400,
+            'iscrowd': 0,
+        }
+        for n in range(400)
+    ]
+    return {
+        'images': images,
+        'annotations': annotations,
+        'categories': [{'id': i + 1, 'name': name} for i, name in enumerate('abc')],
+    }
+
+
+@pytest.mark.parametrize('group', [None, r'^(p\d+)_'])
+def test_splits_by_class_and_group(group: str | None) -> None:
+    content = many()
+    part = split_images(content, [0.75, 0.25], seed=1, group=group)
+    assert 0.15 <= part.mean() <= 0.35
+    labels = [a['category_id'] for a in content['annotations']]
+    inside = [a['category_id'] for a in subset(content, part == 1)['annotations']]
+    for label in (1, 2, 3):
+        assert 0.1 <= inside.count(label) / labels.count(label) <= 0.45
+    if group:
+        names = [image['file_name'].split('_')[0] for image in content['images']]
+        assert not {n for n, p in zip(names, part, strict=True) if p} & {
+            n for n, p in zip(names, part, strict=True) if not p
+        }
+    assert np.array_equal(part, split_images(content, [0.75, 0.25], seed=1, group=group))
+
+
+def test_folds_hold_each_image_once() -> None:
+    content = many()
+    part = split_images(content, [0.25] * 4)
+    assert sorted(np.bincount(part)) and np.bincount(part).min() >= 10
+    assert set(part) == {0, 1, 2, 3}
+
+
+def test_split_refuses() -> None:
+    content = many(6, 6)
+    with pytest.raises(ConfigError, match='no regular expression'):
+        split_images(content, [0.5, 0.5], group='(')
+    with pytest.raises(ConfigError, match='does not fit the file name'):
+        split_images(content, [0.5, 0.5], group='^q')
+    with pytest.raises(ConfigError, match='1 groups .* 2 parts: --group'):
+        split_images(content, [0.5, 0.5], group='^p')
+
+
+def test_writes_configs_that_build(tmp_path: Path, monkeypatch) -> None:
+    """The files of a new set are read as any config, and its networks are built."""
+    mmengine = pytest.importorskip('mmengine')
+    from mmdet.registry import DATASETS, MODELS
+    from mmengine.registry import init_default_scope
+
+    monkeypatch.chdir(tmp_path)
+    content = many(12, 4)
+    put_images(tmp_path / 'photos', [image['file_name'] for image in content['images']])
+    (tmp_path / 'all.json').write_text(json.dumps(content))
+    export = read_export(Path('all.json'))
+    pairs = splits_of(export, None, 0.25)
+    made = make_new_set(
+        'mine', pairs[0], (export, export), Path('data/mine'), Path('configs/mine'), 0.25
+    )
+    assert 'match' in ' '.join(made.notes)
+    for file in (made.teacher, made.student):
+        assert len(file.read_text().splitlines()) < 60
+        config = mmengine.Config.fromfile(file)
+        init_default_scope('mmdet')
+        dataset = DATASETS.build(config.val_dataloader.dataset)
+        assert len(dataset) == len(pairs[0][1]['images'])
+        assert dataset.metainfo['classes'] == ('a', 'b', 'c') and dataset.metainfo['mpp'] == 0.25
+        model = MODELS.build(config.model)
+        assert model.bbox_head.num_classes == 3
+    assert config.model.teacher.config == made.teacher.as_posix()
+    with pytest.raises(ConfigError, match='exists'):
+        make_new_set('mine', pairs[0], (export, export), Path('data/mine'), Path('configs/mine'))
+    with pytest.raises(ConfigError, match='--name'):
+        make_new_set('../x', pairs[0], (export, export), Path('a'), Path('b'))
+
+
+def test_splits_of_refuses(tmp_path: Path) -> None:
+    export = read_export(as_roboflow(tmp_path / 'set'))
+    with pytest.raises(ConfigError, match='--val-share'):
+        splits_of(export, None, 1.5)
+    with pytest.raises(ConfigError, match='--folds'):
+        splits_of(export, export, folds=3)
+    assert splits_of(export, export)[0][0] is export.content
