@@ -21,7 +21,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ldwsccd_mmdet.cli import load_config
-from ldwsccd_mmdet.datasets.boxes import box_fault
+from ldwsccd_mmdet.datasets.boxes import NO_NUMBERS, box_fault
+from ldwsccd_mmdet.errors import ImageFileError
+from ldwsccd_mmdet.image_files import read_image
 from ldwsccd_mmdet.preparation.checks import LEVELS, Finding
 from ldwsccd_mmdet.preparation.checks.examine import (
     Examination,
@@ -113,6 +115,7 @@ def describe(item: dict[str, Any]) -> str:
         text += f' #{item["annotation"]} {item["class"]} {item["bbox"]}'
     if 'in truth' in item:
         text += f' {item["in the file"]}, in truth {item["in truth"]}'
+        text += f' ({item["why"]})' if item.get('why') else ''
     return text
 
 
@@ -135,7 +138,7 @@ def draw(finding: Finding, split: Split, others: list[Split], number: int, out: 
             bbox = item.get('bbox')
             if picture is not None and image is not None and bbox is not None:
                 fault = box_fault(bbox, image['width'], image['height'])
-                if fault in ('without four finite numbers', 'of negative size'):
+                if fault in (NO_NUMBERS, 'of negative size'):
                     continue
                 picture = draw_box(picture, bbox, f'{item["class"]} #{item["annotation"]}')
         if picture is None:
@@ -146,8 +149,10 @@ def draw(finding: Finding, split: Split, others: list[Split], number: int, out: 
 
 
 def read(path: Path) -> 'np.ndarray | None':
-    picture = cv2.imread(str(path)) if path.is_file() else None
-    return None if picture is None else np.ascontiguousarray(picture[..., ::-1])
+    try:
+        return np.ascontiguousarray(read_image(path)[..., ::-1])
+    except ImageFileError:
+        return None
 
 
 def draw_box(picture: np.ndarray, bbox: list[float], label: str) -> np.ndarray:
@@ -192,7 +197,7 @@ def main() -> int:
             draw(finding, split, others, args.num_pictures, args.pictures)
             for finding in result.findings
         )
-        console.print(f'{args.pictures}: {drawn} pictures')
+        console.print(f'{args.pictures}: {drawn} pictures', markup=False)
     if args.fail_on == 'never':
         return 0
     worst = LEVELS[LEVELS.index(args.fail_on) :]

@@ -560,7 +560,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         gain = round(100 * (mean - base), 1) + 0.0
         table.add_row(name, f'{100 * mean:.1f}', '' if name == SSD.name else f'{gain:+.1f}')
     console.print(table)
-    console.print(f'Page: {out / "index.html"}', soft_wrap=True, highlight=False)
+    console.print(f'Page: {out / "index.html"}', markup=False, soft_wrap=True, highlight=False)
     return 0
 
 

@@ -19,6 +19,7 @@ from mmdet.registry import DATASETS
 from mmdet.utils import register_all_modules
 from mmengine.config import DictAction
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ldwsccd_mmdet import cli
@@ -95,7 +96,7 @@ def show(result: BagAudit, console: Console) -> None:
         bad = name in result.everywhere or name in result.nowhere
         per_bag = result.cells_per_bag[i]
         table.add_row(
-            name,
+            escape(name),
             str(result.bags[i]),
             f'{result.share[i]:.1%}',
             str(result.cells[i]),
@@ -111,7 +112,7 @@ def show(result: BagAudit, console: Console) -> None:
         highlight=False,
     )
     for problem in result.problems:
-        console.print(f'[red]MIL cannot learn all:[/red] {problem}', highlight=False)
+        console.print(f'[red]MIL cannot learn all:[/red] {escape(problem)}', highlight=False)
 
 
 def main(argv: 'list[str] | None' = None) -> int:

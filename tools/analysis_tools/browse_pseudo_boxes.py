@@ -24,6 +24,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from PIL import Image
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
@@ -110,7 +111,7 @@ def show(values: dict, metric: Any, console: Console) -> None:
 
     for entry in metric.watched:
         table.add_row(
-            entry.name,
+            escape(entry.name),
             str(entry.num_boxes),
             cell(values.get(f'{entry.name}_corloc')),
             cell(values.get(f'{entry.name}_AP')),

@@ -10,7 +10,6 @@ priors-even, selective-search, or a file of regions (.json, .npz). --save writes
 """
 
 import argparse
-import csv
 import math
 import sys
 import time
@@ -26,10 +25,12 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.csv_table import write_csv
 from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.evaluation.functional import ProposalRecall, proposal_recall
@@ -222,7 +223,7 @@ def main(args: argparse.Namespace) -> None:
             f'{result.mean_regions[-1]:.0f} regions an image'
         )
         for name in header[1:]:
-            table.add_column(name, justify='right')
+            table.add_column(escape(name), justify='right')
         mine = rows_of(kind, result)
         for index, row in enumerate(mine, start=1):
             table.add_row(*row[1:], end_section=index % len(result.nums) == 0)
@@ -230,9 +231,7 @@ def main(args: argparse.Namespace) -> None:
         console.print(table)
         rows += mine
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open('w', newline='', encoding='utf-8') as file:
-            csv.writer(file).writerows([header, *rows])
+        write_csv(args.csv, [header, *rows])
 
 
 if __name__ == '__main__':

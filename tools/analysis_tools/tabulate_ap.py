@@ -10,13 +10,14 @@ The .pkl files come from tools/test.py --out. The gain is over the first model n
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from pathlib import Path
 
 from ldwsccd_mmdet import cli
+from ldwsccd_mmdet.csv_table import write_csv
 from ldwsccd_mmdet.datasets.coco_json import load_truth
 from ldwsccd_mmdet.evaluation import evaluate_detections, load_predictions
+from ldwsccd_mmdet.experiments.report.tables import markdown_text
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -57,14 +58,12 @@ def tabulate(args: argparse.Namespace) -> list[list[str]]:
 
 def main(args: argparse.Namespace) -> int:
     rows = tabulate(args)
-    print('| ' + ' | '.join(rows[0]) + ' |')
+    print('| ' + ' | '.join(map(markdown_text, rows[0])) + ' |')
     print('|' + '---|' * len(rows[0]))
     for row in rows[1:]:
-        print('| ' + ' | '.join(row) + ' |')
+        print('| ' + ' | '.join(map(markdown_text, row)) + ' |')
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open('w', newline='', encoding='utf-8') as file:
-            csv.writer(file).writerows(rows)
+        write_csv(args.csv, rows)
     return 0
 
 

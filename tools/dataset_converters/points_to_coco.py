@@ -56,7 +56,7 @@ def main() -> None:
         args.frame and tuple(args.frame),
         args.skip_missing,
     )
-    write_new(args.out, dump(builder.content()))
+    write_new(args.out, dump(builder.checked_content(str(args.csv))))
     print(f'{args.out}: {builder.summary()}; clipped {builder.info["boxes_clipped"]}')
 
 

@@ -73,9 +73,13 @@ def write_set(
 
     Raises:
         ConfigError: One of the files is there already; then nothing is written.
+        DatasetError: A split has no label left; then nothing is written.
     """
     check_new(*(out / f'{split}.json' for split in splits))
+    contents = {
+        split: dump(builder.checked_content(split)) for split, (builder, _) in splits.items()
+    }
     for split, (builder, images) in splits.items():
         place_images(images, out / 'images', image_mode)
-        write_new(out / f'{split}.json', dump(builder.content()))
+        write_new(out / f'{split}.json', contents[split])
         print(f'{out / split}.json: {builder.summary()}')
