@@ -96,6 +96,7 @@ def audit(args: argparse.Namespace) -> Any:
 def show(result: Any) -> None:
     """Print the table and what is wrong."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -107,7 +108,7 @@ def show(result: Any) -> None:
         bad = name in result.everywhere or name in result.nowhere
         per_bag = result.cells_per_bag[i]
         table.add_row(
-            name,
+            escape(name),
             str(result.bags[i]),
             f'{result.share[i]:.1%}',
             str(result.cells[i]),
@@ -123,4 +124,4 @@ def show(result: Any) -> None:
         highlight=False,
     )
     for problem in result.problems:
-        console.print(f'[red]MIL cannot learn all:[/red] {problem}', highlight=False)
+        console.print(f'[red]MIL cannot learn all:[/red] {escape(problem)}', highlight=False)

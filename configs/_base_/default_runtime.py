@@ -15,7 +15,9 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='DetVisualizationHook'),
+    visualization=dict(type='CellVisualizationHook'),
+    # evaluation counts what the loader loads
+    loader_truth=dict(type='LoaderTruthHook'),
 )
 # each does nothing where its part, the teacher or the MIL head, is not there
 custom_hooks = [

@@ -19,4 +19,3 @@ model = dict(
 )
 train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
-val_evaluator = test_evaluator = dict(ann_file=data_root + 'val.json')
