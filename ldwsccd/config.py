@@ -110,8 +110,10 @@ def enable_visualization(
     if hook is None:
         raise ConfigError(
             '--show and --show-dir need a hook that draws: add '
-            "default_hooks=dict(visualization=dict(type='DetVisualizationHook')) to the config"
+            "default_hooks=dict(visualization=dict(type='CellVisualizationHook')) to the config"
         )
+    if hook.get('type') == 'DetVisualizationHook':  # of equal names it keeps one picture
+        hook.type = 'CellVisualizationHook'
     hook.draw = True
     if show:
         hook.show = True

@@ -198,7 +198,8 @@ def to_markdown(table: Table) -> str:
 def markdown_text(text: str) -> str:
     """Write text so that Markdown shows it as it is, on one line, and runs no HTML."""
     plain = ' '.join(text.split())
-    plain = plain.replace('&', '&amp;').replace('<', '&lt;').replace('>', '&gt;')
+    # a lone & is text to Markdown; before a name and a semicolon it is a character's
+    plain = re.sub(r'&(?=#?\w+;)', '&amp;', plain).replace('<', '&lt;').replace('>', '&gt;')
     return re.sub(r'([\\`*_{}\[\]|~])', r'\\\1', plain)
 
 
