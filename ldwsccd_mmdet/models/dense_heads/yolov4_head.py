@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import check_argument
-from ..utils import RegionBatch, diou_nms, pairwise_iou
+from ..utils import RegionBatch, diou_nms, no_autocast, pairwise_iou
 from ..utils.cluster_nms import MAX_PAIRS
 
 #: Anchors (w, h) of yolov4.cfg in pixels of its 608 x 608 input, the finest level first.
@@ -201,7 +201,7 @@ class YOLOv4Head(BaseDenseHead):
         priors = self.prior_generator.grid_priors(sizes, device=pred_maps[0].device)
         num_images, num_values = len(pred_maps[0]), 5 + self.num_classes
         bboxes, logits = [], []
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             for pred_map, prior, scale, (stride_x, stride_y) in zip(
                 pred_maps, priors, self.scale_x_y, self.prior_generator.strides, strict=True
             ):
@@ -285,7 +285,7 @@ class YOLOv4Head(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_obj`` and ``loss_bbox``, float32 scalars.
         """
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             predictions = self.decode(pred_maps)
             device = pred_maps[0].device
             truths = [instances.bboxes.float() for instances in batch_gt_instances]

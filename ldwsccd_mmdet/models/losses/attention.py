@@ -1,7 +1,8 @@
 """Attention of a feature map: where it is active, and in which channels."""
 
-import torch
 from torch import Tensor
+
+from ..utils import at_least_float32, no_autocast
 
 
 def _check(feat: Tensor, temperature: float, name: str) -> None:
@@ -53,8 +54,8 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
                  [0.3850, 2.8449]]])
     """
     _check(feat, temperature, 'spatial_attention')
-    with torch.autocast(device_type=feat.device.type, enabled=False):
-        energy = _at_least_float32(feat).abs().mean(dim=1).flatten(1)
+    with no_autocast(feat):
+        energy = at_least_float32(feat).abs().mean(dim=1).flatten(1)
         attention = attention_of_energy(energy, temperature)
     return attention.view(-1, *feat.shape[-2:])
 
@@ -85,10 +86,6 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
         tensor([[0.2384, 1.7616]])
     """
     _check(feat, temperature, 'channel_attention')
-    with torch.autocast(device_type=feat.device.type, enabled=False):
-        energy = _at_least_float32(feat).abs().mean(dim=(2, 3))
+    with no_autocast(feat):
+        energy = at_least_float32(feat).abs().mean(dim=(2, 3))
         return attention_of_energy(energy, temperature)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()
