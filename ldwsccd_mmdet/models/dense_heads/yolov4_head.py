@@ -114,18 +114,18 @@ class YOLOv4Head(BaseDenseHead):
         self,
         num_classes: int,
         in_channels: Sequence[int] = (128, 256, 512),
-        anchor_generator: ConfigType = dict(  # noqa: B006
+        anchor_generator: ConfigType = dict(
             type='YOLOAnchorGenerator', base_sizes=YOLOV4_ANCHORS, strides=[8, 16, 32]
         ),
         scale_x_y: Sequence[float] = (1.2, 1.1, 1.05),
         pos_iou_thr: float = 0.213,
         ignore_iou_thr: float = 0.7,
         label_smoothing: float = 0.0,
-        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),  # noqa: B006
+        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),
         loss_cls_weight: float = 1.0,
         loss_obj_weight: float = 1.0,
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: ConfigType | list[ConfigType] | None = None,

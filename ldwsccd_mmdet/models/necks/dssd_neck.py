@@ -95,7 +95,7 @@ class DSSDNeck(SSDNeck):
         *args: Any,
         out_channels: Sequence[int],
         deconv_channels: int = 512,
-        deconv_norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
+        deconv_norm_cfg: ConfigType = dict(type='BN'),
         join: str = 'product',
         **kwargs: Any,
     ) -> None:
