@@ -35,7 +35,9 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
         G^S(F) = \frac{1}{C} \sum_c |F_c|, \qquad
         A^S(F) = H W \cdot \mathrm{softmax}_{H W}\big(G^S(F) / T\big)
 
-    Computed in float32 (float64 stays float64) whatever the autocast.
+    Computed in float32 (float64 stays float64) whatever the autocast. Training has it with its
+    gradient from :class:`LevelDistillation`, which takes the same :func:`attention_of_energy` of
+    sums that it makes chunk by chunk; the tests hold that to this function.
 
     Args:
         feat: Feature map :math:`F`, shape (N, C, H, W).
@@ -67,7 +69,9 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
         G^C(F) = \frac{1}{H W} \sum_{i, j} |F_{i j}|, \qquad
         A^C(F) = C \cdot \mathrm{softmax}_C\big(G^C(F) / T\big)
 
-    Computed in float32 (float64 stays float64) whatever the autocast.
+    Computed in float32 (float64 stays float64) whatever the autocast. Training has it with its
+    gradient from :class:`LevelDistillation`, which takes the same :func:`attention_of_energy` of
+    sums that it makes chunk by chunk; the tests hold that to this function.
 
     Args:
         feat: Feature map :math:`F`, shape (N, C, H, W).

@@ -75,6 +75,8 @@ def refinement_targets(
     al., OICR, CVPR 2017). Without a class present all labels are background and all weights 0.
 
     Nothing here carries a gradient. Leading dimensions are images; the only loop is over classes.
+    Training takes the same two steps, seeds and :func:`match_seeds`, one by one, so that boxes may
+    be seeds too; the tests hold :class:`MILRefinementHead` to this function where none are.
 
     Args:
         bboxes: Regions (..., R, 4), x1, y1, x2, y2, in pixels of any one frame.
