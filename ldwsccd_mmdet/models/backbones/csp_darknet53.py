@@ -122,8 +122,8 @@ class CSPDarknet53(BaseModule):
         widen_factor: float = 1.0,
         out_indices: Sequence[int] = (3, 4, 5),
         frozen_stages: int = -1,
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='Mish'),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='Mish'),
         norm_eval: bool = False,
         init_cfg: OptMultiConfig = None,
     ) -> None:

@@ -16,7 +16,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import check_argument
-from ..utils import RegionBatch, diou_nms, pairwise_iou
+from ..utils import RegionBatch, diou_nms, no_autocast, pairwise_iou
 from ..utils.cluster_nms import MAX_PAIRS
 
 #: Anchors (w, h) of yolov4.cfg in pixels of its 608 x 608 input, the finest level first.
@@ -114,18 +114,18 @@ class YOLOv4Head(BaseDenseHead):
         self,
         num_classes: int,
         in_channels: Sequence[int] = (128, 256, 512),
-        anchor_generator: ConfigType = dict(  # noqa: B006
+        anchor_generator: ConfigType = dict(
             type='YOLOAnchorGenerator', base_sizes=YOLOV4_ANCHORS, strides=[8, 16, 32]
         ),
         scale_x_y: Sequence[float] = (1.2, 1.1, 1.05),
         pos_iou_thr: float = 0.213,
         ignore_iou_thr: float = 0.7,
         label_smoothing: float = 0.0,
-        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),  # noqa: B006
+        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),
         loss_cls_weight: float = 1.0,
         loss_obj_weight: float = 1.0,
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: ConfigType | list[ConfigType] | None = None,
@@ -201,7 +201,7 @@ class YOLOv4Head(BaseDenseHead):
         priors = self.prior_generator.grid_priors(sizes, device=pred_maps[0].device)
         num_images, num_values = len(pred_maps[0]), 5 + self.num_classes
         bboxes, logits = [], []
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             for pred_map, prior, scale, (stride_x, stride_y) in zip(
                 pred_maps, priors, self.scale_x_y, self.prior_generator.strides, strict=True
             ):
@@ -285,7 +285,7 @@ class YOLOv4Head(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_obj`` and ``loss_bbox``, float32 scalars.
         """
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             predictions = self.decode(pred_maps)
             device = pred_maps[0].device
             truths = [instances.bboxes.float() for instances in batch_gt_instances]

@@ -12,6 +12,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...errors import ConfigError
+from ..utils import float_dtype, no_autocast
 from ..utils.renamed_arguments import refuse_old_arguments
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation, compare
@@ -287,13 +288,13 @@ class LocalDistillationLoss(BaseModule):
             student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
             num_images, channels, height, width = student.shape
             mean = self.normalize != 'fgd'
-            with torch.autocast(device_type=student.device.type, enabled=False):
+            with no_autocast(student):
                 losses.append(
                     LevelDistillation.apply(
                         student,
                         teacher,
                         self._cell_weights(bboxes, student, input_size),
-                        images.to(student.device, _working_dtype(student)),
+                        images.to(student.device, float_dtype(student)),
                         (1 / (height * width), 1 / channels) if mean else (1.0, 1.0),
                         self.temperature[level],
                         self.feature_norm == 'standardize',
@@ -328,7 +329,7 @@ class LocalDistillationLoss(BaseModule):
         for level, temperature in enumerate(self.temperature):
             student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
             shape = (len(student), *student.shape[2:])
-            with torch.autocast(device_type=student.device.type, enabled=False):
+            with no_autocast(student):
                 mask = self._cell_weights(bboxes, student, input_size)[0] > 0
                 seen = compare(student, teacher, temperature, self.feature_norm == 'standardize')
             out.append(
@@ -344,7 +345,7 @@ class LocalDistillationLoss(BaseModule):
     def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Student after f, and teacher, in one size; the teacher without gradient."""
         align, teacher = self.align[level], teacher.detach()
-        with torch.autocast(device_type=student.device.type, enabled=False):
+        with no_autocast(student):
             if isinstance(align, nn.Conv2d):
                 student = align(student.to(align.weight.dtype))
             if student.shape[2:] != teacher.shape[2:]:
@@ -359,7 +360,7 @@ class LocalDistillationLoss(BaseModule):
     ) -> Tensor:
         """Weight of every cell in the foreground and the background sum of eq. 12, (2, N, H, W)."""
         num_images, channels, height, width = feat.shape
-        boxes = [box.to(feat.device, _working_dtype(feat)) for box in bboxes]
+        boxes = [box.to(feat.device, float_dtype(feat)) for box in bboxes]
         if self.normalize == 'fgd':
             weights = torch.stack(fgd_scale_masks(boxes, (height, width), input_size))
         else:
@@ -408,14 +409,10 @@ class LocalDistillationLoss(BaseModule):
                 )
 
 
-def _working_dtype(feat: Tensor) -> torch.dtype:
-    return torch.float64 if feat.dtype == torch.float64 else torch.float32
-
-
 def _resize(feat: Tensor, like: Tensor) -> Tensor:
     """Bring ``feat`` to the size of ``like``, in float32."""
     size = (like.shape[2], like.shape[3])
-    feat = feat.to(_working_dtype(feat))
+    feat = feat.to(float_dtype(feat))
     return F.interpolate(feat, size=size, mode='bilinear', align_corners=False)
 
 

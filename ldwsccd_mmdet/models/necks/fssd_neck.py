@@ -55,8 +55,8 @@ class FSSDNeck(BaseModule):
         source_channels: int = 512,
         fusion_channels: int = 256,
         norm_cfg: OptConfigType = None,
-        fusion_norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='ReLU'),  # noqa: B006
+        fusion_norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='ReLU'),
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if init_cfg is None:

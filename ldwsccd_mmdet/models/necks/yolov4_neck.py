@@ -65,8 +65,8 @@ class YOLOv4Neck(BaseModule):
         in_channels: Sequence[int] = (256, 512, 1024),
         out_channels: Sequence[int] = (128, 256, 512),
         spp_kernels: Sequence[int] = (5, 9, 13),
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if init_cfg is None:

@@ -25,7 +25,7 @@ from ..losses.refinement_loss import (
     refinement_loss,
 )
 from ..task_modules.seeds import Seeds, join_seeds
-from ..utils import RegionBatch, probabilities, refuse_old_arguments
+from ..utils import RegionBatch, no_autocast, probabilities, refuse_old_arguments
 from .score_join import ScoreJoin
 
 LOSS_WEIGHT = dict(mil=1.0, refine=1.0, box=1.0)
@@ -76,7 +76,7 @@ class RegionLogits:
     @cached_property
     def stage_probs(self) -> list[Tensor]:
         """Class probabilities of the K stages, (R, C + 1), without gradient, at least float32."""
-        with torch.autocast(device_type=self.cls_logits.device.type, enabled=False):
+        with no_autocast(self.cls_logits):
             # classes first: ten times faster on a CPU
             return [
                 _at_least_float32(logits.detach()).t().contiguous().softmax(dim=0).t()
@@ -252,7 +252,7 @@ class MILRefinementHead(BaseModule):
         )
 
     def _pool(self, rois: Tensor, *maps: Tensor) -> Tensor:
-        with torch.autocast(device_type=rois.device.type, enabled=False):
+        with no_autocast(rois):
             pooled = self.bbox_roi_extractor(maps, rois)
         return self.shared_fcs(pooled)
 
