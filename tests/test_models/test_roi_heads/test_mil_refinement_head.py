@@ -305,6 +305,7 @@ def test_roi_pool_in_plain_torch():
     total(losses).backward()
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='RoIPool of mmcv needs a GPU')
 def test_roi_pool_on_a_gpu():
     head = build(bbox_roi_extractor=ROI_POOL).cuda()
