@@ -105,9 +105,7 @@ class CellInferencer(DetInferencer):
         self._load_weights_to_model(model, {**self._checkpoint, 'state_dict': state}, cfg)
         return model.to(device).eval()
 
-    def _load_weights_to_model(
-        self, model: torch.nn.Module, checkpoint: dict | None, cfg: Any
-    ) -> None:
+    def _load_weights_to_model(self, model: Any, checkpoint: dict | None, cfg: Any) -> None:
         """Load weights, class names and colours."""
         meta = _dataset_meta(checkpoint or {}, cfg, self.checkpoint_file)
         model.load_state_dict((checkpoint or {})['state_dict'], strict=False)

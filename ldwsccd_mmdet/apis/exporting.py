@@ -215,7 +215,6 @@ def student_size(student: ExportedStudent) -> tuple[int, int]:
 def _write_onnx(student: ExportedStudent, path: Path) -> None:
     """Trace the student into an ONNX file."""
     example = torch.rand(2, 3, student.height, student.width) * 255
-    names = dict(input_names=['images'], output_names=['boxes', 'scores'])
     with torch.no_grad(), warnings.catch_warnings():
         # of the tracer, and of mmdet's shape checks, which are constants here
         warnings.simplefilter('ignore')
@@ -226,7 +225,8 @@ def _write_onnx(student: ExportedStudent, path: Path) -> None:
             opset_version=_OPSET,
             dynamo=False,
             dynamic_axes={key: {0: 'batch'} for key in ('images', 'boxes', 'scores')},
-            **names,
+            input_names=['images'],
+            output_names=['boxes', 'scores'],
         )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -196,7 +196,7 @@ def _tiff_tags(path: Path) -> Iterator[tuple[int, int]]:
             head = file.read(16)
             if head[:4] not in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
                 return
-            order = 'little' if head[:2] == b'II' else 'big'
+            order: Literal['little', 'big'] = 'little' if head[:2] == b'II' else 'big'
             big = b'+' in head[:4]
             wide = 8 if big else 4
             file.seek(int.from_bytes(head[8:16] if big else head[4:8], order))

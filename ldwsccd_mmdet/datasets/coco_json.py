@@ -589,7 +589,8 @@ def truth_of_records(
     Raises:
         DatasetError: Two images have one id.
     """
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
     for record in records:
         images.append(
             {
@@ -603,9 +604,9 @@ def truth_of_records(
             if 0 < instance.get('ignore_flag', 0) < 1:
                 continue  # mined, not annotated
             x1, y1, x2, y2 = instance['bbox']
-            annotations.append(
+            boxes.append(
                 {
-                    'id': len(annotations) + 1,
+                    'id': len(boxes) + 1,
                     'image_id': record['img_id'],
                     'category_id': instance['bbox_label'],
                     'bbox': [x1, y1, x2 - x1, y2 - y1],
@@ -615,7 +616,7 @@ def truth_of_records(
             )
     _check_once(images, 'id', 'images', source)
     categories = [{'id': i, 'name': name} for i, name in enumerate(classes)]
-    return _index({'images': images, 'categories': categories, 'annotations': annotations})
+    return _index({'images': images, 'categories': categories, 'annotations': boxes})
 
 
 def guess_form(coco: Mapping[str, Any]) -> str | None:

@@ -331,7 +331,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 def _open_header(file: IO[bytes]) -> Any:
     """Open an image; its size alone is no bomb, since nothing is decoded."""
     try:
-        image = Image.open(file)
+        image: Image.Image = Image.open(file)
     except Image.DecompressionBombError:
         image = _open_huge(file)
     with image:

@@ -172,7 +172,7 @@ def _head(config: Config, checkpoint: str, max_per_img: int) -> Propose:
     if 'rpn_head' in config.model:
         config.model.test_cfg.rpn.max_per_img = max_per_img
     model: Any = MODELS.build(config.model)
-    rpn = getattr(model, 'rpn_head', None)
+    rpn: Any = getattr(model, 'rpn_head', None)
     if not isinstance(model, LDWSCCDMixin) and rpn is None:
         raise ConfigError(
             "model.type: expected 'LDWSCCD', or a detector with a rpn_head, for --proposer head, "

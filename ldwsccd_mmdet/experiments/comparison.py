@@ -291,8 +291,9 @@ def _find_teacher(
     taught_by: set[Path] = set()
     for config in list(configs.values()):
         teacher = config.model.get('teacher') or {}
-        if isinstance(teacher.get('config'), str) and '::' not in teacher.config:
-            file = find_config(teacher.config).resolve()
+        name = teacher.get('config')
+        if isinstance(name, str) and '::' not in name:
+            file = find_config(name).resolve()
             if file not in configs:
                 configs[file] = load_config(str(file), options)
             taught_by.add(file)

@@ -303,7 +303,6 @@ class HalfTheBoxes:
             log,
             lambda: train_progress(log, config.train_cfg.max_epochs, resumed),
             show,
-            Path.cwd(),
         )
 
     def _run_test(
@@ -341,7 +340,6 @@ class HalfTheBoxes:
             log,
             lambda: test_progress(log),
             show,
-            Path.cwd(),
         )
 
     def write(self, show: Show) -> None:

@@ -179,7 +179,9 @@ def make_new_set(
         write_new(file, dump(content))
     for leaf, text in zip(leaves, texts, strict=True):
         write_new(leaf, text)
-    return NewSet(*files, *leaves, tuple(notes))
+    train, val = files
+    teacher, student = leaves
+    return NewSet(train, val, teacher, student, tuple(notes))
 
 
 def _placed(content: Mapping[str, Any], export: Export) -> tuple[dict[str, Any], str]:

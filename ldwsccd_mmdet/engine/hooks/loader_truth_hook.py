@@ -65,7 +65,11 @@ def _check_plain(metric: CocoMetric, dataset: Any, stage: str) -> None:
     anns = [a for a in theirs.dataset['annotations'] if a.get('category_id') in ids]
     if set(own.imgs) != set(theirs.imgs):
         reason = f'its images are not those of {stage}_dataloader'
-    elif None in ids or ids != sorted(ids) or [n for n in by_name if n in classes] != classes:
+    elif (
+        None in ids
+        or ids != sorted(i for i in ids if i is not None)
+        or [n for n in by_name if n in classes] != classes
+    ):
         reason = 'its category ids do not ascend in the order of the classes'
     elif len(anns) != len(own.anns) or any(not a.get('area') or 'iscrowd' not in a for a in anns):
         reason = f'it has {len(anns)} boxes of these classes, and the data set uses {len(own.anns)}'

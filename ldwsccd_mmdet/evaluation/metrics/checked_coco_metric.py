@@ -85,8 +85,8 @@ class CheckedCocoMetric(LoaderTruth, CocoMetric):
                 'CheckedCocoMetric has no truth: add the hook that hands it over, '
                 "default_hooks=dict(loader_truth=dict(type='LoaderTruthHook')), or give ann_file"
             )
-        if self._coco_api is None:
-            self._coco_api = IndexedCOCO()  # mmdet asks the samples for their truth otherwise
+        if getattr(self, '_coco_api', None) is None:
+            self._coco_api: Any = IndexedCOCO()  # mmdet asks the samples for their truth otherwise
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:

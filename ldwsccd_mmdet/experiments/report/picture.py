@@ -58,13 +58,14 @@ def _column(report: Report, model: ModelResult, image_id: int) -> np.ndarray:
         image = np.asarray(opened.convert('RGB'))
     _, bboxes, labels = truth_boxes(report.truth, image_id)
     kept = run.predictions[image_id].above(run.metrics.pooled.score)
+    found = ((bboxes, labels, None), (kept.bboxes, kept.labels, kept.scores))
     drawn = [
         # names large enough to stay readable when the picture is made smaller later
-        _caption(draw_detections(image, *boxes, run.metrics.classes, scale=2, font_size=18), text)
-        for boxes, text in (
-            ((bboxes, labels, None), 'truth'),
-            ((kept.bboxes, kept.labels, kept.scores), model.name),
+        _caption(
+            draw_detections(image, boxes, of, scores, run.metrics.classes, scale=2, font_size=18),
+            text,
         )
+        for (boxes, of, scores), text in zip(found, ('truth', model.name), strict=True)
     ]
     return np.vstack(drawn)
 

@@ -87,6 +87,8 @@ class LDWSCCDMixin:
     extract_feat: Callable[[Tensor], tuple[Tensor, ...]]
     parameters: Callable[[], Iterator[nn.Parameter]]
     train_cfg: Any
+    train: Callable[..., Any]
+    eval: Callable[..., Any]
     test_cfg: Any
 
     def __init__(

@@ -83,7 +83,7 @@ class Supervision:
         """Whether an image teaches by its image labels alone."""
         if self.regime != 'mixed':
             return self.regime == 'image'
-        boxes = [{}] * len(sample.gt_instances)
+        boxes: list[dict] = [{}] * len(sample.gt_instances)
         return teaches_by_image_labels({**sample.metainfo, 'instances': boxes})
 
     def known(self, samples: SampleList, device: torch.device) -> InstanceList:

@@ -205,7 +205,7 @@ class LocalDistillationLoss(BaseModule):
         """
         if self.share is None:
             return torch.tensor([self.alpha, self.beta, self.gamma])
-        means: Tensor = self.running_means  # type: ignore[assignment]
+        means: Tensor = self.running_means
         base = means[0] if detection is None else means.new_tensor(detection)
         terms = means[1:] if terms is None else terms.to(means)
         split = means.new_tensor(self.split)
@@ -214,7 +214,7 @@ class LocalDistillationLoss(BaseModule):
     @torch.no_grad()
     def _update_means(self, detection_loss: Tensor, terms: Tensor) -> None:
         """Take a batch's losses into the running means; the first batch is their start."""
-        means: Tensor = self.running_means  # type: ignore[assignment]
+        means: Tensor = self.running_means
         now = torch.cat([detection_loss.detach().reshape(1).to(means), terms.detach().to(means)])
         all_reduce(now, 'mean')
         if now.isfinite().all():

@@ -70,9 +70,9 @@ def read_comparison_detector(
         paths = [Path(image_dir) / file for file in files]
         require_images(paths, str(json_file), 'put them into the folder that --images names')
     kept = ('image_label', 'image_labels', 'supervision')
-    for image, file in zip(source['images'], files, strict=True):
+    for image, name in zip(source['images'], files, strict=True):
         extra = {key: image[key] for key in kept if key in image}
-        image_id = builder.add_image(file, image['width'], image['height'], **extra)
+        image_id = builder.add_image(name, image['width'], image['height'], **extra)
         for annotation in boxes[image['id']]:
             builder.add_box(
                 image_id,
