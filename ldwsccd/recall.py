@@ -65,7 +65,6 @@ def main(args: argparse.Namespace) -> None:
     from rich.progress import track
 
     from ldwsccd_mmdet.csv_table import write_csv
-
     from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
     from ldwsccd_mmdet.engine.config_file import load_config, read_options
     from ldwsccd_mmdet.engine.proposer_recall import ProposerRecall, build_proposer

@@ -255,7 +255,7 @@ def write_set(
     contents = {
         split: dump(builder.checked_content(split)) for split, (builder, _) in splits.items()
     }
-    for split, (builder, images) in splits.items():
+    for split, (_, images) in splits.items():
         place_images(images, out / 'images', image_mode)
         write_new(out / f'{split}.json', contents[split])
     return [f'{out / split}.json: {builder.summary()}' for split, (builder, _) in splits.items()]
