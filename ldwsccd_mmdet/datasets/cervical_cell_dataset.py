@@ -234,7 +234,9 @@ class CervicalCellDataset(CocoDataset):
         """
         supervision = image.get('supervision')
         if supervision is None:
-            return 'image' if teaches_by_image_labels(data_info) else None
+            if 'image_labels' not in data_info:
+                return None
+            return 'image' if teaches_by_image_labels(data_info) else 'box'
         if supervision not in ('box', 'image'):
             raise DatasetError(
                 f"'{self.ann_file}': image '{image['file_name']}' has supervision "

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmdet.registry import DATASETS
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from PIL import Image
 
 from ldwsccd_mmdet.datasets import CervicalCellDataset, cervical_cell_dataset
+from ldwsccd_mmdet.datasets.bag_audit import by_image_labels
 from ldwsccd_mmdet.errors import DatasetError, ImageFileError
+from ldwsccd_mmdet.models.detectors.supervision import Supervision
 
 CLASSES = ('lsil', 'hsil', 'scc')
 CRIC = Path(__file__).resolve().parents[3] / 'shared' / 'data' / 'cric'
@@ -341,6 +347,132 @@ def test_keeps_after_pickling(tiny_coco: Maker) -> None:
 
     dataset = pickle.loads(pickle.dumps(load(tiny_coco(num_images=2))))
     assert len(dataset) == 2
+
+
+def with_labels(*names: object) -> Callable[[dict], None]:
+    def edit(content: dict) -> None:
+        content['annotations'] = []
+        for image in content['images']:
+            image['image_labels'] = list(names)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ('edit', 'match'),
+    [
+        (lambda c: c.update(annotations=[]), 'has no box and no image label'),
+        (lambda c: [a.update(iscrowd=1) for a in c['annotations']], 'marked iscrowd.*set iscrowd'),
+        (lambda c: [a.update(image_id='x') for a in c['annotations']], 'belong to no image'),
+        (with_labels('LSIL'), 'left out image labels of classes not asked for: LSIL'),
+        (with_labels(['lsil']), 'expected a list of class names'),
+        (with_labels({'name': 'lsil'}), 'expected a list of class names'),
+    ],
+)
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_no_label_left_is_an_error(
+    tiny_coco: Maker, edit: Callable, match: str, test_mode: bool
+) -> None:
+    with pytest.raises(DatasetError, match=match) as error:
+        load(tiny_coco(edit=edit), test_mode=test_mode)
+    assert '\n' not in str(error.value)
+
+
+def test_misspelt_image_labels_beside_boxes(tiny_coco: Maker) -> None:
+    with pytest.raises(DatasetError, match="no image label .*'LSIL' is spelt 'lsil' there"):
+        load(tiny_coco(edit=lambda c: [i.update(image_labels=['LSIL']) for i in c['images']]))
+
+
+def test_more_than_a_tenth_is_said_loudly(tiny_coco: Maker, warnings: list[str]) -> None:
+    for count, loud in ((1, False), (3, True)):
+        name = f'lost{count}'
+
+        def edit(content: dict, count: int = count) -> None:
+            for annotation in content['annotations'][:count]:
+                annotation['bbox'][2] = 0
+
+        warnings.clear()
+        load(tiny_coco(name, num_images=10, edit=edit), ann_file=f'{name}.json')
+        assert len(warnings) == 1 and warnings[0].startswith('LABELS ARE LOST') == loud
+
+
+@pytest.mark.parametrize(
+    ('edit', 'match'),
+    [
+        (lambda i: i.update(width=64, height=96), 'is 96 x 64 px, the file says 64 x 96 .*exchang'),
+        (lambda i: i.update(width=192, height=128), '0.5 times as large: a copy of another size'),
+        (lambda i: i.update(width=96, height=96), 'another picture'),
+    ],
+)
+def test_frame_of_boxes_and_image(tiny_coco: Maker, edit: Callable, match: str) -> None:
+    root = tiny_coco(edit=lambda content: edit(content['images'][2]))
+    with pytest.raises(DatasetError, match=match) as error:
+        load(root)
+    assert '1 of 4 images' in str(error.value) and 'train_3.jpg' in str(error.value)
+    assert len(load(root, check_images=False)) == 4
+
+
+def test_raw_frame_of_a_turned_picture(tiny_coco: Maker) -> None:
+    root = tiny_coco()
+    path = root / 'images' / 'train_1.jpg'
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    Image.open(path).save(path, exif=tags)
+    with pytest.raises(DatasetError, match='is 64 x 96 px, the file says 96 x 64.*orientation tag'):
+        load(root)
+
+
+def test_near_names_of_images_are_found(tiny_coco: Maker, warnings: list[str]) -> None:
+    def edit(content: dict) -> None:
+        content['images'][0]['file_name'] = 'TRAIN_1.JPG'
+        content['images'][1]['file_name'] = '.\\train_2.jpeg'
+
+    dataset = load(tiny_coco(edit=edit))
+    paths = [Path(dataset.get_data_info(i)['img_path']).name for i in range(4)]
+    assert paths == [f'train_{i}.jpg' for i in (1, 2, 3, 4)]
+    assert len(warnings) == 1 and '2 images lie there under a near name' in warnings[0]
+
+
+def test_a_test_set_may_lack_a_class(tiny_coco: Maker, warnings: list[str]) -> None:
+    classes = (*CLASSES, 'agc')
+    root = tiny_coco()
+    dataset = load(root, metainfo={'classes': classes}, test_mode=True)
+    assert num_boxes(dataset) == 8 and "has no category ('agc',)" in warnings[0]
+    with pytest.raises(
+        DatasetError, match=r'add it to its categories, as {"id": 4, "name": "agc"}'
+    ):
+        load(root, metainfo={'classes': classes})
+    with pytest.raises(DatasetError, match='agc, asch are not'):
+        load(root, metainfo={'classes': ('lsil', 'agc', 'asch')}, test_mode=True)
+
+
+@pytest.mark.parametrize(
+    ('record', 'crowd', 'expected'),
+    [
+        ({}, False, None),
+        ({'image_labels': ['scc']}, False, 'box'),
+        ({'image_labels': ['scc']}, True, 'image'),
+        ({'image_labels': []}, True, 'box'),
+        ({'image_labels': ['scc'], 'supervision': 'box'}, True, 'image'),
+        ({'image_labels': ['scc'], 'supervision': 'image'}, False, 'image'),
+    ],
+)
+def test_who_teaches_is_decided_once(
+    tiny_coco: Maker, record: dict, crowd: bool, expected: str | None
+) -> None:
+    """A crowd box teaches nothing; what a crop leaves of the boxes has no say."""
+
+    def edit(content: dict) -> None:
+        content['images'][0].update(record)
+        for annotation in content['annotations'][:2]:
+            annotation['iscrowd'] = int(crowd)
+
+    info = load(tiny_coco(edit=edit)).get_data_info(0)
+    assert info.get('supervision') == expected
+    assert by_image_labels(info) == (expected == 'image')
+    sample = DetDataSample(metainfo={k: v for k, v in info.items() if k != 'instances'})
+    sample.gt_instances = InstanceData(bboxes=torch.zeros(0, 4))  # cropped away
+    assert Supervision('mixed').by_image_labels(sample) == by_image_labels(info)
 
 
 @pytest.mark.skipif(not CRIC.is_dir(), reason='needs ../shared/data/cric, which is not here')

@@ -143,7 +143,13 @@ def test_what_is_put_right_comes_out_as_the_clean_file(kind: str) -> None:
     assert again.content == file.content and not again.mended
 
 
-_SILENT = ('nothing', 'category ids 40, 3, 7', 'more keys', 'no score, info null (CVAT)')
+_SILENT = (
+    'nothing',
+    'category ids 40, 3, 7',
+    'more keys',
+    'area as text',
+    'no score, info null (CVAT)',
+)
 
 
 @pytest.mark.parametrize(
