@@ -139,9 +139,14 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
     if args.score_thr is not None:
         return args.score_thr
     if args.val is not None:
-        from ldwsccd_mmdet.apis.score_choice import best_f1_score
+        from ldwsccd_mmdet.errors import InputError
+        from ldwsccd_mmdet.optional import HAS_MMDET
 
         images = args.val_images or _images_beside(args.val)
+        if not HAS_MMDET:
+            raise InputError('--val measures with mmdet, which is not installed: give --score-thr')
+        from ldwsccd_mmdet.apis.score_choice import best_f1_score
+
         with _Bar(0) as bar:
             best = best_f1_score(detector, args.val, images, tiling, bar)
         print(f'score cut {best:.3f}: the best F1 on {args.val}')

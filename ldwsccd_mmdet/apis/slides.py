@@ -154,6 +154,8 @@ def tissue_of(image: np.ndarray, threshold: int = _SATURATION) -> np.ndarray:
     Returns:
         Mask, shape ``(H, W)``.
     """
+    if image.min() == 255:  # most of a slide: glass that was never scanned
+        return np.zeros(image.shape[:2], bool)
     saturation = cv2.cvtColor(image, cv2.COLOR_BGR2HSV)[..., 1]
     # black has any saturation: the edge of a scan is no tissue
     return (saturation >= threshold) & (image.max(-1) > 30)

@@ -137,7 +137,7 @@ from ldwsccd_mmdet.apis import PredictionSettings, Tiling, find_sources, predict
 from tests.test_apis.disc_detector import DiscDetector
 
 folder = Path(sys.argv[1])
-settings = PredictionSettings(0.0, Tiling((2048, 2048), 0.05, 2, 1))
+settings = PredictionSettings(0.0, Tiling((4096, 4096), 0.05, 1, 1))
 run = predict_images(DiscDetector(), find_sources([folder / 'a.tif']), folder / 'out', settings)
 kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 print(run.cells, sum(resource.getrusage(kind).ru_maxrss for kind in kinds) // 1024)
