@@ -45,4 +45,4 @@ docs: env
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 clean:
-	rm -rf site .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache ldwsccd_mmdet/.mim
+	rm -rf site .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -17,8 +17,8 @@ IGNORED = shutil.ignore_patterns('__pycache__', '*.py[co]', '.*')
 class BuildPyWithMim(build_py):
     """Puts `configs`, `tools` and `model-index.yml` into `ldwsccd_mmdet/.mim`.
 
-    A wheel gets copies. An editable install gets links in the source tree, so that an edited
-    config is the one that is found.
+    A wheel gets copies. A source tree has links, so that an edited config is the one that is
+    found; an editable install makes them again, for a file system that lost them.
     """
 
     def run(self) -> None:
