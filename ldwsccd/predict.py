@@ -89,7 +89,7 @@ def main(args: argparse.Namespace) -> int:
     from ldwsccd_mmdet.apis.sources import find_sources
     from ldwsccd_mmdet.apis.tiled_detection import Tiling, tile_size
 
-    check(args)
+    _check(args)
     sources = find_sources(args.images)  # before seconds are spent on the model
     rank, world_size = int(os.environ.get('RANK', 0)), int(os.environ.get('WORLD_SIZE', 1))
     device = args.device
@@ -116,7 +116,7 @@ def main(args: argparse.Namespace) -> int:
     return _say(run, args.out, settings)
 
 
-def check(args: argparse.Namespace) -> None:
+def _check(args: argparse.Namespace) -> None:
     """Check what arguments mean, without loading anything."""
     from ldwsccd_mmdet.errors import InputError
 
