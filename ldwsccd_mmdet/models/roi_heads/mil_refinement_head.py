@@ -136,6 +136,23 @@ class MILRefinementHead(BaseModule):
 
     Raises:
         ConfigError: If an argument is outside its range.
+
+    Example:
+        >>> head = MILRefinementHead(
+        ...     num_classes=2,
+        ...     bbox_roi_extractor=dict(
+        ...         type='SingleRoIExtractor',
+        ...         roi_layer=dict(type='RoIAlign', output_size=2, sampling_ratio=1),
+        ...         out_channels=4,
+        ...         featmap_strides=[8],
+        ...     ),
+        ...     fc_out_channels=8,
+        ... )
+        >>> feats = (torch.rand(1, 4, 8, 8),)  # of an image of 64 x 64 pixels
+        >>> regions = [torch.tensor([[0.0, 0.0, 16.0, 16.0], [32.0, 32.0, 56.0, 56.0]])]
+        >>> losses = head.loss(feats, regions, torch.tensor([[1.0, 0.0]]))  # class 0 occurs
+        >>> sorted(losses)
+        ['loss_mil', 'loss_refine_1', 'loss_refine_2', 'loss_refine_3']
     """
 
     def __init__(
