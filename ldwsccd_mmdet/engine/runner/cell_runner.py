@@ -20,7 +20,7 @@ class CellRunner(Runner):
     """
 
     @classmethod
-    def from_cfg(cls, cfg: Config) -> CellRunner:
+    def from_cfg(cls, cfg: Config) -> Runner:
         """Build the runner; what is completed stands in its ``cfg`` and in what it dumps."""
         follow_annotation_files(cfg)
         return super().from_cfg(cfg)

@@ -22,13 +22,11 @@ def refuse_old_arguments(owner: str, given: Iterable[str], instead: Mapping[str,
         TypeError: There is one that never was.
 
     Example:
-        >>> refuse_old_arguments('mil_head', ['preset'], {'preset': 'the part mil_oicr'})
+        >>> refuse_old_arguments('mil_head', ['preset'], {'preset': 'take mil_oicr'})
         Traceback (most recent call last):
-        ldwsccd_mmdet.errors.ConfigError: mil_head.preset is no argument any more: ...
+        ldwsccd_mmdet.errors.ConfigError: mil_head.preset is no argument any more: take mil_oicr
     """
     for name in given:
         if name in instead:
-            raise ConfigError(
-                f'{owner}.{name} is no argument any more: {instead[name]} (docs/method.md)'
-            )
+            raise ConfigError(f'{owner}.{name} is no argument any more: {instead[name]}')
         raise TypeError(f"{owner} got an unexpected argument '{name}'")
