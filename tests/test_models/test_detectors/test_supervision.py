@@ -107,7 +107,7 @@ def test_missing_image_labels_are_one_clear_error(regime):
     one = sample([[4, 4, 24, 24]], [0])
     one.set_metainfo(dict(supervision='image'))
     supervision = Supervision(regime)
-    with pytest.raises(DatasetError, match=f"x.png: expected image_labels.*'{regime}'.*PackDet"):
+    with pytest.raises(DatasetError, match=f"x.png: expected image_labels.*'{regime}'.*PackCell"):
         supervision.image_labels([one], supervision.known([one], CPU), 3, CPU)
 
 

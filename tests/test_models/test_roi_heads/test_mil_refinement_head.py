@@ -426,7 +426,7 @@ def test_known_boxes_are_seeds_of_weight_1():
     weights = torch.tensor([1.0, 1.0, mined[2, 1].item() if top == 2 else 1.0])
     expected = refinement_loss(logits.refine_logits[0], labels, weights)
     torch.testing.assert_close(loss, expected)
-    without = build(num_stages=1)
+    without = build(num_stages=1, gt_seeds=False)
     without.load_state_dict(head.state_dict())
     blind = without.loss(x, [cells], y, known)['loss_refine_1']
     targets = refinement_targets(cells, mined, y[0])
