@@ -308,7 +308,7 @@ class CervicalCellDataset(CocoDataset):
         if not paths or not self._is_local(paths[0]):
             return
         folder = self.data_prefix.get('img') or '.'
-        names = [os.path.relpath(p, folder) if not os.path.isabs(p) else p for p in paths]
+        names = [os.path.relpath(path, folder) for path in paths]
         found = find_images(folder, names)
         found.require(
             folder,

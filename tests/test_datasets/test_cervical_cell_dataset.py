@@ -193,7 +193,7 @@ def test_image_labels(
 ) -> None:
     root = tiny_coco(edit=lambda content: content['images'][0].update(label))
     pipeline = [
-        {'type': 'mmdet.LoadImageFromFile'},
+        {'type': 'LoadImageFromFile'},
         {'type': 'mmdet.VerifyImage'},
         {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
         {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels')},
@@ -210,7 +210,7 @@ def test_supervision_reaches_the_model(tiny_coco: Maker) -> None:
         content['images'][1].update(supervision='box')
 
     pipeline = [
-        {'type': 'mmdet.LoadImageFromFile'},
+        {'type': 'LoadImageFromFile'},
         {'type': 'mmdet.VerifyImage'},
         {'type': 'mmdet.LoadAnnotations', 'with_bbox': True},
         {'type': 'mmdet.PackDetInputs', 'meta_keys': ('img_id', 'image_labels', 'supervision')},
@@ -490,7 +490,7 @@ def test_reads_cric(warnings: list[str]) -> None:
 def test_names_a_file_that_is_no_image(tiny_coco: Maker, content: bytes) -> None:
     root = tiny_coco(num_images=2)
     (root / 'images' / 'train_1.jpg').write_bytes(content)
-    dataset = load(root, pipeline=[{'type': 'mmdet.LoadImageFromFile'}])
+    dataset = load(root, pipeline=[{'type': 'LoadImageFromFile'}])
     with pytest.raises(ImageFileError, match=r"train_1\.jpg' \(.* is not an image .* copy"):
         dataset[0]
     assert dataset[1]['img'].shape == (64, 96, 3)
@@ -503,6 +503,6 @@ def test_leaves_other_faults_of_a_pipeline_alone(tiny_coco: Maker) -> None:
     def fail(results: dict) -> dict:
         raise AssertionError('of a transform')
 
-    dataset = load(tiny_coco(), pipeline=[{'type': 'mmdet.LoadImageFromFile'}, fail])
+    dataset = load(tiny_coco(), pipeline=[{'type': 'LoadImageFromFile'}, fail])
     with pytest.raises(AssertionError, match='of a transform'):
         dataset[0]

@@ -20,7 +20,7 @@ def write(path: Path, kept: float = 1.0, after: bytes = b'') -> Path:
 
 
 def load(path: Path, **kwargs) -> dict | None:
-    steps = [{'type': 'mmdet.LoadImageFromFile'}, {'type': 'mmdet.VerifyImage', **kwargs}]
+    steps = [{'type': 'LoadImageFromFile'}, {'type': 'mmdet.VerifyImage', **kwargs}]
     return Compose(steps)({'img_path': str(path)})
 
 
@@ -36,10 +36,12 @@ def test_passes_bytes_after_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('kept', [0.5, 0.9, 0.999])
 def test_refuses_a_file_cut_short(tmp_path: Path, kept: float) -> None:
-    file = write(tmp_path / 'cut.jpg', kept)
+    results = load(write(tmp_path / 'whole.jpg'))
+    # older versions of OpenCV load what there is of it, newer ones nothing
+    results['img_path'] = str(write(tmp_path / 'cut.jpg', kept))
     with pytest.raises(ImageFileError, match=r"cut\.jpg' is cut short .* copy"):
-        load(file)
-    assert load(file, ignore_empty=True) is None
+        VerifyImage()(results)
+    assert VerifyImage(ignore_empty=True)(results) is None
 
 
 def test_an_array_has_no_file() -> None:
