@@ -17,6 +17,7 @@ from ..models.utils import set_num_classes
 __all__ = ['follow_annotation_files']
 
 STAGES = ('train', 'val', 'test')
+_READS_AGAIN = ('CocoMetric', 'mmdet.CocoMetric')
 
 
 def follow_annotation_files(config: Config) -> None:
@@ -25,6 +26,8 @@ def follow_annotation_files(config: Config) -> None:
     - Where no :class:`CervicalCellDataset` says ``metainfo.classes`` and the training file (else
       that of validation or test) has not the paper's eleven, its categories are the classes of all
       of them, and each head gets their number.
+    - mmdet's ``CocoMetric`` becomes :class:`CheckedCocoMetric`, which reads the annotation file as
+      the data set does.
     - An evaluator whose ``ann_file`` does not list the images of its data set, such as one that a
       base config names, gets the annotation file of its data set.
 
@@ -85,6 +88,13 @@ def _set_evaluators(config: Config, stage: str, part: ConfigDict) -> None:
     file = _ann_file(part)
     evaluators = config.get(f'{stage}_evaluator') or []
     for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
+        if isinstance(evaluator, Mapping) and evaluator.get('type') in _READS_AGAIN:
+            evaluator['type'] = 'CheckedCocoMetric'
+            print_log(
+                f'{stage}_evaluator: CheckedCocoMetric in the place of CocoMetric, so that it '
+                'counts the boxes that the data set loads; 100 detections an image and class count',
+                logger='current',
+            )
         named = evaluator.get('ann_file') if isinstance(evaluator, Mapping) else None
         if not named or Path(named) == file or not file.is_file() or _lists(named, file):
             continue

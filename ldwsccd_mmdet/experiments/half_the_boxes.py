@@ -320,7 +320,7 @@ class HalfTheBoxes:
         data = config.test_dataloader.dataset
         data.data_prefix = dict(img=str((self.root / data.data_prefix.img).resolve()))
         data.ann_file = str(path)
-        config.test_evaluator = dict(type='CocoMetric', ann_file=str(path), metric='bbox')
+        config.test_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
         folder = out / name
         folder.mkdir(parents=True, exist_ok=True)
         config.dump(str(folder / 'config.py'))

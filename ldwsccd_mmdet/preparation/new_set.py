@@ -50,8 +50,8 @@ val_dataloader = test_dataloader = dict(
 )
 # the second measures the score of the best F1, which ldwsccd predict cuts by
 val_evaluator = test_evaluator = [
-    dict(type='CocoMetric', ann_file={val!r}, metric='bbox', classwise=True),
-    dict(type='CytologyMetric', ann_file={val!r}),
+    dict(type='CheckedCocoMetric', metric='bbox', classwise=True),
+    dict(type='CytologyMetric'),
 ]
 """
 _TEACHER = """
