@@ -117,7 +117,10 @@ def make_step(side: str, inputs, levels, feature_norm: str | None):
         from ldwsccd_mmdet.models.losses import LocalDistillationLoss
 
         channels = [level[0] for level in levels]
-        module = LocalDistillationLoss(channels, channels, preset='fgd', feature_norm=feature_norm)
+        weights = dict(alpha=0.001, beta=0.0005, gamma=0.001)  # as published with FGD
+        module = LocalDistillationLoss(
+            channels, channels, normalize='fgd', feature_norm=feature_norm, **weights
+        )
 
         def loss() -> Tensor:
             return sum(module(students, teachers, boxes, INPUT_SIZE).values())

@@ -17,8 +17,10 @@ _base_ = [
 channels = dict(student_channels=(512, 1024, 512, 256, 256), teacher_channels=(256,) * 5)
 model = dict(
     teacher=_base_.teacher_ccd,
+    # eq. 9 to 14: ldwsccd_mmdet/models/losses/local_distillation_loss.py
     distillation=dict(_base_.distillation, **channels),
+    # eq. 15 and 16: ldwsccd_mmdet/models/roi_heads/mil_refinement_head.py
     mil_head=dict(_base_.mil_head, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=2000, max_per_img=256)),
-    test_cfg=dict(score_source='ssd', proposal=_base_.proposals),
+    test_cfg=dict(proposal=_base_.proposals),
 )

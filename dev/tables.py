@@ -25,7 +25,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'results'
 PAGES = ('README.md', 'docs/**/*.md', 'configs/**/README.md')
-MARKED = re.compile(r'(<!-- table: (\S+) -->\n)(.*?)(<!-- end -->)', re.DOTALL)
+MARKED = re.compile(r'(^<!-- table: (\S+) -->\n)(.*?)(^<!-- end -->)', re.DOTALL | re.MULTILINE)
 NOT_RUN = 'not run'
 
 Row = dict[str, str]
@@ -118,19 +118,28 @@ MODELS = {
 }
 BOXES_KEPT = {'1': 'all', '0.5': 'half', '0.2': 'a fifth'}
 # whose scores stand in the table where a model was tested with several: the first that is there
-SOURCES = ('stacked', 'fused', 'mil', 'ssd')
+SOURCES = ('auto', 'fused', 'mil', 'ssd')
 
 
-def half_the_boxes_values(data: str, kept: str, model: str, source: str = '') -> dict[str, float]:
-    """AP50 by seed of one model; of the score source that its configs use, or of a given one."""
-    rows = [
-        row
-        for row in read('half_the_boxes')
-        if (row['data'], row['model']) == (data, model) and float(row['boxes_kept']) == float(kept)
-    ]
-    known = {row['score_source'] for row in rows}
-    wanted = source or next((name for name in SOURCES if name in known), '')
-    return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
+@dataclass(frozen=True)
+class Experiment:
+    """Trainings of one length on one data set, with a share of the boxes."""
+
+    data: str
+    epochs: str
+    kept: str
+
+    def ap50(self, model: str, source: str = '', kept: str = '') -> dict[str, float]:
+        """AP50 by seed; of the score source that the configs use, or of a given one."""
+        rows = [
+            row
+            for row in read('half_the_boxes')
+            if (row['data'], row['epochs'], row['model']) == (self.data, self.epochs, model)
+            and float(row['boxes_kept']) == float(kept or self.kept)
+        ]
+        known = {row['score_source'] for row in rows}
+        wanted = source or next((name for name in SOURCES if name in known), '')
+        return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
 
 
 def mean_and_spread(values: Iterable[float], sign: bool = False) -> str:
@@ -149,25 +158,29 @@ def difference(values: dict[str, float], baseline: dict[str, float]) -> str:
     return mean_and_spread([values[s] - baseline[s] for s in values if s in baseline], sign=True)
 
 
-def half_the_boxes_lines(cells: Callable[[str, str], list[str]]) -> Iterator[list[str]]:
+def half_the_boxes_lines(cells: Callable[[Experiment], list[str]]) -> Iterator[list[str]]:
     """A line for each share of the boxes of each data set; one alone where nothing was run."""
-    known = {row['data'] for row in read('half_the_boxes')}
+    lengths: dict[str, list[str]] = {}
+    for row in read('half_the_boxes'):
+        if row['epochs'] not in lengths.setdefault(row['data'], []):
+            lengths[row['data']].append(row['epochs'])
     for data, label in DATA.items():
-        if data not in known:
-            yield [label, 'any', *(NOT_RUN for _ in cells(data, '1'))]
-            continue
-        for kept, share in BOXES_KEPT.items():
-            yield [label if kept == '1' else '', share, *cells(data, kept)]
+        if data not in lengths:
+            yield [label, 'any', *(NOT_RUN for _ in cells(Experiment(data, '', '1')))]
+        for epochs in sorted(lengths.get(data, ()), key=int):
+            name = f'{label}, {epochs} epochs'
+            for kept, share in BOXES_KEPT.items():
+                yield [name, share, *cells(Experiment(data, epochs, kept))]
+                name = ''
 
 
 def half_the_boxes() -> str:
     """What the method gives where boxes are missing: the table that opens README."""
 
-    def cells(data: str, kept: str) -> list[str]:
-        ssd, ours = (half_the_boxes_values(data, kept, m) for m in ('ssd', 'ldwsccd'))
-        every_box = half_the_boxes_values(data, '1', 'ssd')
-        gains = [difference(ours, ssd), difference(ours, every_box)]
-        return [mean_and_spread(ssd.values()), mean_and_spread(ours.values()), *gains]
+    def cells(of: Experiment) -> list[str]:
+        ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
+        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values())]
+        return [*means, difference(ours, ssd), difference(ours, every_box)]
 
     header = ['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'LD-WSCCD against SSD on all boxes']
     return markdown(header, half_the_boxes_lines(cells))
@@ -176,9 +189,8 @@ def half_the_boxes() -> str:
 def half_the_boxes_by_model() -> str:
     """Every row of Table 4, and the teacher."""
 
-    def cells(data: str, kept: str) -> list[str]:
-        values = (half_the_boxes_values(data, kept, model).values() for model in MODELS)
-        return [mean_and_spread(value) for value in values]
+    def cells(of: Experiment) -> list[str]:
+        return [mean_and_spread(of.ap50(model).values()) for model in MODELS]
 
     return markdown(['data', 'boxes kept', *MODELS.values()], half_the_boxes_lines(cells))
 
@@ -186,11 +198,10 @@ def half_the_boxes_by_model() -> str:
 def half_the_boxes_by_source() -> str:
     """LD-WSCCD by the head, or heads, that score its boxes."""
     known = {row['score_source'] for row in read('half_the_boxes') if row['model'] == 'ldwsccd'}
-    sources = [s for s in reversed(SOURCES) if s in known] or ['ssd', 'mil', 'fused']
+    sources = [source for source in reversed(SOURCES) if source in known] or [*reversed(SOURCES)]
 
-    def cells(data: str, kept: str) -> list[str]:
-        values = (half_the_boxes_values(data, kept, 'ldwsccd', s).values() for s in sources)
-        return [mean_and_spread(value) for value in values]
+    def cells(of: Experiment) -> list[str]:
+        return [mean_and_spread(of.ap50('ldwsccd', source).values()) for source in sources]
 
     header = ['data', 'boxes kept', *(f"`'{source}'`" for source in sources)]
     return markdown(header, half_the_boxes_lines(cells))
@@ -463,7 +474,8 @@ def pages() -> list[Path]:
 def updated(path: Path) -> str:
     """The text of a page with its tables made anew."""
     text = path.read_text(encoding='utf-8')
-    if text.count('<!-- table: ') != len(MARKED.findall(text)):
+    asked = re.findall(r'^<!-- table: ', text, re.MULTILINE)
+    if len(asked) != len(MARKED.findall(text)):
         raise PageError(f'{path}: a <!-- table: NAME --> has no <!-- end --> after it')
 
     def fill(found: re.Match[str]) -> str:

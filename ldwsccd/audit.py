@@ -86,7 +86,8 @@ def audit(args: argparse.Namespace) -> Any:
         if not loader:
             raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')
         dataset = DATASETS.build(loader.dataset)
-        regime = config.get('model', {}).get('supervision', 'box')
+        supervision = config.get('model', {}).get('supervision') or {}
+        regime = supervision.get('regime', 'box')
     regime = 'image' if args.image_labels else regime
     ubiquitous = args.ubiquitous or UBIQUITOUS
     return audit_bags(data_infos(dataset), dataset.metainfo['classes'], ubiquitous, regime)
@@ -95,6 +96,7 @@ def audit(args: argparse.Namespace) -> Any:
 def show(result: Any) -> None:
     """Print the table and what is wrong."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     console = Console(width=None if sys.stdout.isatty() else 120)
@@ -106,7 +108,7 @@ def show(result: Any) -> None:
         bad = name in result.everywhere or name in result.nowhere
         per_bag = result.cells_per_bag[i]
         table.add_row(
-            name,
+            escape(name),
             str(result.bags[i]),
             f'{result.share[i]:.1%}',
             str(result.cells[i]),
@@ -122,4 +124,4 @@ def show(result: Any) -> None:
         highlight=False,
     )
     for problem in result.problems:
-        console.print(f'[red]MIL cannot learn all:[/red] {problem}', highlight=False)
+        console.print(f'[red]MIL cannot learn all:[/red] {escape(problem)}', highlight=False)

@@ -84,6 +84,7 @@ def show(values: dict, metric: Any, console: Any) -> None:
     """Print the measures of each class, and what has collapsed."""
     from math import isnan
 
+    from rich.markup import escape
     from rich.table import Table
 
     def cell(value: float | None) -> str:
@@ -95,7 +96,7 @@ def show(values: dict, metric: Any, console: Any) -> None:
         table.add_column(name, justify='right')
     for entry in metric.watched:
         table.add_row(
-            entry.name,
+            escape(entry.name),
             str(entry.num_boxes),
             cell(values.get(f'{entry.name}_corloc')),
             cell(values.get(f'{entry.name}_AP')),

@@ -59,5 +59,5 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     if code == 0:
         table = comparison.page.with_suffix('.md').read_text(encoding='utf-8').split('\n## ')[1]
         console.print(table, markup=False, highlight=False, soft_wrap=True)
-        console.print(f'Page: {comparison.page}', soft_wrap=True, highlight=False)
+        console.print(f'Page: {comparison.page}', markup=False, soft_wrap=True, highlight=False)
     return code

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from mmdet.registry import DATASETS, MODELS
+from mmdet.registry import DATASETS
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from ldwsccd_mmdet.datasets.plain_dataset import innermost
+from ldwsccd_mmdet.engine.own_data import follow_annotation_files
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.models.utils import class_heads
 
 __all__ = [
     'build_runner',
@@ -109,8 +110,10 @@ def enable_visualization(
     if hook is None:
         raise ConfigError(
             '--show and --show-dir need a hook that draws: add '
-            "default_hooks=dict(visualization=dict(type='DetVisualizationHook')) to the config"
+            "default_hooks=dict(visualization=dict(type='CellVisualizationHook')) to the config"
         )
+    if hook.get('type') == 'DetVisualizationHook':  # of equal names it keeps one picture
+        hook.type = 'CellVisualizationHook'
     hook.draw = True
     if show:
         hook.show = True
@@ -141,8 +144,10 @@ def enable_tta(config: Config) -> None:
 def check_classes(config: Config, stages: Sequence[str]) -> None:
     """Check that data sets and model name the same classes, before either is built.
 
+    Classes that the config leaves to the annotation files are set first.
+
     Args:
-        config: The config.
+        config: The config; completed by :func:`follow_annotation_files`.
         stages: Which of ``'train'``, ``'val'`` and ``'test'`` will run.
 
     Raises:
@@ -151,7 +156,10 @@ def check_classes(config: Config, stages: Sequence[str]) -> None:
     """
     if 'model' not in config:
         raise ConfigError('the config has no model: add model=dict(type=...)')
-    heads = dict(_heads(config.model, 'model'))
+    follow_annotation_files(config)
+    heads = {
+        f'{key}.num_classes': head.get('num_classes') for key, head in class_heads(config.model)
+    }
     for key, num_classes in heads.items():
         if num_classes is None:
             raise ConfigError(
@@ -235,30 +243,3 @@ def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple
             'annotation file spells them'
         )
     yield key, tuple(classes)
-
-
-def _heads(model: Mapping, key: str) -> Iterator[tuple[str, int | None]]:
-    """Yield key and ``num_classes`` (None if left out) of each head that tells classes apart."""
-    for name, part in model.items():
-        # a proposal head tells objects from background; a teacher has its own config
-        if not name.endswith('head') or name == 'rpn_head':
-            continue
-        parts = part if isinstance(part, (list, tuple)) else [part]
-        for index, head in enumerate(parts):
-            if not isinstance(head, Mapping):
-                continue
-            head_key = f'{key}.{name}' + (f'[{index}]' if parts is part else '')
-            yield from _heads(head, head_key)
-            if 'num_classes' in head:
-                yield f'{head_key}.num_classes', head['num_classes']
-            elif isinstance(head.get('type'), str) and _takes_num_classes(head['type']):
-                yield f'{head_key}.num_classes', None
-
-
-def _takes_num_classes(type_name: str) -> bool:
-    """Tell whether a model class has an argument ``num_classes``, its own or an ancestor's."""
-    kind = MODELS.get(type_name)
-    if kind is None:  # the registry says so better, when it builds the model
-        return False
-    constructors = (vars(cls).get('__init__') for cls in inspect.getmro(kind) if cls is not object)
-    return any('num_classes' in inspect.signature(init).parameters for init in constructors if init)

@@ -63,5 +63,5 @@ def main(args: argparse.Namespace) -> None:
         args.frame and tuple(args.frame),
         args.skip_missing,
     )
-    write_new(args.out, dump(builder.content()))
+    write_new(args.out, dump(builder.checked_content(str(args.csv))))
     print(f'{args.out}: {builder.summary()}; clipped {builder.info["boxes_clipped"]}')

@@ -37,5 +37,5 @@ def main(args: argparse.Namespace) -> None:
 
     check_new(args.out)
     builder, _ = read_yolo(args.images, args.labels, read_class_names(args.names), args.min_size)
-    write_new(args.out, dump(builder.content()))
+    write_new(args.out, dump(builder.checked_content(str(args.labels))))
     print(f'{args.out}: {builder.summary()}')

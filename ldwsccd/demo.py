@@ -86,5 +86,5 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     if code == 0:
         table = demo.page.with_suffix('.md').read_text(encoding='utf-8').split('\n## ')[1]
         console.print(table, markup=False, highlight=False, soft_wrap=True)
-        console.print(f'Page: {demo.page}', soft_wrap=True, highlight=False)
+        console.print(f'Page: {demo.page}', markup=False, soft_wrap=True, highlight=False)
     return code

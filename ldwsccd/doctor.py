@@ -78,7 +78,7 @@ def main(args: argparse.Namespace) -> int:
             draw_finding(finding, split, others, args.num_pictures, args.pictures)
             for finding in result.findings
         )
-        console.print(f'{args.pictures}: {drawn} pictures')
+        console.print(f'{args.pictures}: {drawn} pictures', markup=False)
     if args.fail_on == 'never':
         return 0
     worst = LEVELS[LEVELS.index(args.fail_on) :]
@@ -143,4 +143,5 @@ def describe(item: dict[str, Any]) -> str:
         text += f' #{item["annotation"]} {item["class"]} {item["bbox"]}'
     if 'in truth' in item:
         text += f' {item["in the file"]}, in truth {item["in truth"]}'
+        text += f' ({item["why"]})' if item.get('why') else ''
     return text

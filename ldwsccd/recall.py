@@ -12,7 +12,6 @@ priors-even, selective-search, or a file of regions (.json, .npz). --save writes
 from __future__ import annotations
 
 import argparse
-import csv
 import math
 import sys
 from pathlib import Path
@@ -65,6 +64,7 @@ def main(args: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import track
 
+    from ldwsccd_mmdet.csv_table import write_csv
     from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
     from ldwsccd_mmdet.engine.config_file import load_config, read_options
     from ldwsccd_mmdet.engine.proposer_recall import ProposerRecall, build_proposer
@@ -87,9 +87,7 @@ def main(args: argparse.Namespace) -> None:
         console.print(table_of(kind, args.split, result, header, mine))
         rows += mine
     if args.csv:
-        args.csv.parent.mkdir(parents=True, exist_ok=True)
-        with args.csv.open('w', newline='', encoding='utf-8') as file:
-            csv.writer(file).writerows([header, *rows])
+        write_csv(args.csv, [header, *rows])
 
 
 def rows_of(kind: str, recall: Any) -> list[list[str]]:
@@ -113,6 +111,7 @@ def rows_of(kind: str, recall: Any) -> list[list[str]]:
 
 def table_of(kind: str, split: str, result: Any, header: list[str], rows: list[list[str]]) -> Any:
     """Lay the rows of one proposer out."""
+    from rich.markup import escape
     from rich.table import Table
 
     recall = result.recall
@@ -122,7 +121,7 @@ def table_of(kind: str, split: str, result: Any, header: list[str], rows: list[l
         f'{recall.mean_regions[-1]:.0f} regions an image'
     )
     for name in header[1:]:
-        table.add_column(name, justify='right')
+        table.add_column(escape(name), justify='right')
     for index, row in enumerate(rows, start=1):
         table.add_row(*row[1:], end_section=index % len(recall.nums) == 0)
     table.add_row('', '', 'cells', *(str(n) for n in recall.num_cells))

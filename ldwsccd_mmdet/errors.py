@@ -9,6 +9,7 @@ __all__ = [
     'NonFiniteLossError',
     'OperatorError',
     'ResultsError',
+    'check_argument',
 ]
 
 
@@ -48,3 +49,22 @@ class ResultsError(InputError):
 
 class OperatorError(InputError, RuntimeError):
     """An operator of mmcv is missing or does not load; the message says how to get it."""
+
+
+def check_argument(right: bool, key: str, expected: str, found: object, remedy: str = '') -> None:
+    """Check an argument: all that are wrong are said in one sentence.
+
+    Args:
+        right: Whether the argument is as it should be.
+        key: Its name, after that of the class or the config's key: ``'DSSDNeck.join'``.
+        expected: What it may be: ``"'product' or 'sum'"``.
+        found: What it is.
+        remedy: What to do, where that does not go without saying.
+
+    Raises:
+        ConfigError: It is not right: ``KEY: expected EXPECTED, found FOUND; REMEDY``.
+    """
+    if not right:
+        raise ConfigError(
+            f'{key}: expected {expected}, found {found!r}' + (f'; {remedy}' if remedy else '')
+        )

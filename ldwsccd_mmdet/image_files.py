@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import cv2
@@ -11,7 +12,8 @@ from .errors import ImageFileError
 
 __all__ = ['check_image_file', 'decode_image', 'is_complete', 'read_image']
 
-_JPEG, _JPEG_SCAN, _JPEG_END = b'\xff\xd8\xff', b'\xff\xda', b'\xff\xd9'
+_JPEG, _JPEG_END = b'\xff\xd8\xff', b'\xff\xd9'
+_AFTER_SCAN = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]', re.DOTALL)
 _PNG, _PNG_END = b'\x89PNG\r\n\x1a\n', b'IEND\xaeB`\x82'
 _LFS_POINTER = b'version https://git-lfs'
 _REMEDY = 'copy it again from its source, or take it out of the annotation file'
@@ -20,21 +22,45 @@ _REMEDY = 'copy it again from its source, or take it out of the annotation file'
 def is_complete(data: bytes) -> bool:
     """Tell whether an encoded image reaches its end, without decoding it.
 
-    JPEG: an end-of-image marker after the last scan (inside a scan neither marker can occur, and
-    a preview in the header has its own, earlier ones). PNG: the IEND chunk. WebP: the length in its
-    header. Other formats count as complete: OpenCV itself refuses them if they are cut short.
+    JPEG: the end-of-image marker of the first picture, found from segment to segment, so that
+    neither a preview in the header nor bytes after the end count. PNG: the IEND chunk.
+    WebP: the length in its header. Other formats count as complete: OpenCV itself refuses them if
+    they are cut short.
 
     Args:
         data: The content of the file.
     """
     if data.startswith(_JPEG):
-        # the second test is for bytes after the end, as some cameras and scanners leave there
-        return data.endswith(_JPEG_END) or data.rfind(_JPEG_END) > data.rfind(_JPEG_SCAN)
+        return _jpeg_end(data) is not None
     if data.startswith(_PNG):
         return data.endswith(_PNG_END) or _PNG_END in data
     if data[:4] == b'RIFF' and data[8:12] == b'WEBP':
         return len(data) >= int.from_bytes(data[4:8], 'little') + 8
     return True
+
+
+def _jpeg_end(data: bytes) -> int | None:
+    """Find the end-of-image marker of the first picture of a JPEG; None if there is none."""
+    place = 2
+    while place + 4 <= len(data):
+        if data[place] != 0xFF:
+            return None
+        kind = data[place + 1]
+        if kind == 0xFF:  # fill
+            place += 1
+            continue
+        if 0xD0 <= kind <= 0xD8 or kind == 1:  # markers that stand alone
+            place += 2
+            continue
+        if kind == 0xD9:
+            return place
+        place += 2 + int.from_bytes(data[place + 2 : place + 4], 'big')
+        if kind == 0xDA:  # in a scan FF is followed by 00 or a restart marker
+            found = _AFTER_SCAN.search(data, place)
+            if found is None:
+                return None
+            place = found.start()
+    return place if data[place : place + 2] == _JPEG_END else None
 
 
 def check_complete(data: bytes, path: str) -> None:

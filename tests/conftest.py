@@ -13,6 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+# before any test imports mmdet, which needs mmcv's operators or what stands in for them
+import ldwsccd_mmdet  # noqa: F401
+
 TINY_CLASSES = ('lsil', 'hsil', 'scc')
 
 

@@ -40,4 +40,5 @@ def test_test_set_is_not_the_validation_set():
     config = Config.fromfile(FOLDER / 'ldwsccd_ssd256-narrow_bccd.py')
     assert config.val_dataloader.dataset.ann_file == 'val.json'
     assert config.test_dataloader.dataset.ann_file == 'test.json'
-    assert [metric.ann_file for metric in config.test_evaluator] == ['data/bccd/test.json'] * 2
+    # the truth is the loader's
+    assert not any('ann_file' in metric for metric in config.test_evaluator)

@@ -94,7 +94,7 @@ def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
         sample([[30, 30, 60, 70], [100, 90, 220, 200]], [0, num_classes - 1], (SIZE, SIZE)),
         sample([], [], (SIZE, SIZE)),
     ]
-    if cfg.model.get('supervision', 'box') != 'box':
+    if (cfg.model.get('supervision') or {}).get('regime', 'box') != 'box':
         for each in batch:
             each.set_metainfo(dict(image_labels=[0, num_classes - 1]))
     x = torch.randn(2, 3, SIZE, SIZE)

@@ -2,6 +2,8 @@
 
 custom_imports = dict(imports=['ldwsccd_mmdet'], allow_failed_imports=False)
 default_scope = 'mmdet'
+# classes that a config does not name are those of its annotation files
+runner_type = 'CellRunner'
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -15,7 +17,9 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='DetVisualizationHook'),
+    visualization=dict(type='CellVisualizationHook'),
+    # evaluation counts what the loader loads
+    loader_truth=dict(type='LoaderTruthHook'),
 )
 # each does nothing where its part, the teacher or the MIL head, is not there
 custom_hooks = [

@@ -18,7 +18,5 @@ model = dict(
     distillation=dict(_base_.distillation, **channels),
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=96)),
-    test_cfg=dict(
-        score_source='ssd', proposal=dict(_base_.proposals, nms_pre=400, max_per_img=200)
-    ),
+    test_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=200)),
 )

@@ -24,5 +24,5 @@ model = dict(
         _base_.mil_head_narrow, num_classes=_base_.num_classes, bbox_roi_extractor=roi_extractor
     ),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=200)),
-    test_cfg=dict(score_source='ssd', proposal=dict(_base_.proposals, nms_pre=300)),
+    test_cfg=dict(proposal=dict(_base_.proposals, nms_pre=300)),
 )

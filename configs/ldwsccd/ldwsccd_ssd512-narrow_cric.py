@@ -18,5 +18,5 @@ model = dict(
     distillation=dict(_base_.distillation, **channels),
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, max_per_img=128)),
-    test_cfg=dict(score_source='ssd', proposal=_base_.proposals),
+    test_cfg=dict(proposal=_base_.proposals),
 )

@@ -16,9 +16,8 @@ _base_ = [
 
 model = dict(
     bbox_head=dict(num_classes=_base_.num_classes),
-    supervision='image',
-    # iterations in which the MIL head learns alone (5 epochs); then its boxes teach the SSD head
-    pseudo_warmup=130,
+    # for 5 epochs the MIL head learns alone; then its boxes teach the SSD head
+    supervision=dict(regime='image', pseudo_warmup=130),
     # the regions until then: dark blobs, with the radii of blood cells at 256 px
     proposer=dict(
         type='NucleusBlobProposer', channel='gray', radius_range=(6, 40), max_per_img=200

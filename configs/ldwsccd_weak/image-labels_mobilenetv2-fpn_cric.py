@@ -17,9 +17,8 @@ _base_ = [
 
 model = dict(
     bbox_head=dict(num_classes=_base_.num_classes),
-    supervision='image',
-    # iterations in which the MIL head learns alone (5 epochs); then its boxes teach the SSD head
-    pseudo_warmup=85,
+    # for 5 epochs the MIL head learns alone; then its boxes teach the SSD head
+    supervision=dict(regime='image', pseudo_warmup=85),
     # the regions until then: squares of the labels' size around nuclei
     proposer=dict(
         type='NucleusBlobProposer', sizes=[83], contexts=[], radius_range=(5, 20), max_per_img=200

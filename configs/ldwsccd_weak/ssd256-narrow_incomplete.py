@@ -2,4 +2,4 @@
 
 _base_ = './ssd256-narrow_mil-mined_incomplete.py'
 
-model = dict(mil_head=None, ignore_mined_negatives=False)
+model = dict(mil_head=None, supervision=dict(ignore_mined_negatives=False))

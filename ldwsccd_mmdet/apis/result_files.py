@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
 
+from ..csv_table import safe_cell
 from ..datasets.palette import class_palette
 from .cell_detections import CellDetections
 
@@ -41,12 +41,6 @@ def write_whole(path: Path, write: Callable[[TextIO], Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(part, path)
-
-
-def safe_cell(text: str) -> str:
-    """Quote a text that a spreadsheet would run as a formula: it begins with = + - @ or a tab."""
-    text = re.sub(r'[\r\n]+', ' ', text)
-    return f"'{text}" if text.startswith(('=', '+', '-', '@', '\t')) else text
 
 
 def xywh(bboxes: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ class CervicalCellDataset(CocoDataset):
     (crowds can't) is one of ``'image'``. It is decided here, once, and handed on in the same way.
     ``filter_empty_gt`` keeps an image of ``supervision='image'``: it has no boxes by design.
 
-    Mined boxes (``tools/mine_missing_boxes.py``) come beside the annotated ones, each with the
+    Mined boxes (``ldwsccd mine``) come beside the annotated ones, each with the
     probability that it is a cell: ``ignore_flag`` is one minus that. :class:`LoadCellAnnotations`
     and :class:`PackCellInputs` hand it to the model; with mmdet's own transforms these boxes are
     ignored.
@@ -217,7 +217,7 @@ class CervicalCellDataset(CocoDataset):
             if prob is None or not 0 < prob < 1:
                 raise DatasetError(
                     f"mined_file '{path}': annotation {annotation['id']} has prob {prob!r}: "
-                    'expected a number between 0 and 1; write it with tools/mine_missing_boxes.py'
+                    'expected a number between 0 and 1; write it with ldwsccd mine'
                 )
             if label is not None:
                 x, y, w, h = annotation['bbox']

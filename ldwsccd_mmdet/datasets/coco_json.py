@@ -600,6 +600,8 @@ def truth_of_records(
             }
         )
         for instance in record.get('instances', ()):
+            if 0 < instance.get('ignore_flag', 0) < 1:
+                continue  # mined, not annotated
             x1, y1, x2, y2 = instance['bbox']
             annotations.append(
                 {

@@ -8,7 +8,7 @@ import re
 import stat
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -30,6 +30,7 @@ __all__ = [
     'frame_fault',
     'image_header',
     'image_size',
+    'is_dim',
     'missing_files',
     'open_regular',
     'path_inside',
@@ -295,7 +296,7 @@ def encoded_header(data: bytes) -> ImageHeader:
         OSError: Not an image that Pillow knows.
     """
     with _open_header(io.BytesIO(data)) as image:
-        return _header(image, lambda: data)
+        return _header(image, data[:32], lambda: data)
 
 
 def image_header(path: str | Path) -> ImageHeader:
@@ -306,7 +307,8 @@ def image_header(path: str | Path) -> ImageHeader:
     """
     try:
         with open_regular(path) as file, _open_header(file) as image:
-            return _header(image, lambda: Path(path).read_bytes())
+            start = _start(file)
+            return _header(image, start, lambda: Path(path).read_bytes())
     except (OSError, SyntaxError, ValueError) as error:
         raise ImageFileError(
             f"image file '{path}' cannot be read as an image "
@@ -348,7 +350,15 @@ def _open_huge(file: IO[bytes]) -> Image.Image:
     raise OSError('no image that Pillow knows')
 
 
-def _header(image: Image.Image, read: Any) -> ImageHeader:
+def _start(file: IO[bytes]) -> bytes:
+    place = file.tell()
+    file.seek(0)
+    start = file.read(32)
+    file.seek(place)
+    return start
+
+
+def _header(image: Image.Image, start: bytes, read: Callable[[], bytes]) -> ImageHeader:
     width, height = image.size
     orientation = image.getexif().get(_ORIENTATION, 1)
     tagged = isinstance(orientation, int) and 2 <= orientation <= 8
@@ -361,6 +371,8 @@ def _header(image: Image.Image, read: Any) -> ImageHeader:
     tag = image.tag_v2.get(_BITS, (8,)) if hasattr(image, 'tag_v2') else (8,)
     bits = max(tag) if isinstance(tag, tuple) else int(tag)
     bits = max(bits, {'I;16': 16, 'I;16B': 16, 'I': 16, 'F': 32}.get(image.mode, 8))
+    if image.format == 'PNG':
+        bits = max(8, start[24])  # Pillow gives colours of 16 bits as 8
     return ImageHeader(
         width,
         height,
@@ -377,6 +389,16 @@ def _decode(data: bytes) -> np.ndarray | None:
         return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:
         return None
+
+
+def is_dim(data: bytes) -> bool:
+    """Tell whether an image of 16 bits uses 12 of them or fewer, so that OpenCV reads it black.
+
+    Args:
+        data: Content of the file.
+    """
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return picture is not None and picture.dtype == np.uint16 and int(picture.max()) < 4096
 
 
 def frame_fault(recorded: tuple[float, float], header: ImageHeader) -> str | None:

@@ -27,7 +27,7 @@ class LabelCounts:
         crowds: Boxes that are marked as crowd: nothing learns from them, and no detector need find
             them.
         image_labels: Images with labels of their own that can be used.
-        lost: What was left out: for each reason the annotation ids.
+        lost: What was left out: for each reason the annotation ids, '' where there are none.
         other_classes: Boxes of classes that are not asked for, by class.
         other_labels: Image labels of classes that are not asked for, by name.
         form: What the boxes seem to be, if not x, y, w, h in pixels.
@@ -97,7 +97,8 @@ class LabelCounts:
         parts = []
         if self.lost:
             kinds = '; '.join(
-                f'{len(ids)} {fault} (annotation ids {first_items(ids)})'
+                f'{len(ids)} {fault}'
+                + (f' (annotation ids {first_items(ids)})' if any(ids) else '')
                 for fault, ids in sorted(self.lost.items())
             )
             parts.append(f'dropped {self.num_lost} boxes: {kinds}')

@@ -11,6 +11,7 @@ from .hooks import (
     TeacherEvaluationHook,
 )
 from .optimizers import CPUAmpOptimWrapper
+from .runner import CellRunner
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
 if may_change_process():
@@ -20,6 +21,7 @@ if may_change_process():
 __all__ = [
     'BagAuditHook',
     'CPUAmpOptimWrapper',
+    'CellRunner',
     'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',

@@ -10,13 +10,14 @@ from typing import Any
 from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE, ConfigParsingError
 
-from ..errors import ConfigError
+from ..errors import ConfigError, InputError
 
 __all__ = ['config_folder', 'find_config', 'load_config', 'read_options']
 
 PACKAGE = Path(__file__).resolve().parents[1]
-# mmengine must know a scope before `_base_ = 'scope::...'` works. Of a distribution it takes the
-# place where its metadata lies, wrong for an editable install; of a module the import system's.
+# mmengine must know a scope before `_base_ = 'scope::folder/name.py'` works. Of a distribution it
+# takes the place where its metadata lies, wrong for an editable install; of a module the import
+# system's.
 MODULE2PACKAGE.setdefault(PACKAGE.name, f'{PACKAGE.name}.version')
 
 
@@ -34,7 +35,7 @@ def find_config(path: str) -> Path:
     """Find a config: as a path, or by its name among those that come with the package.
 
     Args:
-        path: A path, or a name such as ``ldwsccd_ssd512.py`` or ``cric/ssd512-narrow_cric.py``,
+        path: A path, or a name such as ``ldwsccd_ssd512.py`` or ``ssd/ssd300_vgg16_adamw_ccd.py``,
             with ``configs/`` before it or not.
 
     Raises:
@@ -77,7 +78,15 @@ def load_config(path: str, options: Mapping[str, Any] | Sequence[str] | None = N
     file = find_config(path)
     try:
         config = Config.fromfile(file)
-    except (FileNotFoundError, ConfigParsingError, SyntaxError) as error:
+    except InputError:  # of what the config imports: it says more
+        raise
+    except (
+        FileNotFoundError,
+        ModuleNotFoundError,
+        ConfigParsingError,
+        SyntaxError,
+        ValueError,
+    ) as error:
         raise ConfigError(f"config file '{path}' cannot be read: {error}") from error
     if options:
         given = dict(options) if isinstance(options, Mapping) else read_options(options)

@@ -195,6 +195,7 @@ def run_stages(
         console.print(
             f'\nInterrupted. What is done stays in {runner.out}; the same command goes on from '
             'there (a training from its last whole epoch).',
+            markup=False,
             soft_wrap=True,
         )
         return 130
@@ -343,7 +344,7 @@ def display(console: Console) -> Iterator[Callable[[str], Show]]:
         return
 
     def begin_lines(title: str) -> Show:
-        console.print(title, soft_wrap=True)
+        console.print(title, markup=False, soft_wrap=True)
         shown, last = time.monotonic(), ''
 
         def show(done: float, total: float, text: str) -> None:

@@ -86,7 +86,7 @@ def roi_pool_backward(
 def _edges(
     low: Tensor, high: Tensor, bins: int, spatial_scale: float, limit: int
 ) -> tuple[Tensor, Tensor]:
-    """First cell of each bin and the one after its last, (R, bins); equal where it is empty."""
+    """First cell of each bin and the one after its last, (R, bins); none in an empty region."""
     scale = float(np.float32(spatial_scale))
     low, high = (edge.to(torch.promote_types(edge.dtype, torch.float32)) for edge in (low, high))
     start, end = low * scale, (high + 1) * scale

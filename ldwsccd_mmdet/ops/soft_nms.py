@@ -67,7 +67,7 @@ def softnms(
 
 
 def _drop(rest: np.ndarray, index: np.ndarray, min_score: float) -> int:
-    """Fill the gaps of boxes below ``min_score`` with the last ones; return how many stay.
+    """Close the gaps of boxes below ``min_score`` with the last ones; return how many stay.
 
     A loop that lets the last box take a dropped one's place, and looks at that place again, fills
     the gaps from the front with the boxes that stay, from the back.

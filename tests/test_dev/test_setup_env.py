@@ -1,6 +1,6 @@
 """The set-up scripts' faults, choices and repairs, and what a wheel holds; nothing is installed."""
 
-import importlib.util
+import importlib
 import os
 import shutil
 import subprocess
@@ -23,7 +23,9 @@ def clone(tmp_path):
     root = tmp_path / 'clone'
     (root / 'dev').mkdir(parents=True)
     (root / 'requirements').mkdir()
-    for name in ('setup.py', 'requirements/stack.txt', 'dev/setup_env.sh', 'dev/setup_env.py'):
+    for path in (ROOT / 'dev').glob('*setup_*'):
+        shutil.copy(path, root / 'dev' / path.name)
+    for name in ('setup.py', 'pyproject.toml', 'requirements/stack.txt', 'dev/mmcv_wheel.py'):
         shutil.copy(ROOT / name, root / name)
     return root
 
@@ -47,13 +49,22 @@ def set_up(clone, tmp_path):
 
 
 @pytest.fixture
-def module(clone, monkeypatch):
+def load(clone, monkeypatch):
+    """Loads a script of the clone's dev/ as a module, with those it imports."""
+    for name in ('setup_steps', 'setup_venv', 'mmcv_wheel', 'setup_env'):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(str(clone / 'dev'))
+    for name in ('TORCH', 'MMCV', 'CXX', 'MAX_JOBS'):
+        monkeypatch.delenv(name, raising=False)
+    yield importlib.import_module
+    for name in ('setup_steps', 'setup_venv', 'mmcv_wheel', 'setup_env'):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def module(load):
     """`dev/setup_env.py` of the clone as a module."""
-    spec = importlib.util.spec_from_file_location('setup_env', clone / 'dev' / 'setup_env.py')
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    monkeypatch.delenv('TORCH', raising=False)
-    return loaded
+    return load('setup_env')
 
 
 def executable(path: Path, body: str) -> Path:
@@ -84,12 +95,12 @@ def one_line(done: subprocess.CompletedProcess, clone: Path) -> str:
 # ---------------------------------------------------------------- faults, each one line
 
 
-@pytest.mark.parametrize('version', ['2.7', '3.9', '3.13'])
+@pytest.mark.parametrize('version', ['2.7', '3.9', '3.14'])
 def test_unsupported_python(set_up, clone, tmp_path, version):
     python = fake_python(tmp_path / 'bin' / 'python', version)
     line = one_line(set_up(PYTHON=str(python)), clone)
     assert f'Python {version}, which is not supported' in line
-    assert '3.10 to 3.12' in line and 'make PYTHON=' in line
+    assert '3.10 to 3.13' in line and 'make PYTHON=' in line
 
 
 def test_python_that_does_not_run(set_up, clone):
@@ -98,13 +109,13 @@ def test_python_that_does_not_run(set_up, clone):
 
 
 def test_no_supported_python_in_path(set_up, clone, tmp_path):
-    fake_python(tmp_path / 'bin' / 'python3', '3.13')
+    fake_python(tmp_path / 'bin' / 'python3', '3.14')
     line = one_line(set_up(PATH=str(tmp_path / 'bin')), clone)
-    assert 'python3 is 3.13' in line and 'make PYTHON=' in line
+    assert 'python3 is 3.14' in line and 'make PYTHON=' in line
 
 
 def test_first_supported_python_is_taken(set_up, tmp_path):
-    for name, version in (('python3', '3.13'), ('python3.11', '3.11'), ('python3.10', '3.10')):
+    for name, version in (('python3', '3.14'), ('python3.11', '3.11'), ('python3.10', '3.10')):
         fake_python(tmp_path / 'bin' / name, version)
     executable(tmp_path / 'bin' / 'python3.12', 'exit 127\n')  # a version manager's empty shim
     done = set_up(PATH=str(tmp_path / 'bin'))
@@ -128,18 +139,20 @@ def test_old_pip(set_up, clone, tmp_path):
 
 def test_missing_compiler(set_up, clone, tmp_path):
     (tmp_path / 'empty').mkdir()
-    line = one_line(set_up(PYTHON=BASE_PYTHON, PATH=str(tmp_path / 'empty')), clone)
+    line = one_line(
+        set_up(PYTHON=BASE_PYTHON, MMCV='compiled', PATH=str(tmp_path / 'empty')), clone
+    )
     assert 'no C++ compiler found' in line and 'apt install g++' in line
 
 
 def test_compiler_of_the_user_is_missing(set_up, clone):
-    line = one_line(set_up(PYTHON=BASE_PYTHON, CXX='no-such-compiler'), clone)
+    line = one_line(set_up(PYTHON=BASE_PYTHON, MMCV='compiled', CXX='no-such-compiler'), clone)
     assert 'CXX=no-such-compiler does not run' in line
 
 
 def test_compiler_too_old(set_up, clone, tmp_path):
     compiler = executable(tmp_path / 'bin' / 'c++', 'exit 1\n')
-    line = one_line(set_up(PYTHON=BASE_PYTHON, CXX=str(compiler)), clone)
+    line = one_line(set_up(PYTHON=BASE_PYTHON, MMCV='compiled', CXX=str(compiler)), clone)
     assert 'cannot compile C++17' in line and 'make CXX=' in line
 
 
@@ -153,13 +166,27 @@ def test_folder_in_the_way(set_up, clone):
 
 def test_cache_that_cannot_be_written(set_up, clone, tmp_path):
     (tmp_path / 'file').write_text('')
-    line = one_line(set_up(PYTHON=BASE_PYTHON, XDG_CACHE_HOME=str(tmp_path / 'file')), clone)
+    cache = str(tmp_path / 'file')
+    line = one_line(set_up(PYTHON=BASE_PYTHON, MMCV='compiled', XDG_CACHE_HOME=cache), clone)
     assert 'cannot write to' in line and 'XDG_CACHE_HOME' in line
 
 
 def test_torch_that_is_none(set_up, clone):
     line = one_line(set_up(PYTHON=BASE_PYTHON, TORCH='tensorflow==2'), clone)
     assert 'TORCH=tensorflow==2 is not a torch requirement' in line and 'make TORCH=' in line
+
+
+def test_mmcv_that_is_none(set_up, clone):
+    line = one_line(set_up(PYTHON=BASE_PYTHON, MMCV='full'), clone)
+    assert 'MMCV=full is neither lite nor compiled' in line and 'make MMCV=lite' in line
+
+
+def test_no_compiler_is_needed(module, monkeypatch):
+    monkeypatch.setattr(shutil, 'which', lambda name: None)
+    for mmcv in ('', 'lite'):
+        assert module.preflight(mmcv) is None
+    with pytest.raises(module.SetupError, match=r'no C\+\+ compiler found.*leave MMCV out'):
+        module.preflight('compiled')
 
 
 # ---------------------------------------------------------------- choices and repairs
@@ -182,10 +209,10 @@ def test_torch_requirement(module, monkeypatch, given, built_with, expected):
 
 def test_built_once_and_again_when_requirements_change(module, clone, monkeypatch):
     done = []
-    monkeypatch.setattr(module, 'preflight', lambda: 'c++')
+    monkeypatch.setattr(module, 'preflight', lambda mmcv: None)
     monkeypatch.setattr(module, 'venv_works', lambda: True)
-    monkeypatch.setattr(module, 'imports', lambda code: '')
-    monkeypatch.setattr(module, 'install', lambda torch, compiler: done.append(torch))
+    monkeypatch.setattr(module, 'venv_answer', lambda code: ('', ''))
+    monkeypatch.setattr(module, 'install', lambda torch, mmcv, compiler: done.append(torch))
     executable(clone / '.venv' / 'bin' / 'python', 'exit 0\n')
 
     module.set_up()
@@ -197,12 +224,12 @@ def test_built_once_and_again_when_requirements_change(module, clone, monkeypatc
     assert len(done) == 2
 
 
-def test_other_torch_starts_from_an_empty_environment(module, clone, monkeypatch):
+def test_other_torch_or_mmcv_starts_from_an_empty_environment(module, clone, monkeypatch):
     created = []
-    monkeypatch.setattr(module, 'preflight', lambda: 'c++')
+    monkeypatch.setattr(module, 'preflight', lambda mmcv: None)
     monkeypatch.setattr(module, 'venv_works', lambda: True)
-    monkeypatch.setattr(module, 'imports', lambda code: '')
-    monkeypatch.setattr(module, 'install', lambda torch, compiler: None)
+    monkeypatch.setattr(module, 'venv_answer', lambda code: ('', ''))
+    monkeypatch.setattr(module, 'install', lambda torch, mmcv, compiler: None)
     monkeypatch.setattr(module, 'create_venv', lambda: created.append(True))
     executable(clone / '.venv' / 'bin' / 'python', 'exit 0\n')
 
@@ -214,16 +241,19 @@ def test_other_torch_starts_from_an_empty_environment(module, clone, monkeypatch
     monkeypatch.delenv('TORCH')
     module.set_up()  # a plain `make` keeps what was asked for
     assert created == [True]
+    monkeypatch.setenv('MMCV', 'lite')  # both mmcvs own one folder: never one over the other
+    module.set_up()
+    assert created == [True, True]
 
 
 def test_failed_install_is_not_taken_for_done(module, clone, monkeypatch):
-    def fail(torch, compiler):
+    def fail(torch, mmcv, compiler):
         raise module.SetupError('no network')
 
-    monkeypatch.setattr(module, 'preflight', lambda: 'c++')
+    monkeypatch.setattr(module, 'preflight', lambda mmcv: None)
     monkeypatch.setattr(module, 'venv_works', lambda: True)
-    monkeypatch.setattr(module, 'imports', lambda code: '')
-    monkeypatch.setattr(module, 'install', lambda torch, compiler: None)
+    monkeypatch.setattr(module, 'venv_answer', lambda code: ('', ''))
+    monkeypatch.setattr(module, 'install', lambda torch, mmcv, compiler: None)
     executable(clone / '.venv' / 'bin' / 'python', 'exit 0\n')
     module.set_up()
     assert module.read_state()
@@ -236,12 +266,12 @@ def test_failed_install_is_not_taken_for_done(module, clone, monkeypatch):
 
 def test_damaged_environment_is_built_anew(module, clone, monkeypatch):
     created = []
-    monkeypatch.setattr(module, 'preflight', lambda: 'c++')
+    monkeypatch.setattr(module, 'preflight', lambda mmcv: None)
     monkeypatch.setattr(module, 'venv_works', lambda: True)
     monkeypatch.setattr(
-        module, 'imports', lambda code: '' if created or 'mmcv' not in code else 'ImportError: x'
+        module, 'venv_answer', lambda code: ('', '' if created else 'ImportError: x')
     )
-    monkeypatch.setattr(module, 'install', lambda torch, compiler: None)
+    monkeypatch.setattr(module, 'install', lambda torch, mmcv, compiler: None)
     monkeypatch.setattr(module, 'create_venv', lambda: created.append(True))
     executable(clone / '.venv' / 'bin' / 'python', 'exit 0\n')
     module.set_up()
@@ -249,10 +279,11 @@ def test_damaged_environment_is_built_anew(module, clone, monkeypatch):
     assert module.read_state()['torch'] == 'torch==2.13.0'
 
 
-def test_killed_install_leaves_its_mark(module, clone, monkeypatch):
+def test_killed_install_leaves_its_mark(load, clone, monkeypatch):
     def killed(*args, **kwargs):
         raise KeyboardInterrupt
 
+    module = load('setup_venv')
     executable(clone / '.venv' / 'bin' / 'python', 'exit 0\n')
     monkeypatch.setattr(module, 'run', killed)
     with pytest.raises(KeyboardInterrupt):
@@ -260,7 +291,8 @@ def test_killed_install_leaves_its_mark(module, clone, monkeypatch):
     assert not module.venv_works()
 
 
-def test_kept_wheel_must_hold_the_operators(module, tmp_path):
+def test_kept_wheel_must_hold_the_operators(load, tmp_path):
+    module = load('mmcv_wheel')
     wheel = tmp_path / 'mmcv-2.1.0-cp311-cp311-linux_x86_64.whl'
     assert module.kept_wheel(tmp_path) is None
     wheel.write_bytes(b'cut off')
@@ -274,7 +306,13 @@ def test_kept_wheel_must_hold_the_operators(module, tmp_path):
 
 
 @pytest.fixture
-def wheel_builder(module, clone, tmp_path, monkeypatch):
+def wheels(load):
+    """`dev/mmcv_wheel.py` of the clone as a module."""
+    return load('mmcv_wheel')
+
+
+@pytest.fixture
+def wheel_builder(wheels, clone, tmp_path, monkeypatch):
     """`mmcv_wheel` with a stand-in for the compiler run; returns the list of builds."""
     builds = []
 
@@ -285,32 +323,34 @@ def wheel_builder(module, clone, tmp_path, monkeypatch):
             archive.writestr('mmcv/_ext.cpython-311-x86_64-linux-gnu.so', '')
 
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
-    monkeypatch.setattr(module, 'run', build)
-    module.wheel_cache().mkdir(parents=True)
+    monkeypatch.setattr(wheels, 'run', build)
+    wheels.wheel_cache().mkdir(parents=True)
     return builds
 
 
-def test_mmcv_is_compiled_once_per_torch(module, wheel_builder, monkeypatch):
+def test_mmcv_is_compiled_once_per_torch(wheels, wheel_builder, monkeypatch):
     torch = dict(version='2.13.0+cpu', cuda='', arch='', cuda_home='')
-    monkeypatch.setattr(module, 'query_torch', lambda: torch)
-    first = module.mmcv_wheel('g++')
-    assert module.mmcv_wheel('g++') == first
+    monkeypatch.setattr(wheels, 'query_torch', lambda: torch)
+    assert wheels.mmcv_wheel(None) is None  # without a compiler only a kept one is taken
+    first = wheels.mmcv_wheel('g++')
+    assert wheels.mmcv_wheel(None) == first
+    assert wheels.mmcv_wheel('g++') == first
     assert len(wheel_builder) == 1
     assert wheel_builder[0]['MMCV_WITH_OPS'] == '1' and wheel_builder[0]['CXX'] == 'g++'
     tag = f'cp{sys.version_info[0]}{sys.version_info[1]}'
     assert first.parent.name.startswith(f'{tag}-torch2.13.0+cpu-mmcv2.1.0-')
-    assert not list(module.wheel_cache().glob('tmp-*'))
+    assert not list(wheels.wheel_cache().glob('tmp-*'))
 
     torch['version'] = '2.9.0'
-    assert module.mmcv_wheel('g++').parent != first.parent
+    assert wheels.mmcv_wheel('g++').parent != first.parent
     assert len(wheel_builder) == 2
 
 
 @pytest.mark.parametrize(('cuda_home', 'force'), [('/usr/local/cuda', '1'), ('', '0')])
-def test_mmcv_on_a_gpu_machine(module, wheel_builder, monkeypatch, capsys, cuda_home, force):
+def test_mmcv_on_a_gpu_machine(wheels, wheel_builder, monkeypatch, capsys, cuda_home, force):
     torch = dict(version='2.13.0', cuda='13.0', arch='sm90', cuda_home=cuda_home)
-    monkeypatch.setattr(module, 'query_torch', lambda: torch)
-    wheel = module.mmcv_wheel('g++')
+    monkeypatch.setattr(wheels, 'query_torch', lambda: torch)
+    wheel = wheels.mmcv_wheel('g++')
     assert wheel_builder[0]['FORCE_CUDA'] == force
     assert wheel.parent.name.endswith('-sm90') == bool(cuda_home)
     # Without nvcc the GPU is hidden from the build, and the user is told.
@@ -318,7 +358,8 @@ def test_mmcv_on_a_gpu_machine(module, wheel_builder, monkeypatch, capsys, cuda_
     assert ('no CUDA toolkit' in capsys.readouterr().out) != bool(cuda_home)
 
 
-def test_failing_command_shows_its_error_and_the_log(module, clone, tmp_path, capsys):
+def test_failing_command_shows_its_error_and_the_log(load, clone, tmp_path, capsys):
+    module = load('setup_steps')
     log = tmp_path / 'log'
     script = executable(tmp_path / 'pip', "echo working\necho 'ERROR: no such thing'\nexit 3\n")
     with pytest.raises(module.SetupError, match=r'asking failed \(exit 3, log: .*\); try again'):
@@ -377,7 +418,7 @@ def test_wheel_contents(sources, wheel):
     assert 'ldwsccd_mmdet/py.typed' in names
     assert not [n for n in names if n.endswith('.pyc') or n.startswith(('tests/', 'build/'))]
     assert 'ldwsccd_mmdet/.mim/tools/train.py' in record
-    for requirement in ('mmdet<4,>=3.3', 'mmcv<2.2,>=2.0.0rc4', 'mmengine', 'torch>=2.4'):
+    for requirement in ('mmdet<4,>=3.3', 'mmcv<2.2,>=2.0.0rc4', 'mmcv-lite<2.2', 'torch>=2.4'):
         assert f'Requires-Dist: {requirement}' in metadata
     assert 'License-File: LICENSE' in metadata
     assert '](docs/' not in metadata and 'Description-Content-Type: text/markdown' in metadata

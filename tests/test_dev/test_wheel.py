@@ -73,9 +73,9 @@ from mmengine.config import Config
 from ldwsccd_mmdet.engine.config_file import find_config, load_config
 
 assert 'site-packages' in ldwsccd_mmdet.__file__, ldwsccd_mmdet.__file__
-plain = load_config('ldwsccd_ssd512.py')
+plain = load_config('ldwsccd_ssd512_adamw_ccd.py')
 assert '.mim' in find_config('ldwsccd_ssd512.py').parts
-Path('mine.py').write_text("_base_ = 'ldwsccd_mmdet::ldwsccd_ssd512.py'\\n"
+Path('mine.py').write_text("_base_ = 'ldwsccd_mmdet::ldwsccd/ldwsccd_ssd512_adamw_ccd.py'\\n"
                            "model = dict(teacher=None, distillation=None)\\n")
 mine = load_config('mine.py')
 assert mine.model.bbox_head.num_classes == plain.model.bbox_head.num_classes

@@ -46,7 +46,7 @@ def test_share_of_nothing(term, name):
 
 def test_term_weights():
     loss = LocalDistillationLoss(
-        (4, 4), (4, 4), alpha=1.0, beta=2.0, gamma=3.0, level_weights=(1.0, 0.5)
+        (4, 4), (4, 4), alpha=1.0, beta=2.0, gamma=3.0, feature_norm=None, level_weights=(1.0, 0.5)
     )
     assert term_weights(loss).tolist() == [[1.0, 2.0, 3.0], [0.5, 1.0, 1.5]]
     feats = [torch.randn(2, 4, 6, 6), torch.randn(2, 4, 3, 3)]

@@ -149,9 +149,9 @@ def test_no_region_and_no_image(no_torchvision, mode):
 def test_many_sizes_on_a_large_map_as_a_loop(no_torchvision):
     """Regions in parts by size, and more cells than 16 bits number."""
     maps = torch.randn(2, 1, 190, 180)
-    corner = torch.rand(12, 2) * 500
-    side = torch.tensor([2.0, 9, 40, 200, 3, 70, 5, 300, 20, 1, 90, 150])[:, None]
-    image = torch.arange(12)[:, None] % 2
+    corner = torch.rand(5, 2) * 600
+    side = torch.tensor([2.0, 9, 40, 3, 90])[:, None]
+    image = torch.arange(5)[:, None] % 2
     rois = torch.cat([image, corner, corner + side * torch.tensor([1.0, 0.5])], dim=1)
     settings = ((3, 3), 0.25, 0, 'avg', True)
     output, grad_input = run_ours(maps, rois, *settings)

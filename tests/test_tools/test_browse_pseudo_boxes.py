@@ -23,7 +23,7 @@ def workplace(tiny_coco, tmp_path):
     (root / 'true.json').write_text(true)
     (root / 'train.json').write_text(json.dumps(weaken(json.loads(true), image_labels_only=1)))
     proposer = dict(type='NucleusBlobProposer', max_per_img=20)
-    model = student_cfg(mil_head=mil_cfg(), supervision='image', proposer=proposer)
+    model = student_cfg(mil_head=mil_cfg(), supervision=dict(regime='image'), proposer=proposer)
     run_config(model, root).dump(tmp_path / 'config.py')
     register_all_modules(init_default_scope=True)
     torch.manual_seed(0)
@@ -62,6 +62,6 @@ def test_pictures_table_and_results(workplace, capsys):
 
 
 def test_without_a_mil_head(workplace, capsys):
-    edits = ['model.mil_head=None', 'model.supervision=box', 'model.proposer=None']
+    edits = ['model.mil_head=None', 'model.supervision=None', 'model.proposer=None']
     assert run(workplace, '--cfg-options', *edits) == 2
     assert 'model.mil_head: pseudo-boxes come from' in capsys.readouterr().err

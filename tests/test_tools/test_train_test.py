@@ -202,7 +202,7 @@ def test_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (None, ['--resume', 'gone.pth'], "checkpoint 'gone.pth' does not exist"),
         (None, ['--cfg-options', 'load_from=gone.pth'], "checkpoint 'gone.pth' does not exist"),
         (None, ['--auto-scale-lr'], 'auto_scale_lr=dict(base_batch_size=...)'),
-        (('metainfo=dict(classes=classes)', ''), [], 'num_classes=3, but train_dataloader'),
+        (('classes=classes', 'classes=classes[:2]'), [], 'num_classes=3, but train_dataloader'),
         (("classes = ('lsil', 'hsil', 'scc')", 'classes = ()'), [], 'has no classes'),
         (("classes = ('lsil', 'hsil', 'scc')", "classes = 'scc'"), [], "classes=('scc',)"),
         (("'scc')", "'polyp')"), [], 'classes polyp are not in the annotation file'),

@@ -13,7 +13,7 @@ BOXES = np.array([[4.0, 4.0, 30.0, 28.0], [40.0, 20.0, 60.0, 44.0]])
 @pytest.fixture
 def maps() -> list[DistillationMaps]:
     """Two levels of two images of 48 x 64 pixels."""
-    loss = LocalDistillationLoss((4, 4), (4, 4))
+    loss = LocalDistillationLoss((4, 4), (4, 4), feature_norm=None)
     student, teacher = ([torch.randn(2, 4, 6, 8), torch.randn(2, 4, 3, 4)] for _ in range(2))
     boxes = torch.tensor(BOXES, dtype=torch.float32)
     return loss.maps(student, teacher, [boxes, boxes[:1]], (48, 64))
@@ -65,7 +65,7 @@ def test_photograph_darkens_outside_the_mask(maps: list[DistillationMaps]) -> No
 
 
 def test_student_equal_to_its_teacher_and_no_box() -> None:
-    loss = LocalDistillationLoss((4,), (4,))
+    loss = LocalDistillationLoss((4,), (4,), feature_norm=None)
     feats = [torch.full((1, 4, 1, 1), 2.0)]
     maps = loss.maps(feats, feats, [torch.zeros(0, 4)], (32, 32))
     figure = plot_distillation_maps(maps, np.zeros((0, 4)), (32, 32), names=['only'])

@@ -14,8 +14,8 @@ train_dataloader = dict(dataset=dataset)
 val_dataloader = dict(dataset=dataset)
 test_dataloader = dict(dataset=dict(ann_file='test.json', **dataset))
 
-val_evaluator = dict(ann_file=data_root + 'val.json', classwise=True)
+val_evaluator = dict(classwise=True)
 test_evaluator = [
-    dict(type='CocoMetric', ann_file=data_root + 'test.json', metric='bbox', classwise=True),
-    dict(type='CytologyMetric', ann_file=data_root + 'test.json'),
+    dict(type='CheckedCocoMetric', metric='bbox', classwise=True),
+    dict(type='CytologyMetric'),
 ]

@@ -53,11 +53,6 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(
-    type='CocoMetric',
-    ann_file=data_root + 'test.json',
-    metric='bbox',
-    format_only=False,
-    backend_args=backend_args,
-)
+# the truth is what the loader has loaded
+val_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
 test_evaluator = val_evaluator

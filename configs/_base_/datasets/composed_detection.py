@@ -12,5 +12,5 @@ train_dataloader = dict(dataset=dict(data_root=data_root))
 val_dataloader = dict(dataset=dict(data_root=data_root, ann_file='test.json'))
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + 'test.json', classwise=True)
+val_evaluator = dict(classwise=True)
 test_evaluator = val_evaluator

@@ -31,5 +31,5 @@ val_dataloader = dict(
 )
 test_dataloader = val_dataloader
 
-val_evaluator = dict(ann_file=data_root + 'val.json', classwise=True)
+val_evaluator = dict(classwise=True)
 test_evaluator = val_evaluator

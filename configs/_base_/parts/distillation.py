@@ -3,13 +3,17 @@
 A leaf adds what its two networks decide: student_channels and teacher_channels.
 """
 
-distillation = dict(
+# alpha 0.2, beta 0.1, gamma 0.1 (eq. 14): 9, 5 and 1 % of the SSD loss at the start, 33, 7 and 3 %
+# at the end, on CRIC; calibrate your own, or give share=0.3 (docs/distillation.md)
+distillation = dict(type='LocalDistillationLoss')
+# eq. 12 to the letter, without a denominator and on raw maps; calibrate alpha and beta
+distillation_paper = dict(type='LocalDistillationLoss', normalize='sum', feature_norm=None)
+# focal and attention loss as published with FGD for RetinaNet (Yang et al., CVPR 2022)
+distillation_fgd = dict(
     type='LocalDistillationLoss',
-    # foreground, background, attention (eq. 14): 9, 5 and 1 % of the SSD loss at the start, 33, 7
-    # and 3 % at the end, on CRIC; calibrate your own (docs/distillation.md)
-    alpha=0.2,
-    beta=0.1,
-    gamma=0.1,
-    # raw maps saturate eq. 11: one channel got up to 54 of 96 on CRIC (docs/results.md)
-    feature_norm='standardize',
+    normalize='fgd',
+    feature_norm=None,
+    alpha=0.001,
+    beta=0.0005,
+    gamma=0.001,
 )

@@ -1,6 +1,6 @@
 """MIL refinement, eq. 15-16: model = dict(mil_head=dict(_base_.mil_head, num_classes=...))."""
 
-# on the first map of SSD with VGG16, stride 8
+# on the first map of SSD with VGG16, stride 8; K of eq. 16 is num_stages=3
 mil_head = dict(
     type='MILRefinementHead',
     bbox_roi_extractor=dict(
@@ -9,8 +9,6 @@ mil_head = dict(
         out_channels=512,
         featmap_strides=[8],
     ),
-    num_stages=3,  # K of eq. 16
-    fc_out_channels=1024,
 )
 # on that of a VGG of a quarter of the width
 mil_head_narrow = dict(
@@ -22,6 +20,5 @@ mil_head_narrow = dict(
         out_channels=128,
         featmap_strides=[8],
     ),
-    num_stages=3,
     fc_out_channels=256,
 )

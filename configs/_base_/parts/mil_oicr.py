@@ -5,7 +5,9 @@ model = dict(mil_head=dict(_base_.mil_oicr, num_classes=...)), optim_wrapper = _
 
 mil_oicr = dict(
     type='MILRefinementHead',
-    preset='oicr',
+    fc_out_channels=4096,
+    gt_seeds=False,  # mined seeds only
+    image_loss_reduction='sum',
     bbox_roi_extractor=dict(
         type='SingleRoIExtractor',
         # on a CPU: dict(type='RoIAlign', output_size=7, pool_mode='max')

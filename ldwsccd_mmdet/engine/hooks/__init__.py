@@ -1,6 +1,7 @@
 """Hooks of distillation and of weak supervision."""
 
 from .bag_audit_hook import BagAuditHook
+from .cell_visualization_hook import CellVisualizationHook
 from .collapse_watch_hook import CollapseWatchHook
 from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
@@ -10,6 +11,7 @@ from .teacher_evaluation_hook import TeacherEvaluationHook
 
 __all__ = [
     'BagAuditHook',
+    'CellVisualizationHook',
     'CollapseWatchHook',
     'DistillationGateHook',
     'DistillationScheduleHook',

@@ -99,7 +99,7 @@ def refuse_untrue_labels(dataset: Any, regime: str) -> None:
             'train_dataloader.dataset.pipeline: expected transforms that leave all cells in the '
             f"image, because model.supervision is '{regime}' and a label of the whole image is "
             f'untrue of a part of it, found {", ".join(found)}; take them out (flips, colours, '
-            "Resize and Expand may stay), or set model.supervision='box'"
+            "Resize and Expand may stay), or set model.supervision.regime='box'"
         )
 
 

@@ -14,7 +14,7 @@ from mmengine.structures import InstanceData
 
 from ...datasets.bag_audit import bag_labels
 from ...datasets.plain_dataset import build_plain_dataset
-from ...errors import ConfigError
+from ...errors import check_argument
 from .training_state import untouched_training
 
 
@@ -58,11 +58,9 @@ class CollapseWatchHook(Hook):
             ('interval', interval),
             ('batch_size', batch_size),
         ):
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f'CollapseWatchHook.{name}: expected a whole number of at least 1, '
-                    f'found {value!r}'
-                )
+            right = isinstance(value, int) and value >= 1
+            key = f'CollapseWatchHook.{name}'
+            check_argument(right, key, 'a whole number of at least 1', value)
         self.num_images = num_images
         self.interval = interval
         self.batch_size = batch_size

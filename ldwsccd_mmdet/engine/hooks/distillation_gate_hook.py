@@ -12,6 +12,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from torch import Tensor
 
@@ -163,7 +164,9 @@ def _teacher_table(
         f'{loaded} of {needed} of backbone and neck ({100 * loaded / max(needed, 1):.1f} %)',
     )
     table.add_row(
-        'classes', _class_text(classes), _class_text(teacher.classes, teacher.num_classes)
+        'classes',
+        escape(_class_text(classes)),
+        escape(_class_text(teacher.classes, teacher.num_classes)),
     )
     mean_s, std_s, order_s = normalisation(student.data_preprocessor)
     mean_t, std_t, order_t = normalisation(teacher.model.data_preprocessor)

@@ -4,7 +4,7 @@ from mmdet.registry import HOOKS
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from ...errors import ConfigError
+from ...errors import ConfigError, check_argument
 from .training_state import distilled_student
 
 
@@ -39,8 +39,7 @@ class DistillationScheduleHook(Hook):
             warmup_iters=warmup_iters, warmup_epochs=warmup_epochs, stop_epoch=stop_epoch or 0
         )
         for name, value in given.items():
-            if value < 0:
-                raise ConfigError(f'DistillationScheduleHook.{name}: expected >= 0, found {value}')
+            check_argument(value >= 0, f'DistillationScheduleHook.{name}', '>= 0', value)
         if warmup_iters and warmup_epochs:
             raise ConfigError(
                 'DistillationScheduleHook: expected warmup_iters or warmup_epochs, found both '

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from pycocotools.coco import COCO
 
-from ...errors import ConfigError
+from ...errors import check_argument
 from ..predictions import Detections
 from .calibration import Calibration, calibration
 from .curves import (
@@ -156,10 +156,8 @@ def evaluate_detections(
         ResultsError: Predictions and annotations do not belong together.
         ConfigError: A setting is wrong.
     """
-    if ap_mode not in AP_MODES:
-        raise ConfigError(f"ap_mode is '{ap_mode}', expected one of {', '.join(AP_MODES)}")
-    if not 0 < iou_thr <= 1:
-        raise ConfigError(f'iou_thr is {iou_thr}, expected a number above 0, up to 1')
+    check_argument(ap_mode in AP_MODES, 'ap_mode', f'one of {", ".join(AP_MODES)}', ap_mode)
+    check_argument(0 < iou_thr <= 1, 'iou_thr', 'a number above 0, up to 1', iou_thr)
     matches = match_detections(truth, predictions, classes, iou_thr, max_dets, size_bounds, backend)
     num_classes, num_images = len(matches.classes), len(matches.image_ids)
     counted = ~matches.det_ignored

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from .tables import ModelResult
+from ...csv_table import write_csv
+from .tables import ModelResult, markdown_text
 
 __all__ = ['ap_rows', 'write_ap_table']
 
@@ -41,8 +41,6 @@ def ap_rows(models: Sequence[ModelResult], baseline: str | None = None) -> list[
 def write_ap_table(models: Sequence[ModelResult], baseline: str | None, path: Path) -> str:
     """Write :func:`ap_rows` as CSV; returns them as Markdown."""
     rows = ap_rows(models, baseline)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as file:
-        csv.writer(file).writerows(rows)
-    lines = ['| ' + ' | '.join(row) + ' |' for row in rows]
+    write_csv(path, rows)
+    lines = ['| ' + ' | '.join(map(markdown_text, row)) + ' |' for row in rows]
     return '\n'.join([lines[0], '|' + '---|' * len(rows[0]), *lines[1:]])

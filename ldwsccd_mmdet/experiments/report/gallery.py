@@ -12,9 +12,11 @@ import numpy as np
 from PIL import Image
 from pycocotools.coco import COCO
 
+from ...datasets.files import find_images
 from ...datasets.palette import class_palette, contrast_color, hex_color
-from ...errors import DatasetError
+from ...errors import DatasetError, ImageFileError
 from ...evaluation.functional import KINDS, DetectionMetrics
+from ...image_files import read_image
 from ...visualization.draw_detections import label_texts
 from ...visualization.label_layout import place_labels, text_sizes
 from .tables import ModelResult
@@ -83,14 +85,16 @@ def field_gallery(
 
 def _open(truth: COCO, image_dir: Path, image_id: int) -> Image.Image:
     """Read one image."""
-    path = image_dir / truth.imgs[image_id]['file_name']
+    name = truth.imgs[image_id]['file_name']
+    found = find_images(image_dir, [name])
+    path = found.paths.get(name, image_dir / name)
     try:
-        with Image.open(path) as opened:
-            return opened.convert('RGB')
-    except OSError as error:
+        # turned as its EXIF tag says: the frame that boxes and detections are in
+        return Image.fromarray(np.ascontiguousarray(read_image(path)[..., ::-1]))
+    except ImageFileError as error:
         raise DatasetError(
-            f"image '{path}' of the annotation file cannot be read ({error.strerror or error}): "
-            'restore it, or name the folder of the images'
+            f"image '{path}' of the annotation file cannot be read ({error}): restore it, or name "
+            'the folder of the images'
         ) from error
 
 

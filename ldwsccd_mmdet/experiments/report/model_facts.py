@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 __all__ = ['augmentation', 'image_size', 'schedule', 'starting_weights']
 
-_NO_AUGMENTATION = ('Load', 'Pack', 'Resize', 'Pad')
+_NO_AUGMENTATION = ('Load', 'Verify', 'Pack', 'Resize', 'Pad')
 
 
 def _pipelines(config: Config, stage: str) -> Iterator[list[Mapping[str, Any]]]:

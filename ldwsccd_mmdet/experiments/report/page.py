@@ -22,6 +22,7 @@ from .tables import (
     Table,
     Value,
     make_tables,
+    markdown_text,
     to_csv,
     to_markdown,
 )
@@ -101,7 +102,7 @@ def write_report(report: Report, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, page)
-    words = '\n'.join([f'# {report.title}', '', *report.intro, ''])
+    words = '\n'.join([f'# {markdown_text(report.title)}', '', *report.intro, ''])
     _write(path.with_suffix('.md'), words + '\n'.join(map(to_markdown, tables.values())))
     folder = path.with_name(f'{path.stem}_tables')
     folder.mkdir(exist_ok=True)

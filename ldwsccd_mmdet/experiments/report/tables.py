@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ...csv_table import csv_text
 from ...evaluation import DetectionMetrics, Detections
 from ...evaluation.functional import KINDS, interval
 
-__all__ = ['ModelResult', 'Run', 'Table', 'Value', 'make_tables', 'to_csv', 'to_markdown']
+__all__ = [
+    'ModelResult',
+    'Run',
+    'Table',
+    'Value',
+    'make_tables',
+    'markdown_text',
+    'to_csv',
+    'to_markdown',
+]
 
 _NONE = '\N{EN DASH}'
 Measure = Callable[[DetectionMetrics], float]
@@ -158,12 +167,10 @@ def to_csv(table: Table) -> str:
                 if any(isinstance(c, Value) and not math.isnan(getattr(c, key)) for c in cells)
             ]
         )
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator='\n')
     header: list[str] = []
     for name, more in zip(table.columns, extras, strict=True):
         header += [name, *(f'{name} {key}' for key in more)]
-    writer.writerow(header)
+    lines = [header]
     for row in table.rows:
         line: list[str] = []
         for cell, more in zip(row, extras, strict=True):
@@ -172,20 +179,28 @@ def to_csv(table: Table) -> str:
                 line += ['' if math.isnan(n) else f'{n:.6g}' for n in numbers]
             else:
                 line += [cell, *[''] * len(more)]
-        writer.writerow(line)
-    return stream.getvalue()
+        lines.append(line)
+    return csv_text(lines)
 
 
 def to_markdown(table: Table) -> str:
     """Write a table as Markdown, in percent as on the page."""
-    lines = [f'## {table.title}', '']
-    lines.append('| ' + ' | '.join(table.columns) + ' |')
+    lines = [f'## {markdown_text(table.title)}', '']
+    lines.append('| ' + ' | '.join(map(markdown_text, table.columns)) + ' |')
     cells = table.rows[0] if table.rows else table.columns
     marks = ['---:' if isinstance(cell, Value) else '---' for cell in cells]
     lines.append('|' + '|'.join(marks) + '|')
     for row in table.rows:
-        lines.append('| ' + ' | '.join(str(c).replace('|', '\\|') for c in row) + ' |')
+        lines.append('| ' + ' | '.join(markdown_text(str(c)) for c in row) + ' |')
     return '\n'.join([*lines, '', *([table.note, ''] if table.note else [])])
+
+
+def markdown_text(text: str) -> str:
+    """Write text so that Markdown shows it as it is, on one line, and runs no HTML."""
+    plain = ' '.join(text.split())
+    # a lone & is text to Markdown; before a name and a semicolon it is a character's
+    plain = re.sub(r'&(?=#?\w+;)', '&amp;', plain).replace('<', '&lt;').replace('>', '&gt;')
+    return re.sub(r'([\\`*_{}\[\]|~])', r'\\\1', plain)
 
 
 def make_tables(

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 # mmcv 2.1 has no Mish; it looks for activations in mmengine's own registry
 if 'Mish' not in ROOT_MODELS:
@@ -122,8 +122,8 @@ class CSPDarknet53(BaseModule):
         widen_factor: float = 1.0,
         out_indices: Sequence[int] = (3, 4, 5),
         frozen_stages: int = -1,
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='Mish'),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='Mish'),
         norm_eval: bool = False,
         init_cfg: OptMultiConfig = None,
     ) -> None:
@@ -134,15 +134,18 @@ class CSPDarknet53(BaseModule):
             ]
         super().__init__(init_cfg=init_cfg)
         for name, value in (('deepen_factor', deepen_factor), ('widen_factor', widen_factor)):
-            if value <= 0:
-                raise ConfigError(f'CSPDarknet53: {name} must be > 0, got {value}')
+            check_argument(value > 0, f'CSPDarknet53.{name}', 'a number > 0', value)
         num_stages = len(self.stage_blocks)
-        if not out_indices or not all(0 <= index <= num_stages for index in out_indices):
-            raise ConfigError(f'CSPDarknet53: out_indices must be in [0, 5], got {out_indices}')
-        if not -1 <= frozen_stages <= num_stages:
-            raise ConfigError(
-                f'CSPDarknet53: frozen_stages must be in [-1, 5], got {frozen_stages}'
-            )
+        inside = bool(out_indices) and all(0 <= index <= num_stages for index in out_indices)
+        check_argument(
+            inside, 'CSPDarknet53.out_indices', f'stages from 0 to {num_stages}', out_indices
+        )
+        check_argument(
+            -1 <= frozen_stages <= num_stages,
+            'CSPDarknet53.frozen_stages',
+            f'-1 to {num_stages}',
+            frozen_stages,
+        )
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 
 @MODELS.register_module()
@@ -59,14 +59,13 @@ class ScaledSSDVGG(BaseModule):
                 dict(type='Constant', val=1, layer='_BatchNorm'),
             ]
         super().__init__(init_cfg=init_cfg)
-        if depth not in self.arch_settings:
-            raise ConfigError(
-                f'ScaledSSDVGG: depth must be one of {sorted(self.arch_settings)}, got {depth}'
-            )
-        if widen_factor <= 0:
-            raise ConfigError(f'ScaledSSDVGG: widen_factor must be > 0, got {widen_factor}')
-        if not 0 <= frozen_stages <= len(self.stage_channels):
-            raise ConfigError(f'ScaledSSDVGG: frozen_stages must be in [0, 5], got {frozen_stages}')
+        depths, stages = sorted(self.arch_settings), len(self.stage_channels)
+        for name, value, right, expected in (
+            ('depth', depth, depth in depths, f'one of {depths}'),
+            ('widen_factor', widen_factor, widen_factor > 0, 'a number > 0'),
+            ('frozen_stages', frozen_stages, 0 <= frozen_stages <= stages, f'0 to {stages}'),
+        ):
+            check_argument(right, f'ScaledSSDVGG.{name}', expected, value)
         self.norm_eval = norm_eval
         self.norm_cfg = norm_cfg
 

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import ConfigError
-from ..utils import RegionBatch, pairwise_iou, probabilities
+from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
 
 
 class _UncertainMatch(NamedTuple):
@@ -160,7 +160,7 @@ class SSDStudentHead(SSDHead):
             avg_factor = avg_factor + maybe.probs.sum()
             positive = positive | maybe.matched
 
-        with torch.autocast(device_type=logits.device.type, enabled=False):
+        with no_autocast(logits):
             by_class = logits.transpose(1, 2)
             loss = F.cross_entropy(by_class, labels, reduction='none')
             if maybe is not None:

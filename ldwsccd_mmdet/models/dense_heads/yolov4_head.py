@@ -15,8 +15,8 @@ from mmengine.model import bias_init_with_prob
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ...errors import ConfigError
-from ..utils import RegionBatch, diou_nms, pairwise_iou
+from ...errors import check_argument
+from ..utils import RegionBatch, diou_nms, no_autocast, pairwise_iou
 from ..utils.cluster_nms import MAX_PAIRS
 
 #: Anchors (w, h) of yolov4.cfg in pixels of its 608 x 608 input, the finest level first.
@@ -114,18 +114,18 @@ class YOLOv4Head(BaseDenseHead):
         self,
         num_classes: int,
         in_channels: Sequence[int] = (128, 256, 512),
-        anchor_generator: ConfigType = dict(  # noqa: B006
+        anchor_generator: ConfigType = dict(
             type='YOLOAnchorGenerator', base_sizes=YOLOV4_ANCHORS, strides=[8, 16, 32]
         ),
         scale_x_y: Sequence[float] = (1.2, 1.1, 1.05),
         pos_iou_thr: float = 0.213,
         ignore_iou_thr: float = 0.7,
         label_smoothing: float = 0.0,
-        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),  # noqa: B006
+        loss_bbox: ConfigType = dict(type='CompleteIoULoss', loss_weight=5.0),
         loss_cls_weight: float = 1.0,
         loss_obj_weight: float = 1.0,
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),
         train_cfg: OptConfigType = None,
         test_cfg: OptConfigType = None,
         init_cfg: ConfigType | list[ConfigType] | None = None,
@@ -138,20 +138,20 @@ class YOLOv4Head(BaseDenseHead):
         super().__init__(init_cfg=init_cfg)
         self.prior_generator = TASK_UTILS.build(anchor_generator)
         num_levels = self.prior_generator.num_levels
-        if not num_levels == len(in_channels) == len(scale_x_y):
-            raise ConfigError(
-                'YOLOv4Head: in_channels, anchor_generator.base_sizes and scale_x_y must have one '
-                f'entry a level, got {len(in_channels)}, {num_levels} and {len(scale_x_y)}'
-            )
+        check_argument(
+            num_levels == len(in_channels) == len(scale_x_y),
+            'YOLOv4Head.in_channels, anchor_generator.base_sizes and scale_x_y',
+            'one entry a level each',
+            (len(in_channels), num_levels, len(scale_x_y)),
+        )
         for name, value, right, expected in (
-            ('num_classes', num_classes, num_classes >= 1, 'at least 1'),
-            ('scale_x_y', tuple(scale_x_y), min(scale_x_y) >= 1, 'at least 1 each'),
-            ('pos_iou_thr', pos_iou_thr, 0 <= pos_iou_thr <= 1, 'in [0, 1]'),
-            ('ignore_iou_thr', ignore_iou_thr, 0 <= ignore_iou_thr <= 1, 'in [0, 1]'),
-            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'in [0, 1)'),
+            ('num_classes', num_classes, num_classes >= 1, '1 or more'),
+            ('scale_x_y', tuple(scale_x_y), min(scale_x_y) >= 1, 'numbers of 1 or more'),
+            ('pos_iou_thr', pos_iou_thr, 0 <= pos_iou_thr <= 1, 'a number in [0, 1]'),
+            ('ignore_iou_thr', ignore_iou_thr, 0 <= ignore_iou_thr <= 1, 'a number in [0, 1]'),
+            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'a number in [0, 1)'),
         ):
-            if not right:
-                raise ConfigError(f'YOLOv4Head: {name} must be {expected}, got {value}')
+            check_argument(right, f'YOLOv4Head.{name}', expected, value)
         self.num_classes = num_classes
         self.scale_x_y = tuple(scale_x_y)
         self.pos_iou_thr = pos_iou_thr
@@ -201,7 +201,7 @@ class YOLOv4Head(BaseDenseHead):
         priors = self.prior_generator.grid_priors(sizes, device=pred_maps[0].device)
         num_images, num_values = len(pred_maps[0]), 5 + self.num_classes
         bboxes, logits = [], []
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             for pred_map, prior, scale, (stride_x, stride_y) in zip(
                 pred_maps, priors, self.scale_x_y, self.prior_generator.strides, strict=True
             ):
@@ -285,7 +285,7 @@ class YOLOv4Head(BaseDenseHead):
         Returns:
             ``loss_cls``, ``loss_obj`` and ``loss_bbox``, float32 scalars.
         """
-        with torch.autocast(device_type=pred_maps[0].device.type, enabled=False):
+        with no_autocast(pred_maps[0]):
             predictions = self.decode(pred_maps)
             device = pred_maps[0].device
             truths = [instances.bboxes.float() for instances in batch_gt_instances]

@@ -11,7 +11,7 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 
 class FeatureCache:
@@ -42,8 +42,7 @@ class FeatureCache:
     """
 
     def __init__(self, folder: str | Path, owner: str, max_gb: float = 50.0) -> None:
-        if not max_gb > 0:
-            raise ConfigError(f'model.teacher.cache.max_gb: expected > 0, found {max_gb}')
+        check_argument(max_gb > 0, 'model.teacher.cache.max_gb', '> 0', max_gb)
         self.folder = Path(folder).expanduser() / owner
         self.folder.mkdir(parents=True, exist_ok=True)
         self.hits = self.misses = 0

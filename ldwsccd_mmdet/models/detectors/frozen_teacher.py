@@ -13,6 +13,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, ConfigError
+from ..utils import set_num_classes
 from .feature_cache import FeatureCache, tensor_bytes
 
 PACKAGE_DIR = Path(__file__).resolve().parents[2]
@@ -69,9 +70,12 @@ class FrozenTeacher:
                 'with --cfg-options model.teacher.checkpoint=PATH'
             )
         self.checkpoint = str(checkpoint)
+        loaded = _read_checkpoint(self.checkpoint)
+        self.classes = _classes(loaded.get('meta') or {})
+        if self.classes is not None:  # its config may leave them to its annotation files
+            set_num_classes(model_cfg, len(self.classes))
         self.model: Any = MODELS.build(model_cfg)
-        meta, self.missing_keys = _load_weights(self.model, self.checkpoint)
-        self.classes = _classes(meta)
+        self.missing_keys = _load_weights(self.model, loaded, self.checkpoint)
         self.num_classes = _num_classes(self.model)
         self.model.eval()
         self.model.requires_grad_(False)
@@ -182,18 +186,22 @@ def _weight_keys(model: nn.Module) -> list[str]:
     return [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
 
 
-def _load_weights(model: nn.Module, checkpoint: str) -> tuple[dict, list[str]]:
-    """Load weights, refusing a checkpoint that does not fit the model.
-
-    Returns:
-        The checkpoint's ``meta``, and the keys of the model that it has not.
-    """
+def _read_checkpoint(checkpoint: str) -> dict[str, Any]:
+    """Read a checkpoint, or say that it is not there."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise ConfigError(
             f'model.teacher.checkpoint: expected a file, found nothing at {checkpoint}; train the '
             'teacher first, or give its path with --cfg-options model.teacher.checkpoint=PATH'
         )
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    return CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+
+
+def _load_weights(model: nn.Module, loaded: dict[str, Any], checkpoint: str) -> list[str]:
+    """Load weights, refusing a checkpoint that does not fit the model.
+
+    Returns:
+        The keys of the model that it has not.
+    """
     state = loaded.get('state_dict', loaded)
     state = {key[7:] if key.startswith('module.') else key: value for key, value in state.items()}
     own = model.state_dict()
@@ -213,7 +221,7 @@ def _load_weights(model: nn.Module, checkpoint: str) -> tuple[dict, list[str]]:
             f'first {", ".join(absent[:3])}; give the config that the checkpoint was trained with'
         )
     model.load_state_dict(fitting, strict=False)
-    return loaded.get('meta') or {}, missing
+    return missing
 
 
 def _classes(meta: dict) -> tuple[str, ...] | None:

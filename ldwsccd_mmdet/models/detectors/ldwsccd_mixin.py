@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import ConfigError, NonFiniteLossError
+from ..utils import refuse_old_arguments
 from .dead_levels import dead_levels
 from .frozen_teacher import FrozenTeacher
 from .level_pairs import (
@@ -28,6 +29,7 @@ REMEDY = (
     '; look at the images and boxes of this batch, lower optim_wrapper.optimizer.lr, or set '
     'optim_wrapper.clip_grad'
 )
+OLD_SUPERVISION = ('mask_source', 'ignore_mined_negatives', 'mined_score', 'pseudo_warmup')
 MIL_LOSSES = ('loss_mil', 'loss_refine')
 DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
 
@@ -61,15 +63,9 @@ class LDWSCCDMixin:
         distillation: Config of :class:`LocalDistillationLoss`, whose channels are those of the
             pairs, in their order; or None. Needs ``teacher``.
         mil_head: Config of :class:`MILRefinementHead`, or None.
-        supervision: What teaches: 'box', 'image' (image labels alone) or 'mixed'; see
-            :class:`Supervision`. The arguments up to ``proposer`` need ``mil_head``.
-        mask_source: Boxes of the distillation's mask: 'gt', 'mil' or 'both'.
-        ignore_mined_negatives: Leave cells that the MIL head finds and that have no box out of the
-            student's negatives. Needs ``mil_head.gt_seeds``: without, it did nothing
-            (docs/results.md). Cells that are mined before training, ``mined_file`` of the data set,
-            come with how sure they are, and need no score.
-        mined_score: Score from which on it has found one, in [0, 1].
-        pseudo_warmup: Iterations before its boxes are used for any of this.
+        supervision: What teaches, the arguments of :class:`Supervision`, such as
+            ``dict(regime='image')`` for image labels alone. Default: the boxes. All else needs
+            ``mil_head``, as does ``proposer``.
         proposer: Config of a proposer whose regions the MIL head gets in training: beside the
             student's, or with image labels alone until the warm-up is over instead of them, which
             are of no use yet.
@@ -99,14 +95,11 @@ class LDWSCCDMixin:
         teacher: OptConfigType = None,
         distillation: OptConfigType = None,
         mil_head: OptConfigType = None,
-        supervision: str = 'box',
-        mask_source: str = 'gt',
-        ignore_mined_negatives: bool = False,
-        mined_score: float = 0.1,
-        pseudo_warmup: int = 500,
+        supervision: OptConfigType = None,
         proposer: OptConfigType = None,
         **kwargs: Any,
     ) -> None:
+        _refuse_old_supervision(supervision, kwargs)
         super().__init__(*args, **kwargs)
         if (teacher is None) != (distillation is None):
             given, missing = ('teacher', 'distillation')[:: 1 if distillation is None else -1]
@@ -125,16 +118,14 @@ class LDWSCCDMixin:
         self.distillation_weight = 1.0
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
-        self.supervision = Supervision(
-            supervision, mask_source, ignore_mined_negatives, mined_score, pseudo_warmup
-        )
+        self.supervision = Supervision(**(supervision or {}))
         self.proposer: Any = TASK_UTILS.build(proposer) if proposer is not None else None
         if self.mil_head is not None:
             self._check_mil_head()
         elif self.supervision.needs_pseudo_boxes or proposer is not None:
             raise ConfigError(
-                'model.mil_head: expected a config because one of model.supervision, mask_source, '
-                'ignore_mined_negatives and proposer needs it, found None'
+                'model.mil_head: expected a config because model.supervision or model.proposer '
+                'needs it, found None'
             )
 
     def _check_mil_head(self) -> None:
@@ -266,7 +257,7 @@ class LDWSCCDMixin:
 
     def _for_student(self, batch_data_samples: SampleList) -> SampleList:
         """The samples; without ``probs`` if the student's head knows nothing of them."""
-        if getattr(self.bbox_head, 'takes_probs', False):
+        if getattr(getattr(self, 'bbox_head', None), 'takes_probs', False):
             return batch_data_samples
         return settle(batch_data_samples)
 
@@ -325,12 +316,27 @@ class LDWSCCDMixin:
         teacher_levels = [teacher for _, teacher in self._level_pairs]
         teacher_feats = self.teacher.extract_feat(batch_inputs, teacher_levels)
         if first:
-            _warn_of_dead_levels(teacher_levels, teacher_feats)
+            self._leave_out_dead_levels(teacher_levels, teacher_feats)
         return dict(
             student_feats=[feats[student] for student, _ in self._level_pairs],
             teacher_feats=teacher_feats,
             bboxes=bboxes,
             input_size=input_size,
+        )
+
+    def _leave_out_dead_levels(self, levels: Sequence[int], feats: Sequence[Tensor]) -> None:
+        """Give levels of the teacher that are the same for all images the weight 0; say which."""
+        dead = dead_levels(feats)
+        if not dead:
+            return
+        self.distillation.leave_out(dead)
+        print_log(
+            f'model.teacher: its levels {[levels[i] for i in dead]} are the same for all images of '
+            'the first batch. They teach nothing, and are left out. Its pretrained layers may have '
+            'died in training: train it again with a lower rate for them, as in '
+            'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
+            logger='current',
+            level=logging.WARNING,
         )
 
     @property
@@ -445,18 +451,16 @@ def _rescale_to_file(bboxes: Tensor, meta: dict[str, Any]) -> Tensor:
     return bboxes / bboxes.new_tensor([x, y, x, y])
 
 
-def _warn_of_dead_levels(levels: Sequence[int], feats: Sequence[Tensor]) -> None:
-    """Say in the log which levels of the teacher are the same for all images."""
-    dead = [levels[i] for i in dead_levels(feats)]
-    if dead:
-        print_log(
-            f'model.teacher: its levels {dead} are the same for all images of the first batch, so '
-            'they teach nothing. Its pretrained layers may have died in training: train it again '
-            'with a lower rate for them, as in '
-            'optim_wrapper.paramwise_cfg.custom_keys.backbone.lr_mult=0.1',
-            logger='current',
-            level=logging.WARNING,
+def _refuse_old_supervision(supervision: Any, given: dict[str, Any]) -> None:
+    """Say what became of the arguments that now are those of ``supervision``."""
+    if isinstance(supervision, str):
+        raise ConfigError(
+            f"model.supervision: expected a dict, found '{supervision}'; write "
+            f"supervision=dict(regime='{supervision}')"
         )
+    old = [name for name in given if name in OLD_SUPERVISION]
+    instead = {name: f'write supervision=dict({name}=...)' for name in old}
+    refuse_old_arguments('model', old, instead)
 
 
 def _detection_loss(losses: dict[str, Any]) -> Tensor:

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...datasets.bag_audit import teaches_by_image_labels
-from ...errors import ConfigError, DatasetError
+from ...errors import DatasetError, check_argument
 from ..utils import RegionBatch, pairwise_iou, probabilities
 
 REGIMES = ('box', 'image', 'mixed')
@@ -35,7 +35,9 @@ class Supervision:
         mask_source: Boxes of the distillation's mask, eq. 9: 'gt', 'mil' (pseudo-boxes) or 'both'.
             Images with image labels alone always use 'mil'.
         ignore_mined_negatives: Leave priors on pseudo-boxes that no box accounts for out of the
-            student's negatives.
+            student's negatives. Needs ``mil_head.gt_seeds``: without, it did nothing
+            (docs/results.md). Cells that are mined before training, ``mined_file`` of the data set,
+            come with how sure they are, and need no score.
         mined_score: Score from which on such a pseudo-box counts, in [0, 1]. Where only a share q
             of the cells has boxes a cell scores about q, so it must lie below that.
         pseudo_warmup: Iterations before pseudo-boxes are used for any of this, >= 0. They are the
@@ -54,13 +56,12 @@ class Supervision:
         pseudo_warmup: int = 500,
     ) -> None:
         for name, value, fine, expected in (
-            ('supervision', regime, regime in REGIMES, f'one of {REGIMES}'),
+            ('regime', regime, regime in REGIMES, f'one of {REGIMES}'),
             ('mask_source', mask_source, mask_source in MASK_SOURCES, f'one of {MASK_SOURCES}'),
             ('mined_score', mined_score, 0 <= mined_score <= 1, 'a number in [0, 1]'),
             ('pseudo_warmup', pseudo_warmup, pseudo_warmup >= 0, 'a number of iterations >= 0'),
         ):
-            if not fine:
-                raise ConfigError(f'model.{name}: expected {expected}, found {value!r}')
+            check_argument(fine, f'model.supervision.{name}', expected, value)
         self.regime = regime
         self.mask_source = mask_source
         self.ignore_mined_negatives = ignore_mined_negatives

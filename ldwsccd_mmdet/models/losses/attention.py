@@ -1,7 +1,8 @@
 """Attention of a feature map: where it is active, and in which channels."""
 
-import torch
 from torch import Tensor
+
+from ..utils import at_least_float32, no_autocast
 
 
 def _check(feat: Tensor, temperature: float, name: str) -> None:
@@ -34,7 +35,9 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
         G^S(F) = \frac{1}{C} \sum_c |F_c|, \qquad
         A^S(F) = H W \cdot \mathrm{softmax}_{H W}\big(G^S(F) / T\big)
 
-    Computed in float32 (float64 stays float64) whatever the autocast.
+    Computed in float32 (float64 stays float64) whatever the autocast. Training has it with its
+    gradient from :class:`LevelDistillation`, which takes the same :func:`attention_of_energy` of
+    sums that it makes chunk by chunk; the tests hold that to this function.
 
     Args:
         feat: Feature map :math:`F`, shape (N, C, H, W).
@@ -53,8 +56,8 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
                  [0.3850, 2.8449]]])
     """
     _check(feat, temperature, 'spatial_attention')
-    with torch.autocast(device_type=feat.device.type, enabled=False):
-        energy = _at_least_float32(feat).abs().mean(dim=1).flatten(1)
+    with no_autocast(feat):
+        energy = at_least_float32(feat).abs().mean(dim=1).flatten(1)
         attention = attention_of_energy(energy, temperature)
     return attention.view(-1, *feat.shape[-2:])
 
@@ -66,7 +69,9 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
         G^C(F) = \frac{1}{H W} \sum_{i, j} |F_{i j}|, \qquad
         A^C(F) = C \cdot \mathrm{softmax}_C\big(G^C(F) / T\big)
 
-    Computed in float32 (float64 stays float64) whatever the autocast.
+    Computed in float32 (float64 stays float64) whatever the autocast. Training has it with its
+    gradient from :class:`LevelDistillation`, which takes the same :func:`attention_of_energy` of
+    sums that it makes chunk by chunk; the tests hold that to this function.
 
     Args:
         feat: Feature map :math:`F`, shape (N, C, H, W).
@@ -85,10 +90,6 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
         tensor([[0.2384, 1.7616]])
     """
     _check(feat, temperature, 'channel_attention')
-    with torch.autocast(device_type=feat.device.type, enabled=False):
-        energy = _at_least_float32(feat).abs().mean(dim=(2, 3))
+    with no_autocast(feat):
+        energy = at_least_float32(feat).abs().mean(dim=(2, 3))
         return attention_of_energy(energy, temperature)
-
-
-def _at_least_float32(x: Tensor) -> Tensor:
-    return x if x.dtype == torch.float64 else x.float()

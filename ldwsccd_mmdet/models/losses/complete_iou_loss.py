@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS
 from torch import Tensor, nn
 
+from ..utils import no_autocast
 from ..utils.distance_iou import iou_and_distance
 
 
@@ -76,7 +77,7 @@ class CompleteIoULoss(nn.Module):
         Returns:
             A scalar; 0, and connected to ``pred``, if there is no box.
         """
-        with torch.autocast(device_type=pred.device.type, enabled=False):
+        with no_autocast(pred):
             loss = 1 - complete_iou(pred.float(), target.float())
             if weight is not None:
                 loss = loss * weight

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import pad_sequence
+
+from ..utils import RegionBatch, float_dtype
 
 
 def cells_in_boxes(
@@ -23,7 +24,7 @@ def cells_in_boxes(
     Returns:
         Two boolean tensors, rows (..., H) and columns (..., W). A box claims their outer product.
     """
-    dtype = torch.float64 if bboxes.dtype == torch.float64 else torch.float32
+    dtype = float_dtype(bboxes)
     boxes = bboxes.to(dtype)
     inside, centre = [], []
     for cells, pixels, first in (
@@ -82,7 +83,7 @@ def foreground_mask(
     """
     boxes, valid = pad_boxes(bboxes)
     rows, columns = cells_in_boxes(boxes, feat_size, input_size)
-    dtype = torch.float64 if boxes.dtype == torch.float64 else torch.float32
+    dtype = float_dtype(boxes)
     # one matrix product counts the boxes over each cell: (N, H, n) x (N, n, W)
     rows = (rows & valid[..., None]).to(dtype)
     return (rows.transpose(1, 2) @ columns.to(dtype) > 0).to(dtype)
@@ -142,9 +143,6 @@ def pad_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
                 f'bboxes[{index}]: expected shape (n, 4) of x1, y1, x2, y2, got '
                 f'{tuple(boxes.shape)}; an image without boxes needs new_zeros((0, 4))'
             )
-    padded = pad_sequence(list(bboxes), batch_first=True)
-    if padded.shape[1] == 0:  # a maximum over boxes needs one to look at
-        padded = padded.new_zeros((len(bboxes), 1, 4))
-    counts = torch.tensor([len(boxes) for boxes in bboxes], device=padded.device)
-    valid = torch.arange(padded.shape[1], device=padded.device) < counts[:, None]
-    return padded, valid
+    # a maximum over boxes needs one to look at
+    batch = RegionBatch([len(boxes) for boxes in bboxes], bboxes[0].device, min_size=1)
+    return batch.pad(torch.cat(list(bboxes))), batch.mask

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..utils import float_dtype
 from .attention import attention_of_energy
 
 CHUNK = 1 << 21
@@ -145,7 +146,7 @@ class LevelDistillation(torch.autograd.Function):
 @torch.no_grad()
 def compare(student: Tensor, teacher: Tensor, temperature: float, standardize: bool) -> Comparison:
     """Error and attentions of one level; arguments as :class:`LevelDistillation`."""
-    dtype = torch.float64 if student.dtype == torch.float64 else torch.float32
+    dtype = float_dtype(student)
     parts = []
     for _, s, t, work, _ in _chunks(student, teacher, dtype, standardize):
         attentions = []

@@ -12,19 +12,22 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ...errors import ConfigError
+from ..utils import float_dtype, no_autocast
+from ..utils.renamed_arguments import refuse_old_arguments
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation, compare
 
 MEMORY = 0.98
 """Decay of the running means with ``share``."""
 
-PRESETS: dict[str, dict[str, Any]] = {
-    'default': dict(alpha=0.2, beta=0.1, gamma=0.1, temperature=0.5, normalize='region'),
-    # the print of eq. 12 and 13 to the letter; it names neither weights nor T
-    'paper': dict(alpha=0.2, beta=0.1, gamma=0.1, temperature=0.5, normalize='sum'),
-    # the values published with FGD for RetinaNet
-    'fgd': dict(alpha=0.001, beta=0.0005, gamma=0.001, temperature=0.5, normalize='fgd'),
-}
+WEIGHTS = dict(alpha=0.2, beta=0.1, gamma=0.1)
+"""Of eq. 14, unless others or ``share`` are given."""
+#: Arguments of earlier versions, and what to write in their place.
+INSTEAD = dict(
+    preset='take distillation_paper or distillation_fgd of configs/_base_/parts/distillation.py',
+    attention_reduction="leave it out, it is 'sum' with normalize='fgd', else 'mean'",
+    empty_image='leave it out, an image without boxes is all background',
+)
 
 
 class DistillationMaps(NamedTuple):
@@ -70,40 +73,27 @@ class LocalDistillationLoss(BaseModule):
     weights: ``normalize='region'`` divides each region by its size, so that the loss does not grow
     with the map. ``normalize='sum'`` is the paper to the letter (1e5 and more at 512 x 64 x 64).
     ``normalize='fgd'`` is FGD's focal and attention loss (Yang et al., CVPR 2022):
-    :func:`fgd_scale_masks` stand for :math:`M / (C \sum M)`, and all three terms are sums divided
-    by the batch size. FGD's global loss is not part of it.
+    :func:`fgd_scale_masks` stand for :math:`M / (C \sum M)`, and all three terms, eq. 13 too, are
+    sums divided by the batch size. FGD's global loss is not part of it.
 
     Args:
         student_channels: Channels of the student's maps, one a level.
         teacher_channels: Channels of the teacher's maps, one a level.
-        alpha: Weight of the foreground term, >= 0. Default: the preset's.
-        beta: Weight of the background term, >= 0. Default: the preset's.
-        gamma: Weight of the attention term, >= 0. Default: the preset's.
+        alpha: Weight of the foreground term, >= 0. Default: 0.2.
+        beta: Weight of the background term, >= 0. Default: 0.1.
+        gamma: Weight of the attention term, >= 0. Default: 0.1. The paper prints no weights: these
+            were chosen on CRIC.
         temperature: :math:`T` of eq. 10 and 11, > 0: one number, or one a level. The paper does not
-            print it; 0.5 is FGD's. Default: the preset's.
-        normalize: 'region', 'sum' or 'fgd'. Default: the preset's.
+            print it; 0.5 is FGD's.
+        normalize: 'region', 'sum' or 'fgd'.
         feature_norm: 'standardize' brings every channel of both maps to mean 0 and variance 1 over
             H x W of its image before anything else, as PKD (Cao et al., NeurIPS 2022) does. With
             raw ReLU maps the softmax of eq. 10 and 11 saturates, and a student whose scale differs
             from its teacher's is mostly taught the scale. ``None`` takes the maps as they are.
-        init_cfg: Initialisation of :math:`f`.
         level_weights: Weight of each level's three terms, >= 0, one a level. Default: 1 each.
-        attention_reduction: Whether eq. 13 takes the 'mean' over places and over channels, or the
-            'sum' of both. Default: 'sum' for ``normalize='fgd'``, else 'mean'.
-        empty_image: An image without boxes is all 'background', or is left out ('skip'): it adds 0
-            to all three terms. Both divide by all images of the batch, also the skipped ones: so a
-            batch stays the mean of its images, and two processes the mean of theirs.
         resize: Where sizes (H, W) differ at a level, bring the 'student' (after :math:`f`) to the
             teacher's size, or the 'teacher' to the student's; bilinear, corners not aligned.
             ``None`` refuses such maps.
-        preset: Values for the arguments above that are left unset: what is given wins.
-
-            - ``None``: alpha 0.2, beta 0.1, gamma 0.1, temperature 0.5, normalize 'region': chosen
-              on CRIC with ``feature_norm='standardize'``.
-            - ``'paper'``: the same with normalize 'sum', as eq. 12 is printed. The paper prints no
-              weights: calibrate alpha and beta, which 'sum' makes huge.
-            - ``'fgd'``: alpha 0.001, beta 0.0005, gamma 0.001, temperature 0.5, normalize 'fgd' and
-              with it attention_reduction 'sum': what FGD published for RetinaNet.
         share: In place of alpha, beta and gamma: the three terms together are this share of the
             detection loss, > 0; 0.3 is 30 %. Each term's weight follows from running means of both,
 
@@ -113,6 +103,8 @@ class LocalDistillationLoss(BaseModule):
 
             with decay 0.98, which lie in the checkpoint and are averaged over processes.
         split: :math:`p` of foreground, background and attention term, >= 0 with sum 1.
+        init_cfg: Initialisation of :math:`f`.
+        **old: Arguments of earlier versions, which an error explains.
 
     Raises:
         ConfigError: If an argument is outside its range or does not have one value a level.
@@ -125,57 +117,35 @@ class LocalDistillationLoss(BaseModule):
         alpha: float | None = None,
         beta: float | None = None,
         gamma: float | None = None,
-        temperature: float | Sequence[float] | None = None,
-        normalize: str | None = None,
-        feature_norm: str | None = None,
-        init_cfg: OptMultiConfig = None,
+        temperature: float | Sequence[float] = 0.5,
+        normalize: str = 'region',
+        feature_norm: str | None = 'standardize',
         level_weights: Sequence[float] | None = None,
-        attention_reduction: str | None = None,
-        empty_image: str = 'background',
         resize: str | None = None,
-        preset: str | None = None,
         share: float | None = None,
         split: tuple[float, float, float] = (0.6, 0.35, 0.05),
+        init_cfg: OptMultiConfig = None,
+        **old: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        refuse_old_arguments('distillation', old, INSTEAD)
         levels = len(student_channels)
         if levels != len(teacher_channels) or levels == 0:
             raise ConfigError(
                 'LocalDistillationLoss: student_channels and teacher_channels must name the same '
                 f'levels (at least one), got {list(student_channels)} and {list(teacher_channels)}'
             )
-        _check_choice('preset', preset, (None, 'paper', 'fgd'))
-        values = dict(PRESETS[preset or 'default'])
-        given = dict(
-            alpha=alpha, beta=beta, gamma=gamma, temperature=temperature, normalize=normalize
-        )
-        values.update({name: value for name, value in given.items() if value is not None})
-        self.alpha: float = values['alpha']
-        self.beta: float = values['beta']
-        self.gamma: float = values['gamma']
-        self.normalize: str = values['normalize']
-        self.temperature = _one_a_level('temperature', values['temperature'], levels)
+        self.alpha: float = WEIGHTS['alpha'] if alpha is None else alpha
+        self.beta: float = WEIGHTS['beta'] if beta is None else beta
+        self.gamma: float = WEIGHTS['gamma'] if gamma is None else gamma
+        self.normalize = normalize
+        self.feature_norm = feature_norm
+        self.resize = resize
+        self.temperature = _one_a_level('temperature', temperature, levels)
         self.level_weights = _one_a_level(
             'level_weights', 1.0 if level_weights is None else level_weights, levels
         )
-        for name in ('alpha', 'beta', 'gamma'):
-            if not values[name] >= 0:
-                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {values[name]}')
-        if not min(self.temperature) > 0:
-            raise ConfigError(
-                f'LocalDistillationLoss: temperature must be > 0, got {values["temperature"]}'
-            )
-        if not min(self.level_weights) >= 0:
-            raise ConfigError(
-                f'LocalDistillationLoss: level_weights must be >= 0, got {level_weights}'
-            )
-        _check_choice('normalize', self.normalize, ('region', 'sum', 'fgd'))
-        _check_choice('feature_norm', feature_norm, (None, 'standardize'))
-        if attention_reduction is None:
-            attention_reduction = 'sum' if self.normalize == 'fgd' else 'mean'
-        _check_choice('attention_reduction', attention_reduction, ('mean', 'sum'))
-        _check_choice('empty_image', empty_image, ('background', 'skip'))
-        _check_choice('resize', resize, (None, 'student', 'teacher'))
+        self._check_arguments()
         self.share = share
         self.split = tuple(split)
         if share is not None:
@@ -184,14 +154,33 @@ class LocalDistillationLoss(BaseModule):
             self.register_buffer('running_means', torch.zeros(4))
         self.student_channels = tuple(student_channels)
         self.teacher_channels = tuple(teacher_channels)
-        self.feature_norm = feature_norm
-        self.attention_reduction = attention_reduction
-        self.empty_image = empty_image
-        self.resize = resize
         self.align = nn.ModuleList(
             nn.Identity() if student == teacher else nn.Conv2d(student, teacher, kernel_size=1)
             for student, teacher in zip(student_channels, teacher_channels, strict=True)
         )
+
+    def leave_out(self, levels: Sequence[int]) -> None:
+        """Give levels the weight 0: places in ``student_channels``."""
+        self.level_weights = tuple(
+            0.0 if level in levels else weight for level, weight in enumerate(self.level_weights)
+        )
+
+    def _check_arguments(self) -> None:
+        for name in ('alpha', 'beta', 'gamma'):
+            value = getattr(self, name)
+            if not value >= 0:
+                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {value}')
+        if not min(self.temperature) > 0:
+            raise ConfigError(
+                f'LocalDistillationLoss: temperature must be > 0, got {self.temperature}'
+            )
+        if not min(self.level_weights) >= 0:
+            raise ConfigError(
+                f'LocalDistillationLoss: level_weights must be >= 0, got {self.level_weights}'
+            )
+        _check_choice('normalize', self.normalize, ('region', 'sum', 'fgd'))
+        _check_choice('feature_norm', self.feature_norm, (None, 'standardize'))
+        _check_choice('resize', self.resize, (None, 'student', 'teacher'))
 
     def _check_share(self, weights: Sequence[float | None]) -> None:
         if any(weight is not None for weight in weights):
@@ -293,19 +282,19 @@ class LocalDistillationLoss(BaseModule):
             ConfigError: As :meth:`forward`.
         """
         self._check_feats(student_feats, teacher_feats, bboxes)
-        images = _image_weights(bboxes, self.empty_image)
+        images = _image_weights(bboxes)
         losses = []
         for level in range(len(self.student_channels)):
             student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
             num_images, channels, height, width = student.shape
-            mean = self.attention_reduction == 'mean'
-            with torch.autocast(device_type=student.device.type, enabled=False):
+            mean = self.normalize != 'fgd'
+            with no_autocast(student):
                 losses.append(
                     LevelDistillation.apply(
                         student,
                         teacher,
                         self._cell_weights(bboxes, student, input_size),
-                        images.to(student.device, _working_dtype(student)),
+                        images.to(student.device, float_dtype(student)),
                         (1 / (height * width), 1 / channels) if mean else (1.0, 1.0),
                         self.temperature[level],
                         self.feature_norm == 'standardize',
@@ -340,7 +329,7 @@ class LocalDistillationLoss(BaseModule):
         for level, temperature in enumerate(self.temperature):
             student, teacher = self._aligned(level, student_feats[level], teacher_feats[level])
             shape = (len(student), *student.shape[2:])
-            with torch.autocast(device_type=student.device.type, enabled=False):
+            with no_autocast(student):
                 mask = self._cell_weights(bboxes, student, input_size)[0] > 0
                 seen = compare(student, teacher, temperature, self.feature_norm == 'standardize')
             out.append(
@@ -356,7 +345,7 @@ class LocalDistillationLoss(BaseModule):
     def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Student after f, and teacher, in one size; the teacher without gradient."""
         align, teacher = self.align[level], teacher.detach()
-        with torch.autocast(device_type=student.device.type, enabled=False):
+        with no_autocast(student):
             if isinstance(align, nn.Conv2d):
                 student = align(student.to(align.weight.dtype))
             if student.shape[2:] != teacher.shape[2:]:
@@ -371,7 +360,7 @@ class LocalDistillationLoss(BaseModule):
     ) -> Tensor:
         """Weight of every cell in the foreground and the background sum of eq. 12, (2, N, H, W)."""
         num_images, channels, height, width = feat.shape
-        boxes = [box.to(feat.device, _working_dtype(feat)) for box in bboxes]
+        boxes = [box.to(feat.device, float_dtype(feat)) for box in bboxes]
         if self.normalize == 'fgd':
             weights = torch.stack(fgd_scale_masks(boxes, (height, width), input_size))
         else:
@@ -380,7 +369,7 @@ class LocalDistillationLoss(BaseModule):
             if self.normalize == 'region':
                 cells = weights.sum(dim=(2, 3), keepdim=True)
                 weights = weights / (channels * cells.clamp(min=1))
-        return weights * _image_weights(bboxes, self.empty_image).to(weights)[:, None, None]
+        return weights * _image_weights(bboxes).to(weights)[:, None, None]
 
     def _check_feats(
         self,
@@ -420,21 +409,16 @@ class LocalDistillationLoss(BaseModule):
                 )
 
 
-def _working_dtype(feat: Tensor) -> torch.dtype:
-    return torch.float64 if feat.dtype == torch.float64 else torch.float32
-
-
 def _resize(feat: Tensor, like: Tensor) -> Tensor:
     """Bring ``feat`` to the size of ``like``, in float32."""
     size = (like.shape[2], like.shape[3])
-    feat = feat.to(_working_dtype(feat))
+    feat = feat.to(float_dtype(feat))
     return F.interpolate(feat, size=size, mode='bilinear', align_corners=False)
 
 
-def _image_weights(bboxes: Sequence[Tensor], empty_image: str) -> Tensor:
-    """Weight (N,) of every image: 1 / N, or 0 where an image without boxes is skipped."""
-    counts = [len(boxes) > 0 or empty_image == 'background' for boxes in bboxes]
-    return torch.tensor(counts, dtype=torch.float64) / len(bboxes)
+def _image_weights(bboxes: Sequence[Tensor]) -> Tensor:
+    """Weight (N,) of every image, 1 / N."""
+    return torch.full((len(bboxes),), 1 / len(bboxes), dtype=torch.float64)
 
 
 def _one_a_level(name: str, value: float | Sequence[float], levels: int) -> tuple[float, ...]:

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from ..utils import at_least_float32, no_autocast
+
 EPS = 1e-6
 
 
@@ -47,9 +49,8 @@ def mil_scores(
             'mil_scores: cls_logits and det_logits must have one shape (..., R, C), got '
             f'{tuple(cls_logits.shape)} and {tuple(det_logits.shape)}'
         )
-    with torch.autocast(device_type=cls_logits.device.type, enabled=False):
-        if cls_logits.dtype != torch.float64:
-            cls_logits, det_logits = cls_logits.float(), det_logits.float()
+    with no_autocast(cls_logits):
+        cls_logits, det_logits = at_least_float32(cls_logits), at_least_float32(det_logits)
         # classes before regions: on a CPU a softmax over a short last dimension is ten times slower
         cls_logits, det_logits = cls_logits.transpose(-1, -2), det_logits.transpose(-1, -2)
         if valid is not None:
@@ -97,9 +98,8 @@ def image_level_loss(image_scores: Tensor, image_labels: Tensor, reduction: str 
         raise ValueError(
             f"image_level_loss: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
         )
-    with torch.autocast(device_type=image_scores.device.type, enabled=False):
-        if image_scores.dtype != torch.float64:
-            image_scores = image_scores.float()
+    with no_autocast(image_scores):
+        image_scores = at_least_float32(image_scores)
         mu = image_scores.clamp(EPS, 1 - EPS)
         y = image_labels.to(mu)
         loss = -(y * mu.log() + (1 - y) * (1 - mu).log())

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..task_modules.seeds import Seeds, TopSeeds
-from ..utils import pairwise_iou
+from ..utils import at_least_float32, float_dtype, no_autocast, pairwise_iou
 
 
 class SeedMatch(NamedTuple):
@@ -75,6 +75,8 @@ def refinement_targets(
     al., OICR, CVPR 2017). Without a class present all labels are background and all weights 0.
 
     Nothing here carries a gradient. Leading dimensions are images; the only loop is over classes.
+    Training takes the same two steps, seeds and :func:`match_seeds`, one by one, so that boxes may
+    be seeds too; the tests hold :class:`MILRefinementHead` to this function where none are.
 
     Args:
         bboxes: Regions (..., R, 4), x1, y1, x2, y2, in pixels of any one frame.
@@ -114,7 +116,7 @@ def refinement_targets(
             f'must agree in all but the last dimension, and scores need at least C = {num_classes} '
             'columns'
         )
-    dtype = torch.float64 if scores.dtype == torch.float64 else torch.float32
+    dtype = float_dtype(scores)
     if scores.numel() == 0:
         labels = scores.new_zeros(scores.shape[:-1], dtype=torch.long)
         return labels, scores.new_zeros(scores.shape[:-1], dtype=dtype)
@@ -162,9 +164,8 @@ def refinement_loss(
             f'refinement_loss: logits {tuple(logits.shape)} need labels and weights of shape '
             f'{tuple(logits.shape[:-1])}, got {tuple(labels.shape)} and {tuple(weights.shape)}'
         )
-    with torch.autocast(device_type=logits.device.type, enabled=False):
-        if logits.dtype != torch.float64:
-            logits = logits.float()
+    with no_autocast(logits):
+        logits = at_least_float32(logits)
         # classes before regions: on a CPU a softmax over a short last dimension is ten times slower
         logits = logits.movedim(-1, 0).flatten(1).contiguous()[None]
         loss = F.cross_entropy(logits, labels.flatten()[None], reduction='none')
@@ -199,9 +200,8 @@ def box_refinement_loss(
     Returns:
         A scalar, connected to ``deltas`` even when it is 0.
     """
-    with torch.autocast(device_type=deltas.device.type, enabled=False):
-        if deltas.dtype != torch.float64:
-            deltas = deltas.float()
+    with no_autocast(deltas):
+        deltas = at_least_float32(deltas)
         if deltas.shape[-1] > 4:
             per_class = deltas.unflatten(-1, (-1, 4))
             own = labels.clamp(max=per_class.shape[-2] - 1)[..., None, None]

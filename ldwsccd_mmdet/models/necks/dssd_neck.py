@@ -12,7 +12,8 @@ from mmdet.utils import ConfigType
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
+from ..utils import no_autocast
 
 JOINS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {'product': torch.mul, 'sum': torch.add}
 
@@ -94,12 +95,11 @@ class DSSDNeck(SSDNeck):
         *args: Any,
         out_channels: Sequence[int],
         deconv_channels: int = 512,
-        deconv_norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
+        deconv_norm_cfg: ConfigType = dict(type='BN'),
         join: str = 'product',
         **kwargs: Any,
     ) -> None:
-        if join not in JOINS:
-            raise ConfigError(f"DSSDNeck: join must be 'product' or 'sum', got {join!r}")
+        check_argument(join in JOINS, 'DSSDNeck.join', "'product' or 'sum'", join)
         super().__init__(*args, out_channels=out_channels, **kwargs)
         self.top = nn.Conv2d(out_channels[-1], deconv_channels, 1)
         #: From coarse to fine.
@@ -119,7 +119,7 @@ class DSSDNeck(SSDNeck):
         """
         # rounding to bfloat16 would add up from module to module
         maps = [x.to(self.top.weight.dtype) for x in super().forward(inputs)]
-        with torch.autocast(inputs[0].device.type, enabled=False):
+        with no_autocast(inputs[0]):
             *finer, coarsest = maps
             outs = [F.relu(self.top(coarsest))]
             for module, ssd in zip(self.deconvs, reversed(finer), strict=True):

@@ -10,7 +10,7 @@ from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 
 @MODELS.register_module()
@@ -55,8 +55,8 @@ class FSSDNeck(BaseModule):
         source_channels: int = 512,
         fusion_channels: int = 256,
         norm_cfg: OptConfigType = None,
-        fusion_norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='ReLU'),  # noqa: B006
+        fusion_norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='ReLU'),
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if init_cfg is None:
@@ -66,12 +66,12 @@ class FSSDNeck(BaseModule):
             ]
         super().__init__(init_cfg=init_cfg)
         num_steps = len(out_channels) - 1
-        if not num_steps == len(level_strides) == len(level_paddings):
-            raise ConfigError(
-                'FSSDNeck: level_strides and level_paddings must have one number for each level '
-                f'but the first ({num_steps} for out_channels={tuple(out_channels)}), got '
-                f'{tuple(level_strides)} and {tuple(level_paddings)}'
-            )
+        check_argument(
+            num_steps == len(level_strides) == len(level_paddings),
+            'FSSDNeck.level_strides and level_paddings',
+            f'one number for each level but the first, {num_steps}',
+            (tuple(level_strides), tuple(level_paddings)),
+        )
         cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.extra = nn.Sequential(
             ConvModule(in_channels[-1], source_channels // 2, 1, **cfg),

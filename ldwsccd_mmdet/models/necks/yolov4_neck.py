@@ -11,7 +11,7 @@ from mmdet.utils import ConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import check_argument
 
 
 def _alternating_convs(
@@ -65,8 +65,8 @@ class YOLOv4Neck(BaseModule):
         in_channels: Sequence[int] = (256, 512, 1024),
         out_channels: Sequence[int] = (128, 256, 512),
         spp_kernels: Sequence[int] = (5, 9, 13),
-        norm_cfg: ConfigType = dict(type='BN'),  # noqa: B006
-        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),  # noqa: B006
+        norm_cfg: ConfigType = dict(type='BN'),
+        act_cfg: ConfigType = dict(type='LeakyReLU', negative_slope=0.1),
         init_cfg: OptMultiConfig = None,
     ) -> None:
         if init_cfg is None:
@@ -75,13 +75,14 @@ class YOLOv4Neck(BaseModule):
                 dict(type='Constant', val=1, layer='_BatchNorm'),
             ]
         super().__init__(init_cfg=init_cfg)
-        if len(in_channels) != len(out_channels) or len(in_channels) < 2:
-            raise ConfigError(
-                'YOLOv4Neck: in_channels and out_channels must have one number a level, for two '
-                f'levels or more, got {tuple(in_channels)} and {tuple(out_channels)}'
-            )
-        if not all(kernel % 2 for kernel in spp_kernels):
-            raise ConfigError(f'YOLOv4Neck: spp_kernels must be odd, got {tuple(spp_kernels)}')
+        check_argument(
+            len(in_channels) == len(out_channels) >= 2,
+            'YOLOv4Neck.in_channels and out_channels',
+            'one number a level each, for two levels or more',
+            (tuple(in_channels), tuple(out_channels)),
+        )
+        odd = all(kernel % 2 for kernel in spp_kernels)
+        check_argument(odd, 'YOLOv4Neck.spp_kernels', 'odd numbers', tuple(spp_kernels))
         cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         top = out_channels[-1]
         # modules are registered in the order in which Darknet stores their weights

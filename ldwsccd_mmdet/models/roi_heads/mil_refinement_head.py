@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...errors import ConfigError
+from ...ops import is_stand_in
 from ..losses.mil_loss import image_level_loss, mil_scores
 from ..losses.refinement_loss import (
     SeedMatch,
@@ -24,32 +25,36 @@ from ..losses.refinement_loss import (
     refinement_loss,
 )
 from ..task_modules.seeds import Seeds, join_seeds
-from ..utils import RegionBatch, probabilities
+from ..utils import RegionBatch, no_autocast, probabilities, refuse_old_arguments
 from .score_join import ScoreJoin
 
-PRESETS: dict[str, dict[str, Any]] = {
-    'default': dict(
-        num_stages=3,
-        fg_iou=0.5,
-        ignore_iou=0.0,
-        fc_out_channels=1024,
-        dropout=0.5,
-        gt_seeds=True,
-        first_stage_weight=1.0,
-        image_loss_reduction='mean',
+LOSS_WEIGHT = dict(mil=1.0, refine=1.0, box=1.0)
+ROI_EXTRACTOR = dict(
+    type='SingleRoIExtractor',
+    roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
+    out_channels=512,
+    featmap_strides=[8],
+)
+INIT_CFG = [
+    dict(type='Xavier', layer='Linear', distribution='uniform'),
+    dict(
+        type='Normal',
+        std=0.01,
+        override=[dict(name='fc_cls'), dict(name='fc_det'), dict(name='fc_refine')],
     ),
-    # Tang et al., CVPR 2017: fc6 and fc7 of VGG16, image loss summed over classes, mined seeds only
-    'oicr': dict(
-        num_stages=3,
-        fg_iou=0.5,
-        ignore_iou=0.0,
-        fc_out_channels=4096,
-        dropout=0.5,
-        gt_seeds=False,
-        first_stage_weight=1.0,
-        image_loss_reduction='sum',
-    ),
-}
+    dict(type='Normal', std=0.001, override=[dict(name='fc_box')]),
+]
+#: Arguments of earlier versions, and what to write in their place.
+INSTEAD = dict(
+    mil_loss_weight='write loss_weight=dict(mil=...)',
+    refine_loss_weight='write loss_weight=dict(refine=...)',
+    first_stage_weight='write loss_weight=dict(refine=(..., 1, 1)), one number a stage',
+    reg_loss_weight='write loss_weight=dict(box=...)',
+    reg_class_agnostic='leave it out, a region has one box for all classes',
+    bbox_coder='leave it out, boxes are encoded as in Faster R-CNN',
+    pseudo_seeds='leave it out, pseudo-boxes are those of ThresholdSeeds(relative_thr=0.5)',
+    preset='take the dict mil_oicr of configs/_base_/parts/mil_oicr.py, or leave it out',
+)
 
 
 @dataclass
@@ -60,7 +65,7 @@ class RegionLogits:
         cls_logits: Classification stream (R, C).
         det_logits: Detection stream (R, C).
         refine_logits: K stages (R, C + 1), background last.
-        bbox_deltas: The boxes of the last ``reg_stages`` stages, (R, 4) or (R, 4 C), encoded.
+        bbox_deltas: The boxes of the last ``reg_stages`` stages, (R, 4), encoded.
     """
 
     cls_logits: Tensor
@@ -71,7 +76,7 @@ class RegionLogits:
     @cached_property
     def stage_probs(self) -> list[Tensor]:
         """Class probabilities of the K stages, (R, C + 1), without gradient, at least float32."""
-        with torch.autocast(device_type=self.cls_logits.device.type, enabled=False):
+        with no_autocast(self.cls_logits):
             # classes first: ten times faster on a CPU
             return [
                 _at_least_float32(logits.detach()).t().contiguous().softmax(dim=0).t()
@@ -93,8 +98,8 @@ class MILRefinementHead(BaseModule):
     stage 1 from the MIL scores; targets carry no gradient. The loss of the head is
 
     .. math::
-        L = w_{mil} L_{cls} + w_{ref} \Big( w_1 L_{ref}^{(1)} + \sum_{k=2}^{K} L_{ref}^{(k)}
-        \Big) + w_{box} \sum_{k > K - K_{box}} L_{box}^{(k)}
+        L = w_{mil} L_{cls} + \sum_{k=1}^{K} w_{ref}^{(k)} L_{ref}^{(k)}
+        + w_{box} \sum_{k > K - K_{box}} L_{box}^{(k)}
 
     averaged over images. A batch is treated at once, regions of different images never meet: a
     batch of n equals the mean of its n singles.
@@ -106,41 +111,28 @@ class MILRefinementHead(BaseModule):
         num_classes: C, without background.
         bbox_roi_extractor: mmdet RoI extractor; its ``featmap_strides`` are those of the first
             levels of the neck. Levels of unequal channels need a ``GenericRoIExtractor`` with
-            ``aggregation='concat'``. RoIPool runs on a GPU only; on a CPU RoIAlign with
-            ``pool_mode='max'`` comes close.
-        num_stages: K >= 1. Not in the paper's print; 3 is OICR's. Default: the preset's.
+            ``aggregation='concat'``. mmcv's compiled RoIPool runs on a GPU only; on a CPU RoIAlign
+            with ``pool_mode='max'`` comes close, and the operators in plain torch have RoIPool.
+        num_stages: K >= 1. Not in the paper's print; 3 is OICR's.
         fg_iou: IoU with a seed from which on a region takes its class, in [0, 1]; 0.5 is OICR's.
-            Default: the preset's.
-        fc_out_channels: Width of the two shared fully connected layers. Default: the preset's.
-        dropout: Dropout after each of them, in [0, 1). Default: the preset's.
-        mil_loss_weight: :math:`w_{mil}`.
-        refine_loss_weight: :math:`w_{ref}`.
-        init_cfg: Initialisation; by default small normal weights for the streams and stages.
         ignore_iou: Regions whose IoU with every seed is below this are left out of eq. 16, in
-            [0, 1]; 0 leaves out none, 0.1 is PCL's. Default: the preset's.
+            [0, 1]; 0 leaves out none, 0.1 is PCL's.
+        fc_out_channels: Width of the two shared fully connected layers; 4096 is OICR's.
+        dropout: Dropout after each of them, in [0, 1).
         seeds: Config of what chooses the seeds: :class:`TopSeeds` (default; OICR),
             :class:`ThresholdSeeds` or :class:`MISTSeeds`.
         gt_seeds: Whether the boxes that an image has are seeds. A mined seed stands beside them
-            where its IoU with each is below ``fg_iou``. Default: the preset's.
-        first_stage_weight: :math:`w_1`, >= 0; 3 in some codes that follow OICR. Default: the
-            preset's.
-        image_loss_reduction: 'mean' or 'sum' of eq. 15 over classes. Default: the preset's.
+            where its IoU with each is below ``fg_iou``. The print has mined seeds only.
+        image_loss_reduction: 'mean' or 'sum' of eq. 15 over classes; 'sum' is OICR's.
         reg_stages: :math:`K_{box}`, how many of the last stages learn to move boxes to their seed,
-            in [0, K] (Yang et al., ICCV 2019; MIST).
-        reg_class_agnostic: One box a region rather than one a class.
-        reg_loss_weight: :math:`w_{box}`.
-        bbox_coder: Config of the coder of these boxes.
-        pseudo_seeds: Config of what chooses the pseudo-boxes, as ``seeds``; by default
-            ``ThresholdSeeds(relative_thr=0.5)``.
+            in [0, K] (Yang et al., ICCV 2019; MIST). A region has one box for all classes.
+        loss_weight: Weights >= 0, each 1 unless given: ``mil`` (:math:`w_{mil}`), ``refine``
+            (:math:`w_{ref}`, one number, or one a stage; some codes that follow OICR have 3 for
+            the first) and ``box`` (:math:`w_{box}`).
         roi_chunk_size: Regions whose pooled features are in memory at once, >= 1. A batch with more
             is pooled chunk by chunk, and again for the gradient. None never does.
-        preset: Values for the arguments above that are left unset: what is given wins.
-
-            - ``None``: K 3, fg_iou 0.5, no ignored regions, layers of 1024, mined seeds only, mean
-              over classes.
-            - ``'oicr'``: what OICR published: the same K and fg_iou, layers of 4096, mined seeds
-              only, sum over classes. Its layers learn ten times faster than the backbone, which
-              ``optim_wrapper.paramwise_cfg`` says: see configs/_base_/parts/mil_oicr.py.
+        init_cfg: Initialisation; by default small normal weights for the streams and stages.
+        **old: Arguments of earlier versions, which an error explains.
 
     Raises:
         ConfigError: If an argument is outside its range.
@@ -149,137 +141,104 @@ class MILRefinementHead(BaseModule):
     def __init__(
         self,
         num_classes: Any = None,
-        bbox_roi_extractor: ConfigType = None,
-        num_stages: int | None = None,
-        fg_iou: float | None = None,
-        fc_out_channels: int | None = None,
-        dropout: float | None = None,
-        mil_loss_weight: float = 1.0,
-        refine_loss_weight: float = 1.0,
-        init_cfg: OptMultiConfig = None,
-        ignore_iou: float | None = None,
+        bbox_roi_extractor: ConfigType | None = None,
+        num_stages: int = 3,
+        fg_iou: float = 0.5,
+        ignore_iou: float = 0.0,
+        fc_out_channels: int = 1024,
+        dropout: float = 0.5,
         seeds: ConfigType | None = None,
-        gt_seeds: bool | None = None,
-        first_stage_weight: float | None = None,
-        image_loss_reduction: str | None = None,
+        gt_seeds: bool = True,
+        image_loss_reduction: str = 'mean',
         reg_stages: int = 0,
-        reg_class_agnostic: bool = True,
-        reg_loss_weight: float = 1.0,
-        bbox_coder: ConfigType | None = None,
-        pseudo_seeds: ConfigType | None = None,
+        loss_weight: dict[str, Any] | None = None,
         roi_chunk_size: int | None = 4096,
-        preset: str | None = None,
+        init_cfg: OptMultiConfig = None,
+        **old: Any,
     ) -> None:
-        if bbox_roi_extractor is None:
-            bbox_roi_extractor = dict(
-                type='SingleRoIExtractor',
-                roi_layer=dict(type='RoIAlign', output_size=7, sampling_ratio=2),
-                out_channels=512,
-                featmap_strides=[8],
-            )
-        if init_cfg is None:
-            small = [dict(name='fc_cls'), dict(name='fc_det'), dict(name='fc_refine')]
-            init_cfg = [
-                dict(type='Xavier', layer='Linear', distribution='uniform'),
-                dict(type='Normal', std=0.01, override=small),
-                dict(type='Normal', std=0.001, override=[dict(name='fc_box')]),
-            ]
-        super().__init__(init_cfg=init_cfg)
-        if not isinstance(num_classes, int) or num_classes < 1:
+        super().__init__(init_cfg=INIT_CFG if init_cfg is None else init_cfg)
+        refuse_old_arguments('mil_head', old, INSTEAD)
+        self.num_classes = num_classes
+        self.num_stages = num_stages
+        self.fg_iou = fg_iou
+        self.ignore_iou = ignore_iou
+        self.gt_seeds = gt_seeds
+        self.image_loss_reduction = image_loss_reduction
+        self.roi_chunk_size = roi_chunk_size
+        self._check_arguments(reg_stages)
+        self.loss_weight = self._loss_weight(loss_weight or {})
+        self.choose_seeds = TASK_UTILS.build(seeds or dict(type='TopSeeds'))
+        self.choose_pseudo_boxes = TASK_UTILS.build(dict(type='ThresholdSeeds', relative_thr=0.5))
+        self.bbox_coder = TASK_UTILS.build(
+            dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2])
+        )
+        self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor or ROI_EXTRACTOR)
+        self._init_layers(fc_out_channels, dropout, reg_stages)
+
+    def _check_arguments(self, reg_stages: int) -> None:
+        if not isinstance(self.num_classes, int) or self.num_classes < 1:
             raise ConfigError(
                 'mil_head.num_classes: expected the number of classes (without background), '
-                f'found {num_classes!r}; set it to model.bbox_head.num_classes'
+                f'found {self.num_classes!r}; set it to model.bbox_head.num_classes'
             )
-        _check(preset in (None, *PRESETS), 'preset', f'None or one of {list(PRESETS)}', preset)
-        values = dict(PRESETS[preset or 'default'])
-        given = dict(
-            num_stages=num_stages,
-            fg_iou=fg_iou,
-            ignore_iou=ignore_iou,
-            fc_out_channels=fc_out_channels,
-            dropout=dropout,
-            gt_seeds=gt_seeds,
-            first_stage_weight=first_stage_weight,
-            image_loss_reduction=image_loss_reduction,
-        )
-        values.update({name: value for name, value in given.items() if value is not None})
-        self.num_classes = num_classes
-        self.num_stages: int = values['num_stages']
-        self.fg_iou: float = values['fg_iou']
-        self.ignore_iou: float = values['ignore_iou']
-        self.gt_seeds: bool = values['gt_seeds']
-        self.first_stage_weight: float = values['first_stage_weight']
-        self.image_loss_reduction: str = values['image_loss_reduction']
-        self.mil_loss_weight = mil_loss_weight
-        self.refine_loss_weight = refine_loss_weight
-        self.reg_loss_weight = reg_loss_weight
-        self.reg_class_agnostic = reg_class_agnostic
-        self.roi_chunk_size = roi_chunk_size
         _check(self.num_stages >= 1, 'num_stages', '>= 1', self.num_stages)
         for name in ('fg_iou', 'ignore_iou'):
-            _check(0 <= values[name] <= 1, name, 'a number in [0, 1]', values[name])
-        _check(self.first_stage_weight >= 0, 'first_stage_weight', '>= 0', first_stage_weight)
-        _check(
-            self.image_loss_reduction in ('mean', 'sum'),
-            'image_loss_reduction',
-            "'mean' or 'sum'",
-            image_loss_reduction,
-        )
-        _check(
-            0 <= reg_stages <= self.num_stages,
-            'reg_stages',
-            f'a number in [0, num_stages = {self.num_stages}]',
-            reg_stages,
-        )
-        _check(
-            roi_chunk_size is None or roi_chunk_size >= 1,
-            'roi_chunk_size',
-            'None or >= 1',
-            roi_chunk_size,
-        )
+            value = getattr(self, name)
+            _check(0 <= value <= 1, name, 'a number in [0, 1]', value)
+        reduction, chunk = self.image_loss_reduction, self.roi_chunk_size
+        fine = reduction in ('mean', 'sum')
+        _check(fine, 'image_loss_reduction', "'mean' or 'sum'", reduction)
+        expected = f'a number in [0, num_stages = {self.num_stages}]'
+        _check(0 <= reg_stages <= self.num_stages, 'reg_stages', expected, reg_stages)
+        _check(chunk is None or chunk >= 1, 'roi_chunk_size', 'None or >= 1', chunk)
 
-        self.choose_seeds = TASK_UTILS.build(seeds or dict(type='TopSeeds'))
-        self.choose_pseudo_boxes = TASK_UTILS.build(
-            pseudo_seeds or dict(type='ThresholdSeeds', relative_thr=0.5)
-        )
-        self.bbox_coder = TASK_UTILS.build(
-            bbox_coder or dict(type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2])
-        )
-        self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
+    def _loss_weight(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Complete the weights; ``refine`` becomes one a stage."""
+        unknown = sorted(set(given) - set(LOSS_WEIGHT))
+        _check(not unknown, 'loss_weight', f'the keys {", ".join(LOSS_WEIGHT)}', unknown)
+        weights: dict[str, Any] = {**LOSS_WEIGHT, **given}
+        refine = weights['refine']
+        single = isinstance(refine, (int, float))
+        weights['refine'] = refine = [refine] * self.num_stages if single else list(refine)
+        expected = f'one number, or num_stages = {self.num_stages}'
+        _check(len(refine) == self.num_stages, 'loss_weight.refine', expected, refine)
+        for name, value in weights.items():
+            # a NaN passes: the first loss says so by its name
+            negative = any(weight < 0 for weight in (value if name == 'refine' else [value]))
+            _check(not negative, f'loss_weight.{name}', '>= 0', given.get(name))
+        return weights
+
+    def _init_layers(self, channels: int, dropout: float, reg_stages: int) -> None:
         height, width = self.bbox_roi_extractor.roi_layers[0].output_size
-        channels = values['fc_out_channels']
         self.shared_fcs = nn.Sequential(
             nn.Flatten(),
             nn.Linear(self.bbox_roi_extractor.out_channels * height * width, channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(values['dropout']),
+            nn.Dropout(dropout),
             nn.Linear(channels, channels),
             nn.ReLU(inplace=True),
-            nn.Dropout(values['dropout']),
+            nn.Dropout(dropout),
         )
         #: Joins the scores of the dense head with those of this one at test.
-        self.score_join = ScoreJoin(num_classes)
-        self.fc_cls = nn.Linear(channels, num_classes)
-        self.fc_det = nn.Linear(channels, num_classes)
+        self.score_join = ScoreJoin(self.num_classes)
+        self.fc_cls = nn.Linear(channels, self.num_classes)
+        self.fc_det = nn.Linear(channels, self.num_classes)
         self.fc_refine = nn.ModuleList(
-            nn.Linear(channels, num_classes + 1) for _ in range(self.num_stages)
+            nn.Linear(channels, self.num_classes + 1) for _ in range(self.num_stages)
         )
-        self.fc_box = nn.ModuleList(
-            nn.Linear(channels, 4 if reg_class_agnostic else 4 * num_classes)
-            for _ in range(reg_stages)
-        )
+        self.fc_box = nn.ModuleList(nn.Linear(channels, 4) for _ in range(reg_stages))
 
     def _region_features(self, feats: Sequence[Tensor], bboxes: Sequence[Tensor]) -> Tensor:
         """Features (sum of R_i, D) of the regions of a batch."""
         # float32: bf16 would round the boxes' corners to whole pixels and more; contiguous: mmcv's
         # RoIAlign on the CPU silently misreads a channels_last map
         used = feats[: self.bbox_roi_extractor.num_inputs]
-        if used[0].device.type == 'cpu' and isinstance(
-            self.bbox_roi_extractor.roi_layers[0], RoIPool
-        ):
+        is_roi_pool = isinstance(self.bbox_roi_extractor.roi_layers[0], RoIPool)
+        if is_roi_pool and used[0].device.type == 'cpu' and not is_stand_in():
             raise ConfigError(
                 'mil_head.bbox_roi_extractor.roi_layer: RoIPool of mmcv needs a GPU, found maps on '
-                "the CPU; take dict(type='RoIAlign', output_size=..., pool_mode='max') there"
+                "the CPU; take dict(type='RoIAlign', output_size=..., pool_mode='max') there, or "
+                'mmcv-lite, for which ldwsccd_mmdet.ops has RoIPool'
             )
         maps = tuple(_at_least_float32(feat).contiguous() for feat in used)
         rois = bbox2roi([boxes.detach() for boxes in bboxes]).to(maps[0])
@@ -293,7 +252,7 @@ class MILRefinementHead(BaseModule):
         )
 
     def _pool(self, rois: Tensor, *maps: Tensor) -> Tensor:
-        with torch.autocast(device_type=rois.device.type, enabled=False):
+        with no_autocast(rois):
             pooled = self.bbox_roi_extractor(maps, rois)
         return self.shared_fcs(pooled)
 
@@ -363,7 +322,7 @@ class MILRefinementHead(BaseModule):
             per_class = per_class * valid.any(dim=1, keepdim=True)
         if self.image_loss_reduction == 'sum':
             per_class = per_class * self.num_classes
-        losses = dict(loss_mil=self.mil_loss_weight * per_class.mean())
+        losses = dict(loss_mil=self.loss_weight['mil'] * per_class.mean())
 
         regions = self._regions(bboxes, batch, scores)
         known = self._known_seeds(gt_instances, regions) if self.gt_seeds else None
@@ -376,7 +335,7 @@ class MILRefinementHead(BaseModule):
             match = match_seeds(
                 regions, seeds, self.num_classes, self.fg_iou, self.ignore_iou, valid
             )
-            weight = self.refine_loss_weight * (self.first_stage_weight if stage == 0 else 1)
+            weight = self.loss_weight['refine'][stage]
             losses[f'loss_refine_{stage + 1}'] = weight * refinement_loss(
                 batch.pad(stage_logits), match.labels, match.weights, valid
             )
@@ -402,7 +361,7 @@ class MILRefinementHead(BaseModule):
             torch.where(moved[..., None], regions, unit).flatten(0, 1),
             torch.where(moved[..., None], match.bboxes, unit).flatten(0, 1),
         ).view_as(regions)
-        return self.reg_loss_weight * box_refinement_loss(
+        return self.loss_weight['box'] * box_refinement_loss(
             deltas, targets, match.labels, match.weights * moved, valid
         )
 
@@ -424,7 +383,7 @@ class MILRefinementHead(BaseModule):
     ) -> InstanceList:
         """Boxes that the refined stages find for the classes of each image.
 
-        ``pseudo_seeds`` chooses them by the mean of the K stages' probabilities.
+        ``ThresholdSeeds(relative_thr=0.5)`` chooses them by the mean probability of the K stages.
 
         Args:
             logits: Of :meth:`forward`, for the same ``bboxes``.
@@ -482,8 +441,8 @@ class MILRefinementHead(BaseModule):
 
         Returns:
             Per image ``class_probs`` (R_i, C + 1), the mean of the K stages, float32, background
-            last, each row summing to 1; and ``bboxes``: the given ones (R_i, 4), or with
-            ``reg_stages`` moved by the mean of these stages, (R_i, 4) or (R_i, C, 4).
+            last, each row summing to 1; and ``bboxes`` (R_i, 4): the given ones, or with
+            ``reg_stages`` moved by the mean of these stages.
         """
         logits = self(feats, bboxes)
         sizes = [len(boxes) for boxes in bboxes]
@@ -491,10 +450,9 @@ class MILRefinementHead(BaseModule):
         if logits.bbox_deltas:
             deltas = torch.stack([_at_least_float32(x) for x in logits.bbox_deltas]).mean(dim=0)
             flat = self.bbox_coder.decode(torch.cat(moved).to(deltas), deltas)
-            shape = (-1, 4) if self.reg_class_agnostic else (-1, self.num_classes, 4)
             moved = [
                 boxes.clamp(min=0).minimum(boxes.new_tensor(meta['img_shape'][1::-1] * 2))
-                for boxes, meta in zip(flat.view(shape).split(sizes), batch_img_metas, strict=True)
+                for boxes, meta in zip(flat.split(sizes), batch_img_metas, strict=True)
             ]
         return [
             InstanceData(bboxes=boxes, class_probs=probs)

@@ -1,17 +1,26 @@
 """Batched operations that several models share."""
 
+from .class_heads import class_heads, set_num_classes
 from .cluster_nms import cluster_nms
 from .diou_nms import diou_nms
 from .distance_iou import iou_and_distance
 from .pairwise_iou import pairwise_iou
+from .precision import at_least_float32, float_dtype, no_autocast
 from .probabilities import probabilities
 from .region_batch import RegionBatch
+from .renamed_arguments import refuse_old_arguments
 
 __all__ = [
     'RegionBatch',
+    'at_least_float32',
+    'class_heads',
     'cluster_nms',
     'diou_nms',
+    'float_dtype',
     'iou_and_distance',
+    'no_autocast',
     'pairwise_iou',
     'probabilities',
+    'refuse_old_arguments',
+    'set_num_classes',
 ]

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...datasets.boxes import NO_AREA, box_fault
+from ...datasets.coco_json import CocoFile, source_id
+from ...datasets.label_counts import LOUD
 from .finding import Finding
 
 __all__ = [
@@ -16,6 +18,7 @@ __all__ = [
     'check_boxes',
     'check_classes',
     'check_images_and_ids',
+    'check_labels',
     'check_overlaps',
     'good_boxes',
 ]
@@ -37,9 +40,9 @@ def box_items(coco: Coco, annotations: list[dict]) -> list[dict[str, Any]]:
     return [
         {
             'image': files.get(a['image_id']),
-            'annotation': a['id'],
+            'annotation': source_id(a),
             'class': names.get(a['category_id']),
-            'bbox': a['bbox'],
+            'bbox': a.get('bbox'),
         }
         for a in annotations
     ]
@@ -56,6 +59,41 @@ def good_boxes(coco: Coco) -> list[dict]:
         and (image := images.get(a['image_id'])) is not None
         and box_fault(a['bbox'], image['width'], image['height']) is None
     ]
+
+
+def check_labels(file: CocoFile) -> list[Finding]:
+    """Check that labels are left, and say what reading the file has put right or left out."""
+    counts = file.counts()
+    findings = []
+    problem = counts.problem()
+    if problem is not None:
+        findings.append(
+            Finding('labels-none', 'error', problem, 'nothing can be trained or tested on it')
+        )
+    elif counts.share_lost > LOUD:
+        findings.append(
+            Finding(
+                'labels-lost',
+                'error',
+                f'{counts.share_lost:.0%} of the boxes cannot be used: {counts.warning()}',
+                'see the findings of each kind; export the file again',
+            )
+        )
+    if counts.form is not None:
+        findings.append(
+            Finding('box-form', 'error', f'the boxes look like {counts.form}', 'convert them')
+        )
+    if file.mended:
+        findings.append(
+            Finding(
+                'file-mended',
+                'note',
+                'reading puts right: '
+                + '; '.join(f'{count} {what}' for what, count in file.mended.most_common()),
+                'nothing to do here; other tools may stumble over it',
+            )
+        )
+    return findings
 
 
 def check_images_and_ids(coco: Coco) -> list[Finding]:
@@ -124,7 +162,7 @@ def check_classes(coco: Coco, others: Mapping[str, Coco] | None = None) -> list[
                 'class-id-gaps',
                 'note',
                 f'category ids have gaps: {", ".join(map(str, ids))}',
-                'nothing to do here: mmdet numbers classes in the order of the file',
+                'nothing to do here: classes are numbered in the order of metainfo.classes',
             )
         )
     alike = [group for group in _same_spelling(names).values() if len(group) > 1]
@@ -167,10 +205,11 @@ def check_classes(coco: Coco, others: Mapping[str, Coco] | None = None) -> list[
             findings.append(
                 Finding(
                     'class-order',
-                    'error',
+                    'note' if sorted(map(str, their)) == sorted(map(str, names)) else 'error',
                     f'{split} has the classes {", ".join(map(str, their))}, this file '
                     f'{", ".join(map(str, names))}',
-                    'mmdet numbers classes in the order of each file: make both the same',
+                    'give all splits the same categories; their order is free here, as classes are '
+                    'numbered by metainfo.classes, but not in mmdet itself',
                 )
             )
     return findings

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 
-from ...datasets.coco_json import load_coco
+from ...datasets.coco_json import CocoFile, read_coco
+from ...datasets.files import FoundImages, find_images
 from .annotations import (
     box_items,
     check_boxes,
     check_classes,
     check_images_and_ids,
+    check_labels,
     check_overlaps,
     good_boxes,
 )
 from .duplicates import check_duplicates
 from .finding import LEVELS, Finding
-from .images import check_image_files, scan_images
+from .images import check_image_files, check_near_names, scan_images
 from .priors import (
     PriorFit,
     check_priors,
@@ -40,10 +43,16 @@ class Split:
     name: str
     coco: dict[str, Any]
     image_dir: Path
+    file: CocoFile | None = None
+
+    @cached_property
+    def found(self) -> FoundImages:
+        """Where the images lie."""
+        return find_images(self.image_dir, [image['file_name'] for image in self.coco['images']])
 
     def path(self, file_name: str) -> Path:
         """Return where an image lies."""
-        return self.image_dir / file_name
+        return self.found.paths.get(file_name, self.image_dir / file_name)
 
 
 @dataclass
@@ -82,7 +91,8 @@ class Examination:
 def read_split(path: str | Path, image_dir: str | Path | None = None) -> Split:
     """Read an annotation file; its images are beside it in ``images/`` unless said otherwise."""
     folder = Path(image_dir) if image_dir else Path(path).parent / 'images'
-    return Split(str(path), load_coco(path), folder)
+    file = read_coco(path)
+    return Split(str(path), file.everything, folder, file)
 
 
 def examine(
@@ -107,6 +117,7 @@ def examine(
     """
     coco = split.coco
     findings = [
+        *(check_labels(split.file) if split.file is not None else ()),
         *check_images_and_ids(coco),
         *check_classes(coco, {other.name: other.coco for other in others}),
         *check_boxes(coco),
@@ -122,6 +133,7 @@ def examine(
         paths = [s.path(image['file_name']) for s, image in records]
         scans = scan_images(paths, workers, progress)
         findings += check_image_files(coco['images'], scans[: len(coco['images'])])
+        findings += check_near_names(split.found)
         findings += check_duplicates(files, scans, [s.name for s, _ in records])
     result.findings = sorted(findings, key=lambda f: -LEVELS.index(f.level))
     return result

@@ -9,7 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...datasets.boxes import box_fault
+from ...datasets.boxes import NO_NUMBERS, box_fault
+from ...errors import ImageFileError
+from ...image_files import read_image
 from ...visualization.draw_detections import draw_detections
 from .examine import Split
 from .finding import Finding
@@ -70,14 +72,16 @@ def _one_image(
     if picture is None or image is None or bbox is None:
         return picture
     fault = box_fault(bbox, image['width'], image['height'])
-    if fault in ('without four finite numbers', 'of negative size'):
+    if fault in (NO_NUMBERS, 'of negative size'):
         return None
     return _draw_box(picture, bbox, f'{item["class"]} #{item["annotation"]}')
 
 
 def _read(path: Path) -> np.ndarray | None:
-    picture = cv2.imread(str(path)) if path.is_file() else None
-    return None if picture is None else np.ascontiguousarray(picture[..., ::-1])
+    try:
+        return np.ascontiguousarray(read_image(path)[..., ::-1])
+    except ImageFileError:
+        return None
 
 
 def _draw_box(picture: np.ndarray, bbox: Sequence[float], label: str) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import shutil
@@ -11,10 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ...datasets.boxes import box_fault
+from ...datasets.boxes import box_fault, first_items
+from ...datasets.files import image_header, is_dim, path_inside
+from ...datasets.label_counts import LabelCounts
 from ...errors import ConfigError, DatasetError
 
 __all__ = ['CocoBuilder', 'check_new', 'dump', 'place_images', 'write_new', 'write_set']
+
+
+CLASS_LEFT_OUT = 'of a class left out'
 
 
 class CocoBuilder:
@@ -40,6 +46,8 @@ class CocoBuilder:
         self.images: list[dict[str, Any]] = []
         self.annotations: list[dict[str, Any]] = []
         self.left_out: Counter[str] = Counter()
+        #: Images by what is to be known of them.
+        self.notes: Counter[str] = Counter()
         self._category = {name: index + 1 for index, name in enumerate(self.classes)}
         self._labels: dict[int, set[str]] = {}
 
@@ -50,6 +58,15 @@ class CocoBuilder:
         self.images.append({**record, **extra})
         self._labels[image_id] = set()
         return image_id
+
+    def add_image_file(self, file_name: str, path: str | Path, **extra: Any) -> int:
+        """Add an image by its file, and note what of it is not read; returns its id."""
+        header = image_header(path)
+        if header.pages > 1:
+            self.notes['of several pages, of which only the first is read'] += 1
+        if header.bits > 8 and is_dim(Path(path).read_bytes()):
+            self.notes['of 16 bits that use 12 or fewer, and so are read nearly black'] += 1
+        return self.add_image(file_name, header.width, header.height, **extra)
 
     def add_box(
         self, image_id: int, name: str | None, bbox: Sequence[float], iscrowd: int = 0, **extra: Any
@@ -67,7 +84,7 @@ class CocoBuilder:
             Whether the box is in.
         """
         if name is None:
-            self.left_out['of a class left out'] += 1
+            self.left_out[CLASS_LEFT_OUT] += 1
             return False
         image = self.images[image_id - 1]
         self._labels[image_id].add(name)
@@ -104,6 +121,33 @@ class CocoBuilder:
             'annotations': self.annotations,
         }
 
+    def checked_content(self, source: str) -> dict[str, Any]:
+        """Return the COCO content; warn where more than a tenth of the boxes is lost.
+
+        Args:
+            source: What was converted, for messages.
+
+        Raises:
+            DatasetError: No label is left.
+        """
+        content = self.content()
+        counts = LabelCounts(source)
+        counts.crowds = sum(a['iscrowd'] for a in self.annotations)
+        counts.boxes = len(self.annotations) - counts.crowds
+        counts.lost = {
+            reason: [''] * count
+            for reason, count in self.left_out.items()
+            if reason != CLASS_LEFT_OUT
+        }
+        counts.image_labels = sum(
+            bool(image.get('image_labels', image.get('image_label'))) for image in self.images
+        )
+        counts.other_classes = Counter(
+            {'those renamed to nothing': n} if (n := self.left_out[CLASS_LEFT_OUT]) else {}
+        )
+        counts.check()
+        return content
+
     def summary(self) -> str:
         """Say in one line what is in, and what was left out."""
         counts = Counter(annotation['category_id'] for annotation in self.annotations)
@@ -112,6 +156,8 @@ class CocoBuilder:
         if self.left_out:
             reasons = '; '.join(f'{count} {why}' for why, count in self.left_out.most_common())
             text += f'; left out {sum(self.left_out.values())} boxes: {reasons}'
+        for what, count in self.notes.items():
+            text += f'; {count} images {what}'
         return text
 
 
@@ -148,11 +194,21 @@ def place_images(images: Mapping[str, Path], folder: Path, mode: str) -> None:
         images: ``{file name there: source file}``. What is there already stays.
         folder: The folder; made where missing.
         mode: ``'copy'``, ``'symlink'``, or ``'none'`` to do nothing.
+
+    Raises:
+        ConfigError: Another image of a name is there already; then nothing is placed.
+        DatasetError: A name leads out of the folder.
     """
     if mode == 'none':
         return
-    for name, source in images.items():
-        target = folder / name
+    targets = {path_inside(folder, name): source for name, source in images.items()}
+    taken = [str(t) for t, source in targets.items() if os.path.lexists(t) and not same(t, source)]
+    if taken:
+        raise ConfigError(
+            f'{len(taken)} images are there already and are others ({first_items(taken)}): choose '
+            'another --out, or delete them first'
+        )
+    for target, source in targets.items():
         if os.path.lexists(target):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +216,14 @@ def place_images(images: Mapping[str, Path], folder: Path, mode: str) -> None:
             target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
         else:
             shutil.copyfile(source, target)
+
+
+def same(one: Path, other: Path) -> bool:
+    """Tell whether two files are one, or of the same content."""
+    try:
+        return os.path.samefile(one, other) or filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def dump(content: Mapping[str, Any]) -> str:
@@ -185,9 +249,13 @@ def write_set(
 
     Raises:
         ConfigError: One of the files is there already; then nothing is written.
+        DatasetError: A split has no label left; then nothing is written.
     """
     check_new(*(out / f'{split}.json' for split in splits))
-    for split, (builder, images) in splits.items():
+    contents = {
+        split: dump(builder.checked_content(split)) for split, (builder, _) in splits.items()
+    }
+    for split, (_, images) in splits.items():
         place_images(images, out / 'images', image_mode)
-        write_new(out / f'{split}.json', dump(builder.content()))
+        write_new(out / f'{split}.json', contents[split])
     return [f'{out / split}.json: {builder.summary()}' for split, (builder, _) in splits.items()]

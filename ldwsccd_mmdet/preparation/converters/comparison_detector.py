@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
-from ...datasets.coco_json import load_coco
+from ...datasets.coco_json import read_coco, source_id
 from ...datasets.files import require_images
 from ...errors import DatasetError
 from .class_names import CCD_CLASSES, ClassMap
@@ -37,16 +37,17 @@ def read_comparison_detector(
         DatasetError: The file is not COCO, has boxes of unknown classes or without an image, or
             images are missing: all of them are listed.
     """
-    source = load_coco(json_file)
+    file = read_coco(json_file)
+    source = file.everything
     names = {category['id']: category['name'] for category in source['categories']}
     found: Counter[str] = Counter()
     boxes: dict[object, list[dict]] = {image['id']: [] for image in source['images']}
     for annotation in source['annotations']:
         if annotation['category_id'] not in names or annotation['image_id'] not in boxes:
             raise DatasetError(
-                f"annotation file '{json_file}': annotation {annotation['id']} has category_id "
-                f'{annotation["category_id"]} and image_id {annotation["image_id"]}, which the '
-                'file does not both list: take a whole copy of the file'
+                f"annotation file '{json_file}': annotation {source_id(annotation)} has "
+                f'category_id {annotation["category_id"]} and image_id {annotation["image_id"]}, '
+                'which the file does not both list: take a whole copy of the file'
             )
         found[names[annotation['category_id']]] += 1
         boxes[annotation['image_id']].append(annotation)

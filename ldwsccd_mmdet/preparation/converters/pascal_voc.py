@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from xml.etree import ElementTree
 
-from ...datasets.files import image_size, missing_files, require_images
+from ...datasets.files import (
+    IMAGE_SUFFIXES,
+    find_images,
+    missing_files,
+    open_regular,
+    path_inside,
+    read_text,
+)
 from ...errors import DatasetError
 from .class_names import ClassMap
 from .coco_builder import CocoBuilder
 
 __all__ = ['read_pascal_voc', 'read_voc_split', 'voc_classes']
+
+_MOST_XML = 1 << 26  # bytes
 
 
 def read_voc_split(root: str | Path, split: str) -> list[str]:
@@ -28,11 +38,19 @@ def read_voc_split(root: str | Path, split: str) -> list[str]:
             f"'{file}' does not exist: --splits must name lists of ImageSets/Main, found "
             f'{", ".join(there) or "none"}'
         )
-    # a class list has a second column, 1 or -1
-    names = [line.split()[0] for line in file.read_text(encoding='utf-8').splitlines() if line]
+    # a class list has a second column, 1, 0 or -1; a name may have blanks
+    lines = [line.strip() for line in read_text(file).split('\n')]
+    names = [re.sub(r'\s+(-1|0|1)$', '', line) for line in lines if line]
+    names = [_without_suffix(name) for name in names]
     if not names:
         raise DatasetError(f"'{file}' lists no image: leave that split out of --splits")
     return names
+
+
+def _without_suffix(name: str) -> str:
+    """Take the suffix of an image from a name, which some tools leave there."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix('')) if path.suffix.lower() in IMAGE_SUFFIXES else name
 
 
 def voc_classes(root: str | Path, names: Sequence[str]) -> Counter[str]:
@@ -82,11 +100,14 @@ def read_pascal_voc(
         corners='pixels counted from 1' if one_based else 'edges',
     )
     files_of = [_image_name(tree, name) for (tree, _), name in zip(parsed, names, strict=True)]
-    images = {file_name: root / image_folder / file_name for file_name in files_of}
-    require_images(list(images.values()), str(root), f'put them into {image_folder}/')
+    for file_name in files_of:
+        path_inside(root / image_folder, file_name)
+    found_images = find_images(root / image_folder, files_of)
+    found_images.require(root / image_folder, str(root), f'put them into {image_folder}/')
+    images = {file_name: found_images.paths[file_name] for file_name in files_of}
     shift = 1 if one_based else 0
     for (_, objects), (file_name, path) in zip(parsed, images.items(), strict=True):
-        image_id = builder.add_image(file_name, *image_size(path))
+        image_id = builder.add_image_file(file_name, path)
         for name, difficult, (x1, y1, x2, y2) in objects:
             bbox = [x1 - shift, y1 - shift, x2 - x1 + shift, y2 - y1 + shift]
             extra = {'difficult': 1} if difficult else {}
@@ -111,11 +132,13 @@ def _parse_all(root: Path, names: Sequence[str]) -> list[_Parsed]:
 def _parse(file: Path) -> _Parsed:
     """Return the tree of an XML file, and name, difficulty and corners of its objects."""
     try:
-        tree = ElementTree.parse(file).getroot()
+        with open_regular(file) as stream:
+            tree = ElementTree.fromstring(stream.read(_MOST_XML).lstrip())
         objects = [
             (
                 _text(node, 'name'),
-                _text(node, 'difficult', '0') not in ('0', ''),
+                # 'Unspecified' is what some tools write where nobody said
+                _text(node, 'difficult', '0').lower() in ('1', 'true', 'yes'),
                 [float(_text(node, f'bndbox/{key}')) for key in ('xmin', 'ymin', 'xmax', 'ymax')],
             )
             for node in tree.findall('object')

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...datasets.files import image_size, missing_files, require_images
+from ...datasets.files import find_images, read_text
 from ...errors import ConfigError, DatasetError
 from .class_names import BETHESDA_CLASSES, ClassMap
 from .coco_builder import CocoBuilder
@@ -16,6 +18,8 @@ __all__ = ['CRIC_COLUMNS', 'read_points']
 
 #: Columns of CRIC's csv for image file, class, x and y.
 CRIC_COLUMNS = ('image_filename', 'bethesda_system', 'nucleus_x', 'nucleus_y')
+
+_MOST_BYTES = 1 << 30  # of a table
 
 
 def read_points(
@@ -58,14 +62,15 @@ def read_points(
     points: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
     for file, name, x, y in rows:
         points[file].append((name, x, y))
-    images = {file: Path(image_dir) / file for file in points}
-    missing = set(missing_files(images.values())) if skip_missing else set()
-    images = {file: path for file, path in images.items() if str(path) not in missing}
-    require_images(
-        list(images.values()),
-        str(csv_file),
-        'check --images, or leave their points out with --skip-missing',
-    )
+    found = find_images(image_dir, points)
+    missing = found.missing if skip_missing else []
+    if not skip_missing:
+        found.require(
+            image_dir,
+            str(csv_file),
+            'check --images, or leave their points out with --skip-missing',
+        )
+    images = {file: found.paths[file] for file in points if file in found.paths}
     if not images:
         raise DatasetError(f"no image of '{csv_file}' is in '{image_dir}': check --images")
     builder = CocoBuilder(
@@ -78,11 +83,11 @@ def read_points(
     )
     if missing:
         builder.left_out['of an image that is not there'] = sum(
-            len(found) for file, found in points.items() if file not in images
+            len(cells) for file, cells in points.items() if file not in images
         )
     for file, path in images.items():
-        width, height = image_size(path)
-        image_id = builder.add_image(file, width, height)
+        image_id = builder.add_image_file(file, path)
+        width, height = (builder.images[-1][key] for key in ('width', 'height'))
         scale_x, scale_y = (width / frame[0], height / frame[1]) if frame else (1.0, 1.0)
         for name, x, y in points[file]:
             x, y = x * scale_x, y * scale_y
@@ -103,9 +108,13 @@ def read_points(
 def _read_rows(file: Path, columns: Sequence[str]) -> list[tuple[str, str, float, float]]:
     """Read image file, class, x and y of each row."""
     try:
-        with file.open(newline='', encoding='utf-8-sig') as stream:
-            table = csv.DictReader(stream)
-            header = table.fieldnames or []
+        text = read_text(file, _MOST_BYTES)
+        with io.StringIO(text, newline='') as stream:
+            # a spreadsheet of a country with decimal commas parts cells by semicolons
+            first = text.partition('\n')[0]
+            delimiter = max(',;\t', key=first.count)
+            table = csv.DictReader(stream, delimiter=delimiter)
+            header = table.fieldnames = [name.strip() for name in table.fieldnames or []]
             lacking = [name for name in columns if name not in header]
             if lacking:
                 raise DatasetError(
@@ -115,15 +124,20 @@ def _read_rows(file: Path, columns: Sequence[str]) -> list[tuple[str, str, float
             rows = []
             for row in table:
                 name, label, *point = (row[key] for key in columns)
+                if not any((value or '').strip() for value in (name, label, *point)):
+                    continue  # blank lines of a spreadsheet
                 try:
-                    x, y = (float(value) for value in point)
-                except (TypeError, ValueError) as error:
+                    plain = [v.replace(',', '.') if delimiter == ';' else v for v in point]
+                    x, y = (float(value) for value in plain)
+                    if not (math.isfinite(x) and math.isfinite(y)):
+                        raise ValueError
+                except (TypeError, ValueError, AttributeError) as error:
                     raise DatasetError(
                         f"'{file}', line {table.line_num}: {columns[2]} and {columns[3]} are "
                         f'{point}, expected numbers; mend or delete the line'
                     ) from error
                 rows.append((name, label, x, y))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
         raise DatasetError(f"'{file}' cannot be read as a CSV table ({error})") from error
     if not rows:
         raise DatasetError(f"'{file}' has no row below its header: expected one row a cell")

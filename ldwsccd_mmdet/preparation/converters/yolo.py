@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from ...datasets.boxes import box_fault
-from ...datasets.files import IMAGE_SUFFIXES, image_size
+from ...datasets.boxes import box_fault, first_items
+from ...datasets.files import IMAGE_SUFFIXES, read_text
 from ...errors import DatasetError
 from .coco_builder import CocoBuilder
 
@@ -23,6 +23,17 @@ __all__ = ['read_class_names', 'read_yolo', 'yolo_files']
 
 LABELS_FILE = 'image_labels.json'
 _LABEL_KEYS = ('image_label', 'image_labels', 'supervision')
+_MOST_NAMES = 1 << 20  # bytes of a list of names
+_MOST_FRACTION = 2  # a box may reach over the edge, but not by that
+
+
+class _PlainLoader(yaml.BaseLoader):
+    """YAML whose scalars are all text, as a class may be called ``no`` or ``1``; no aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError('it has aliases (*name), which a list of names does not need')
+        return super().compose_node(parent, index)
 
 
 def read_class_names(path: str | Path) -> tuple[str, ...]:
@@ -33,19 +44,27 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding='utf-8')
-        if path.suffix in ('.yaml', '.yml'):
-            names = (yaml.safe_load(text) or {}).get('names', ())
+        text = read_text(path, _MOST_NAMES)
+        if path.suffix.lower() in ('.yaml', '.yml'):
+            names = (yaml.load(text, _PlainLoader) or {}).get('names', ())
             if isinstance(names, dict):
-                names = [names[index] for index in range(len(names))]
+                by_index = {int(index): name for index, name in names.items()}
+                lost = [str(i) for i in range(max(by_index, default=-1) + 1) if i not in by_index]
+                if lost:
+                    raise ValueError(f'names has no entry {first_items(lost)}')
+                names = [by_index[index] for index in range(len(by_index))]
+            if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+                raise ValueError('names is no list of texts')
         else:
-            names = [line.strip() for line in text.splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError, KeyError) as error:
+            names = [line.strip() for line in text.split('\n') if line.strip()]
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, DatasetError):
+            raise
         raise DatasetError(
-            f"class names cannot be read from '{path}' ({error}): expected one name a line, or a "
-            'YAML file with names: [...]'
+            f"class names cannot be read from '{path}' ({' '.join(str(error).split())}): "
+            'expected one name a line, or a YAML file with names: [...]'
         ) from error
-    names = tuple(str(name) for name in names)
+    names = tuple(names)
     if not names or len(set(names)) != len(names):
         raise DatasetError(f"'{path}' has the class names {names}: expected some, each once")
     return names
@@ -91,8 +110,8 @@ def read_yolo(
     builder = CocoBuilder(classes, f'Converted from YOLO, {label_dir.name}', min_size)
     labels = _read_labels(label_dir / LABELS_FILE)
     for file, path in images.items():
-        width, height = image_size(path)
-        image_id = builder.add_image(file, width, height, **labels.get(file, {}))
+        image_id = builder.add_image_file(file, path, **labels.get(file, {}))
+        width, height = (builder.images[-1][key] for key in ('width', 'height'))
         for label, cx, cy, w, h in _read_boxes(text_of[file], len(classes)):
             bbox = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
             builder.add_box(image_id, classes[label], bbox)
@@ -102,9 +121,9 @@ def read_yolo(
 def _read_labels(file: Path) -> dict[str, dict[str, Any]]:
     """Read the labels of whole images, if there are any."""
     try:
-        labels = json.loads(file.read_text(encoding='utf-8')) if file.is_file() else {}
+        labels = json.loads(read_text(file)) if file.is_file() else {}
         return {name: {key: record[key] for key in record} for name, record in labels.items()}
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise DatasetError(
             f"'{file}' is not a JSON object with a label record for each image ({error}): copy it "
             'again, or delete it'
@@ -114,13 +133,15 @@ def _read_labels(file: Path) -> dict[str, dict[str, Any]]:
 def _read_boxes(path: Path, num_classes: int) -> list[tuple[int, float, float, float, float]]:
     """Read the lines of one text file."""
     boxes = []
-    lines = path.read_text(encoding='utf-8').splitlines() if path.is_file() else []
+    lines = read_text(path).split('\n') if path.is_file() else []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             label, cx, cy, w, h = line.split()
-            box = (int(label), float(cx), float(cy), float(w), float(h))
+            box = (_class_index(label), float(cx), float(cy), float(w), float(h))
+            if max(box[1:]) > _MOST_FRACTION:
+                raise ValueError('pixels or percent, not fractions of the image')
             if not 0 <= box[0] < num_classes:
                 raise ValueError(f'class {box[0]} of {num_classes}')
         except ValueError as error:
@@ -132,6 +153,14 @@ def _read_boxes(path: Path, num_classes: int) -> list[tuple[int, float, float, f
     return boxes
 
 
+def _class_index(text: str) -> int:
+    """Read ``3``, and the ``3.0`` that some tools write."""
+    value = float(text)
+    if not value.is_integer():
+        raise ValueError(f'class {text}')
+    return int(value)
+
+
 def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
     """Write a COCO content as YOLO text files.
 
@@ -139,7 +168,7 @@ def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
     would be 0.1 px.
 
     Args:
-        coco: The content, as :func:`~ldwsccd_mmdet.datasets.coco_file.load_coco` reads it.
+        coco: The content, as :func:`~ldwsccd_mmdet.datasets.coco_json.load_coco` reads it.
 
     Returns:
         ``{file name: text}``: ``classes.txt``, ``image_labels.json`` if images have labels, and one
@@ -174,6 +203,12 @@ def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
         numbers = ' '.join(f'{value:.10f}' for value in fractions)
         lines[image['file_name']].append(f'{categories[annotation["category_id"]]} {numbers}\n')
     files = {text.as_posix(): ''.join(lines[file]) for file, text in text_of.items()}
+    broken = [c['name'] for c in coco['categories'] if len(str(c['name']).splitlines()) != 1]
+    if broken:
+        raise DatasetError(
+            f'class names {broken} have a line break or are empty: a list with one a line cannot '
+            'hold them; rename them'
+        )
     files['classes.txt'] = ''.join(f'{category["name"]}\n' for category in coco['categories'])
     labels = {
         image['file_name']: {key: image[key] for key in _LABEL_KEYS if key in image}
@@ -189,6 +224,12 @@ def _check_one_each(text_of: Mapping[str, Any]) -> None:
     by_text = defaultdict(list)
     for file, text in text_of.items():
         by_text[text].append(file)
+    taken = [by_text[text][0] for text in by_text if str(text) == 'classes.txt']
+    if taken:
+        raise DatasetError(
+            f"image '{taken[0]}' would have its boxes in classes.txt, the list of "
+            'classes: rename it'
+        )
     shared = [' and '.join(files) for files in by_text.values() if len(files) > 1]
     if shared:
         raise DatasetError(

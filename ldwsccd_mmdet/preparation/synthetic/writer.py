@@ -17,7 +17,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...errors import ConfigError
+from ...errors import ConfigError, check_argument
 from .label_faults import LabelFaults
 from .smear import CLASSES, SyntheticSmear
 
@@ -72,10 +72,8 @@ def write_synthetic_dataset(
         ('seed', seed, 0),
         ('workers', workers, 1),
     ):
-        if isinstance(value, bool) or int(value) != value or value < least:
-            raise ConfigError(
-                f'{name}: expected a whole number of at least {least}, found {value!r}'
-            )
+        right = not isinstance(value, bool) and int(value) == value and value >= least
+        check_argument(right, name, f'a whole number of at least {least}', value)
     if isinstance(faults, Mapping):
         known = set(LabelFaults.__dataclass_fields__)
         if unknown := sorted(set(faults) - known):

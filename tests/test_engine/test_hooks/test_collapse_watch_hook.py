@@ -55,9 +55,8 @@ def test_true_boxes_of_a_set_with_image_labels_alone(training, data):
 
     def image_labels(config):
         config.model.update(
-            supervision='image',
+            supervision=dict(regime='image', pseudo_warmup=0),
             proposer=dict(type='NucleusBlobProposer', radius_range=(3, 9), max_per_img=40),
-            pseudo_warmup=0,
         )
         config.train_dataloader.dataset.ann_file = 'train_image.json'
         pack = config.train_dataloader.dataset.pipeline[-1]

@@ -71,9 +71,9 @@ def test_frozen_stages_and_norm_eval():
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(depth=12), r'one of \[11, 13, 16, 19\], got 12'),
-        (dict(widen_factor=0), 'must be > 0, got 0'),
-        (dict(frozen_stages=6), r'in \[0, 5\], got 6'),
+        (dict(depth=12), r'one of \[11, 13, 16, 19\], found 12'),
+        (dict(widen_factor=0), 'widen_factor: expected a number > 0, found 0'),
+        (dict(frozen_stages=6), 'frozen_stages: expected 0 to 5, found 6'),
     ],
 )
 def test_bad_settings(kwargs, message):

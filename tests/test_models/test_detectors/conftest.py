@@ -51,6 +51,7 @@ def distillation_cfg(**kwargs):
         type='LocalDistillationLoss',
         student_channels=(8, 16, 8),
         teacher_channels=(16, 32, 8),
+        feature_norm=None,
     )
     return dict(cfg, **kwargs)
 

@@ -60,6 +60,9 @@ def test_training_warns_of_a_dead_teacher_once(build, warnings):
         model.loss(torch.randn(3, 3, 64, 64) * 50, samples())
     assert len(warnings) == 1
     assert 'its levels [1] are the same' in warnings[0]
+    assert [weight == 0 for weight in model.distillation.level_weights] == [
+        teacher == 1 for _, teacher in model.level_pairs
+    ]
     assert 'lr_mult' in warnings[0]
 
 

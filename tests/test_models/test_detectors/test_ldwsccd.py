@@ -200,7 +200,7 @@ def test_non_finite_features_name_their_losses(build, ldm, mil):
 @pytest.mark.parametrize('value', ['nan', 'inf'])
 def test_non_finite_loss_of_one_part_is_named_alone(build, value):
     model = build()
-    model.mil_head.refine_loss_weight = float(value)
+    model.mil_head.loss_weight['refine'] = [float(value)] * model.mil_head.num_stages
     with pytest.raises(FloatingPointError) as info:
         model.loss(images(1), samples()[:1])
     assert 'loss_refine_1' in str(info.value)

@@ -158,7 +158,7 @@ def test_mined_boxes_are_ignored_where_no_box_accounts_for_them():
 
 @pytest.mark.parametrize('given', [False, True])
 def test_mined_negatives_are_ignored_if_asked_for(build, given):
-    kwargs = dict(ignore_mined_negatives=True) if given else {}
+    kwargs = dict(supervision=dict(ignore_mined_negatives=True)) if given else {}
     model = build(mil_head=mil_cfg(), **kwargs)
     assert model.supervision.ignore_mined_negatives is given
 
@@ -190,11 +190,11 @@ def test_warm_up_counts_the_runners_iterations(iteration):
 
 
 REGIMES = [
-    dict(supervision='image'),
-    dict(supervision='image', mask_source='both', ignore_mined_negatives=True),
-    dict(supervision='mixed', mask_source='mil'),
-    dict(supervision='mixed', ignore_mined_negatives=True, mined_score=0.0),
-    dict(supervision='box', mask_source='both', ignore_mined_negatives=True, mined_score=0.0),
+    dict(regime='image'),
+    dict(regime='image', mask_source='both', ignore_mined_negatives=True),
+    dict(regime='mixed', mask_source='mil'),
+    dict(regime='mixed', ignore_mined_negatives=True, mined_score=0.0),
+    dict(regime='box', mask_source='both', ignore_mined_negatives=True, mined_score=0.0),
 ]
 
 
@@ -212,20 +212,20 @@ def step(model, samples):
 @pytest.mark.parametrize('kwargs', REGIMES)
 def test_one_step_of_each_regime(build, kwargs, warmup):
     """Finite, and a gradient for every parameter: no search for unused ones."""
-    model = build(pseudo_warmup=warmup, **kwargs)
+    model = build(supervision=dict(kwargs, pseudo_warmup=warmup))
     model.init_weights()
     losses, grads = step(model, batch())
     assert all(torch.isfinite(value) for value in losses.values())
     assert [name for name, grad in grads.items() if grad is None] == []
     learns = losses['loss_cls'] > 0
-    assert learns == (kwargs['supervision'] != 'image' or warmup == 0)
+    assert learns == (kwargs['regime'] != 'image' or warmup == 0)
 
 
 @pytest.mark.parametrize('warmup', [0, 10**6], ids=['warm', 'cold'])
 @pytest.mark.parametrize('kwargs', REGIMES[:2])
 def test_no_box_leaks_where_image_labels_teach(build, kwargs, warmup):
     """Other boxes, other classes, none at all: the same losses and the same gradients."""
-    model = build(pseudo_warmup=warmup, **kwargs)
+    model = build(supervision=dict(kwargs, pseudo_warmup=warmup))
     model.init_weights()
     samples = batch()
     moved = batch()
@@ -243,7 +243,7 @@ def test_no_box_leaks_where_image_labels_teach(build, kwargs, warmup):
         assert all(torch.equal(losses[key], other_losses[key]) for key in losses)
         assert all(torch.equal(grads[key], other_grads[key]) for key in grads)
     # and the test can fail: with boxes it does matter where they are
-    by_boxes = build(supervision='box')
+    by_boxes = build()
     by_boxes.init_weights()
     assert not torch.equal(
         step(by_boxes, samples)[0]['loss_cls'], step(by_boxes, moved)[0]['loss_cls']
@@ -251,7 +251,7 @@ def test_no_box_leaks_where_image_labels_teach(build, kwargs, warmup):
 
 
 def test_no_box_of_an_image_without_leave_leaks_in_a_mixed_set(build):
-    model = build(supervision='mixed', mask_source='both', pseudo_warmup=0)
+    model = build(supervision=dict(regime='mixed', mask_source='both', pseudo_warmup=0))
     model.init_weights()
     samples, moved = batch(), batch()
     moved[1].gt_instances.bboxes += 17
@@ -265,7 +265,7 @@ def test_no_box_of_an_image_without_leave_leaks_in_a_mixed_set(build):
 
 def test_nothing_runs_twice(build, monkeypatch):
     """Backbone, head, RoI layer and teacher: one pass each, pseudo-boxes or not."""
-    model = build(supervision='mixed', mask_source='both', pseudo_warmup=0)
+    model = build(supervision=dict(regime='mixed', mask_source='both', pseudo_warmup=0))
     model.init_weights()
     step(model, batch())  # pairs the levels of student and teacher
     calls = []
@@ -289,7 +289,7 @@ def test_nothing_runs_twice(build, monkeypatch):
 def test_pseudo_boxes_teach_the_ssd_head(build, monkeypatch):
     """With the truth as pseudo-boxes, image labels teach what boxes teach."""
     by_boxes = build(ldm=False)
-    by_labels = build(ldm=False, supervision='image', pseudo_warmup=0)
+    by_labels = build(ldm=False, supervision=dict(regime='image', pseudo_warmup=0))
     by_labels.load_state_dict(by_boxes.state_dict())
     samples = batch()
     truth = [
@@ -304,7 +304,7 @@ def test_pseudo_boxes_teach_the_ssd_head(build, monkeypatch):
 
 def test_mined_boxes_leave_the_hard_negatives(build, monkeypatch):
     """A prior on an unlabelled cell costs nothing more, one beside it does."""
-    model = build(ldm=False, ignore_mined_negatives=True, pseudo_warmup=0)
+    model = build(ldm=False, supervision=dict(ignore_mined_negatives=True, pseudo_warmup=0))
     plain = build(ldm=False)
     plain.load_state_dict(model.state_dict())
     samples = batch()[:1]
@@ -346,14 +346,13 @@ def corner_proposer():
 
 
 @pytest.mark.parametrize(
-    ('supervision', 'warmup', 'with_own'),
+    ('regime', 'warmup', 'with_own'),
     [('image', 10**6, False), ('image', 0, True), ('mixed', 10**6, True), ('box', 0, True)],
 )
-def test_regions_of_a_proposer(build, corner_proposer, monkeypatch, supervision, warmup, with_own):
+def test_regions_of_a_proposer(build, corner_proposer, monkeypatch, regime, warmup, with_own):
     """With image labels alone the student's own regions wait for the end of the warm-up."""
-    model = build(
-        ldm=False, supervision=supervision, pseudo_warmup=warmup, proposer=corner_proposer
-    )
+    supervision = dict(regime=regime, pseudo_warmup=warmup)
+    model = build(ldm=False, supervision=supervision, proposer=corner_proposer)
     seen = []
     forward = model.mil_head.forward
     monkeypatch.setattr(
@@ -373,7 +372,7 @@ def test_two_stage_student_learns_from_image_labels():
     cfg.mil_head = mil_cfg(dropout=0.0)
     cfg.mil_head['bbox_roi_extractor'].update(out_channels=16, featmap_strides=[4])
     cfg.train_cfg.proposal = dict(max_per_img=20)
-    cfg.update(supervision='image', pseudo_warmup=0)
+    cfg.supervision = dict(regime='image', pseudo_warmup=0)
     model = MODELS.build(cfg)
     samples, moved = batch(), batch()
     for one in moved:
@@ -395,7 +394,8 @@ def test_two_stage_student_learns_from_image_labels():
 def test_checkpoint_has_nothing_of_the_supervision(build):
     """No buffer, no counter: a model of any regime loads a checkpoint of any other."""
     names = set(build().state_dict())
-    model = build(supervision='mixed', mask_source='both', ignore_mined_negatives=True)
+    supervision = dict(regime='mixed', mask_source='both', ignore_mined_negatives=True)
+    model = build(supervision=supervision)
     assert set(model.state_dict()) == names
     copy.deepcopy(model)
 
@@ -403,12 +403,16 @@ def test_checkpoint_has_nothing_of_the_supervision(build):
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(supervision='boxes'), r"model.supervision: expected one of .* found 'boxes'"),
-        (dict(mask_source='teacher'), r"model.mask_source: .* found 'teacher'"),
-        (dict(mined_score=2), 'model.mined_score: .* found 2'),
-        (dict(pseudo_warmup=-1), 'model.pseudo_warmup: .* found -1'),
-        (dict(mil=False, supervision='image'), 'model.mil_head: expected a config .* found None'),
-        (dict(mil=False, mask_source='both'), 'model.mil_head: expected a config'),
+        (dict(supervision=dict(regime='boxes')), "supervision.regime: .* one of .* found 'boxes'"),
+        (dict(supervision=dict(mask_source='teacher')), "supervision.mask_source: .*'teacher'"),
+        (dict(supervision=dict(mined_score=2)), 'model.supervision.mined_score: .* found 2'),
+        (dict(supervision=dict(pseudo_warmup=-1)), 'supervision.pseudo_warmup: .* found -1'),
+        (dict(mil=False, supervision=dict(regime='image')), 'model.mil_head: .* found None'),
+        (dict(mil=False, supervision=dict(mask_source='both')), 'model.mil_head: expected a'),
+        # as earlier versions had it
+        (dict(supervision='image'), r"write supervision=dict\(regime='image'\)"),
+        (dict(mask_source='both'), r'model.mask_source .* write supervision=dict\(mask_source=...'),
+        (dict(pseudo_warmup=1), r'model.pseudo_warmup .* supervision=dict\(pseudo_warmup=...\)'),
         (dict(mil=False, proposer=dict(type='NucleusBlobProposer')), 'model.mil_head: expected'),
     ],
 )

@@ -1,11 +1,16 @@
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from mmdet.registry import MODELS
+from mmengine.config import Config
 
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.losses import LocalDistillationLoss, channel_attention, spatial_attention
 
+ROOT = Path(__file__).resolve().parents[3]
 INPUT_SIZE = (64, 64)
 BOXES = [
     torch.tensor([[4.0, 4.0, 30.0, 40.0], [20.0, 20.0, 60.0, 50.0], [1.0, 1.0, 2.0, 2.0]]),
@@ -17,6 +22,11 @@ def feats(channels=(3, 4), sizes=(8, 4), n=2, dtype=torch.float64, scale=1.0):
     return [
         torch.randn(n, c, s, s, dtype=dtype) * scale for c, s in zip(channels, sizes, strict=True)
     ]
+
+
+def raw_loss(*args: Any, feature_norm: str | None = None, **kwargs: Any) -> LocalDistillationLoss:
+    """The loss on the maps as they are, unless a test says otherwise."""
+    return LocalDistillationLoss(*args, feature_norm=feature_norm, **kwargs)
 
 
 def softmax_attention(energy, temperature):
@@ -70,7 +80,7 @@ def fgd_masks(boxes, height, width):
     return foreground, {cell: value / max(total, 1) for cell, value in background.items()}
 
 
-def brute_force_level(student, teacher, boxes, mode, temperature, reduction=None):
+def brute_force_level(student, teacher, boxes, mode, temperature):
     """Eq. 9-13 for one image and one level, cell by cell and channel by channel."""
     channels, height, width = teacher.shape
     spatial_t, channel_t = attentions(teacher, temperature)
@@ -90,7 +100,7 @@ def brute_force_level(student, teacher, boxes, mode, temperature, reduction=None
         loss.append(total / (channels * max(sum(weights.values()), 1) if mode == 'region' else 1))
     over_cells = sum(abs(spatial_t[cell] - spatial_s[cell]) for cell in spatial_t)
     over_channels = sum(abs(t - s) for t, s in zip(channel_t, channel_s, strict=True))
-    if (reduction or ('sum' if mode == 'fgd' else 'mean')) == 'mean':
+    if mode != 'fgd':
         over_cells, over_channels = over_cells / (height * width), over_channels / channels
     return [*loss, over_cells + over_channels]
 
@@ -106,9 +116,8 @@ def brute_force(student, teacher, bboxes, *args):
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
 @pytest.mark.parametrize('temperature', [0.5, (2.0, 0.3)])
-@pytest.mark.parametrize('reduction', [None, 'mean', 'sum'])
-def test_equals_brute_force(mode, temperature, reduction):
-    loss = LocalDistillationLoss(
+def test_equals_brute_force(mode, temperature):
+    loss = raw_loss(
         (3, 4),
         (3, 4),
         alpha=2,
@@ -116,13 +125,12 @@ def test_equals_brute_force(mode, temperature, reduction):
         gamma=5,
         temperature=temperature,
         normalize=mode,
-        attention_reduction=reduction,
         level_weights=(1.0, 0.25),
     )
     student, teacher = feats(), feats()
     temperatures = temperature if isinstance(temperature, tuple) else (temperature,) * 2
     expected = [
-        brute_force(student[level], teacher[level], BOXES, mode, temperatures[level], reduction)
+        brute_force(student[level], teacher[level], BOXES, mode, temperatures[level])
         for level in range(2)
     ]
     levels = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
@@ -134,9 +142,9 @@ def test_equals_brute_force(mode, temperature, reduction):
     assert out['loss_distill_attention'].item() == pytest.approx(5 * weighted[2])
 
 
-def test_preset_fgd_is_the_sum_of_fgd():
+def test_fgd_is_the_sum_of_fgd():
     """Focal and attention loss of FGD for a batch, with its published weights for RetinaNet."""
-    loss = LocalDistillationLoss((3, 4), (3, 4), preset='fgd')
+    loss = raw_loss((3, 4), (3, 4), normalize='fgd', alpha=0.001, beta=0.0005, gamma=0.001)
     student, teacher = feats(scale=2), feats(scale=2)
     out = loss(student, teacher, BOXES, INPUT_SIZE)
     expected = 0.0
@@ -147,25 +155,18 @@ def test_preset_fgd_is_the_sum_of_fgd():
 
 
 @pytest.mark.parametrize(
-    ('preset', 'expected'),
+    ('part', 'expected'),
     [
-        (None, (0.2, 0.1, 0.1, 0.5, 'region', 'mean')),
-        ('paper', (0.2, 0.1, 0.1, 0.5, 'sum', 'mean')),
-        ('fgd', (0.001, 0.0005, 0.001, 0.5, 'fgd', 'sum')),
+        ('distillation', (0.2, 0.1, 0.1, (0.5,), 'region', 'standardize')),
+        ('distillation_paper', (0.2, 0.1, 0.1, (0.5,), 'sum', None)),
+        ('distillation_fgd', (0.001, 0.0005, 0.001, (0.5,), 'fgd', None)),
     ],
 )
-def test_presets_fill_what_is_left_unset(preset, expected):
-    names = ('alpha', 'beta', 'gamma', 'temperature', 'normalize', 'attention_reduction')
-
-    def settings(**kwargs):
-        loss = LocalDistillationLoss((3,), (3,), preset=preset, **kwargs)
-        return tuple(
-            loss.temperature[0] if name == 'temperature' else getattr(loss, name) for name in names
-        )
-
-    assert settings() == expected
-    given = (0.0, 7.0, 8.0, 9.0, 'fgd' if preset == 'paper' else 'sum', 'mean')
-    assert settings(**dict(zip(names, given, strict=True))) == given
+def test_parts_of_the_configs(part, expected):
+    parts = Config.fromfile(ROOT / 'configs/_base_/parts/distillation.py')
+    loss = MODELS.build(dict(parts[part], student_channels=(3,), teacher_channels=(3,)))
+    names = ('alpha', 'beta', 'gamma', 'temperature', 'normalize', 'feature_norm')
+    assert tuple(getattr(loss, name) for name in names) == expected
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
@@ -180,7 +181,7 @@ def test_presets_fill_what_is_left_unset(preset, expected):
     ],
 )
 def test_boxes_at_the_limits(mode, boxes):
-    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    loss = raw_loss((3,), (3,), normalize=mode)
     student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
     boxes = [torch.tensor(boxes)]
     out = loss.level_losses(student, teacher, boxes, INPUT_SIZE)
@@ -191,7 +192,7 @@ def test_boxes_at_the_limits(mode, boxes):
 @pytest.mark.parametrize('mode', ['region', 'sum'])
 @pytest.mark.parametrize(('box', 'cell'), [([90, 90, 99, 99], (3, 3)), ([-9, 5, -5, 9], (0, 0))])
 def test_box_outside_takes_the_nearest_cell(mode, box, cell):
-    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    loss = raw_loss((3,), (3,), normalize=mode)
     student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
     boxes = [torch.tensor([box], dtype=torch.float32)]
     out = loss.level_losses(student, teacher, boxes, INPUT_SIZE)
@@ -200,7 +201,7 @@ def test_box_outside_takes_the_nearest_cell(mode, box, cell):
 
 
 def test_box_outside_is_nothing_to_fgd():
-    loss = LocalDistillationLoss((3,), (3,), normalize='fgd')
+    loss = raw_loss((3,), (3,), normalize='fgd')
     student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
     outside = [torch.tensor([[90.0, 90.0, 99.0, 99.0]])]
     torch.testing.assert_close(
@@ -209,39 +210,10 @@ def test_box_outside_is_nothing_to_fgd():
     )
 
 
-@pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
-@pytest.mark.parametrize('feature_norm', [None, 'standardize'])
-def test_skipped_image_adds_nothing_but_counts(mode, feature_norm):
-    """The denominator stays the batch: so a batch is the mean of its images here too."""
-    kwargs = dict(normalize=mode, feature_norm=feature_norm)
-    loss = LocalDistillationLoss((3, 4), (3, 4), empty_image='skip', **kwargs)
-    as_background = LocalDistillationLoss((3, 4), (3, 4), **kwargs)
-    student, teacher = [f.requires_grad_() for f in feats()], feats()
-    out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
-    first = as_background.level_losses(
-        [f[:1] for f in student], [f[:1] for f in teacher], BOXES[:1], INPUT_SIZE
-    )
-    torch.testing.assert_close(out, first / 2)
-    out.sum().backward()
-    for feat in student:
-        assert feat.grad[0].abs().sum() > 0
-        assert feat.grad[1].abs().sum() == 0
-
-
-def test_batch_of_skipped_images_is_a_connected_zero():
-    loss = LocalDistillationLoss((3, 4), (3, 5), empty_image='skip')
-    student = [f.requires_grad_() for f in feats(dtype=torch.float32)]
-    out = loss(student, feats((3, 5), dtype=torch.float32), [BOXES[1]] * 2, INPUT_SIZE)
-    assert [value.item() for value in out.values()] == [0, 0, 0]
-    sum(out.values()).backward()
-    assert all(f.grad.abs().sum() == 0 for f in student)
-    assert loss.align[1].weight.grad.abs().sum() == 0
-
-
 @pytest.mark.parametrize('sizes', [(4, 6), (8, 2)])
 @pytest.mark.parametrize('side', ['student', 'teacher'])
 def test_resize_brings_one_map_to_the_others_size(side, sizes):
-    loss = LocalDistillationLoss((3, 4), (5, 4), resize=side).double()
+    loss = raw_loss((3, 4), (5, 4), resize=side).double()
     student = [f.requires_grad_() for f in feats()]
     teacher = feats((5, 4), sizes)
     out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
@@ -256,7 +228,7 @@ def test_resize_brings_one_map_to_the_others_size(side, sizes):
         pairs = [(resized(s, t.shape[-1]), t) for s, t in zip(aligned, teacher, strict=True)]
     else:
         pairs = [(s, resized(t, s.shape[-1])) for s, t in zip(aligned, teacher, strict=True)]
-    plain = LocalDistillationLoss((5, 4), (5, 4))
+    plain = raw_loss((5, 4), (5, 4))
     expected = plain.level_losses(*zip(*pairs, strict=True), BOXES, INPUT_SIZE)
     torch.testing.assert_close(out, expected)
     out.sum().backward()
@@ -268,7 +240,7 @@ def test_resize_brings_one_map_to_the_others_size(side, sizes):
 @pytest.mark.parametrize('mode', ['region', 'fgd'])
 @pytest.mark.parametrize('feature_norm', [None, 'standardize'])
 def test_maps_are_what_the_loss_sums(mode, feature_norm):
-    loss = LocalDistillationLoss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
+    loss = raw_loss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
     student, teacher = feats(), feats()
     levels = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
     for level, maps in enumerate(loss.maps(student, teacher, BOXES, INPUT_SIZE)):
@@ -296,7 +268,7 @@ def test_maps_are_what_the_loss_sums(mode, feature_norm):
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
 @pytest.mark.parametrize('feature_norm', [None, 'standardize'])
 def test_student_equal_to_teacher_gives_zero(mode, feature_norm):
-    loss = LocalDistillationLoss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
+    loss = raw_loss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
     maps = feats()
     for value in loss(maps, maps, BOXES, INPUT_SIZE).values():
         assert value.item() == 0
@@ -304,7 +276,7 @@ def test_student_equal_to_teacher_gives_zero(mode, feature_norm):
 
 def test_foreground_and_background_share_the_whole_map():
     """With 'sum', the mask only divides what a loss without mask would give."""
-    loss = LocalDistillationLoss((3, 4), (3, 4), alpha=1, beta=1, normalize='sum')
+    loss = raw_loss((3, 4), (3, 4), alpha=1, beta=1, normalize='sum')
     student, teacher = feats(), feats()
     total = 0.0
     for s, t in zip(student, teacher, strict=True):
@@ -316,7 +288,7 @@ def test_foreground_and_background_share_the_whole_map():
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
 def test_mask_all_zero_and_all_one(mode):
-    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    loss = raw_loss((3,), (3,), normalize=mode)
     student, teacher = feats((3,), (4,), 1), feats((3,), (4,), 1)
     nothing = loss(student, teacher, [torch.zeros(0, 4)], INPUT_SIZE)
     assert nothing['loss_distill_fg'].item() == 0
@@ -328,7 +300,7 @@ def test_mask_all_zero_and_all_one(mode):
 
 def test_constant_features_have_plain_squares():
     """Attention is 1 everywhere: eq. 12 is a mean square, eq. 13 is 0."""
-    loss = LocalDistillationLoss((3,), (3,), alpha=1, beta=1, gamma=1)
+    loss = raw_loss((3,), (3,), alpha=1, beta=1, gamma=1)
     student, teacher = [torch.full((2, 3, 4, 4), 1.0)], [torch.full((2, 3, 4, 4), 3.0)]
     out = loss(student, teacher, BOXES, INPUT_SIZE)
     assert out['loss_distill_fg'].item() == pytest.approx(4 / 2)  # of two images one has boxes
@@ -339,7 +311,7 @@ def test_constant_features_have_plain_squares():
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
 def test_one_cell_map(mode):
     """A^S is 1: image 1 is all foreground, image 2 all background."""
-    loss = LocalDistillationLoss((3,), (3,), normalize=mode)
+    loss = raw_loss((3,), (3,), normalize=mode)
     student, teacher = feats((3,), (1,)), feats((3,), (1,))
     out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
     expected = brute_force(student[0], teacher[0], BOXES, mode, 0.5)
@@ -349,7 +321,7 @@ def test_one_cell_map(mode):
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
 @pytest.mark.parametrize('feature_norm', [None, 'standardize'])
 def test_batch_is_the_mean_of_its_singles(mode, feature_norm):
-    loss = LocalDistillationLoss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
+    loss = raw_loss((3, 4), (3, 4), normalize=mode, feature_norm=feature_norm)
     student, teacher = feats(), feats()
     batch = loss(student, teacher, BOXES, INPUT_SIZE)
     singles = [
@@ -366,10 +338,10 @@ def test_batch_is_the_mean_of_its_singles(mode, feature_norm):
 
 
 def test_align_is_a_convolution_only_where_channels_differ():
-    loss = LocalDistillationLoss((3, 4), (3, 6))
+    loss = raw_loss((3, 4), (3, 6))
     assert isinstance(loss.align[0], torch.nn.Identity)
     assert loss.align[1].weight.shape == (6, 4, 1, 1)
-    other = LocalDistillationLoss((3, 4), (3, 6))
+    other = raw_loss((3, 4), (3, 6))
     other.load_state_dict(loss.state_dict())
     student = feats(dtype=torch.float32)
     teacher = feats((3, 6), dtype=torch.float32)
@@ -378,7 +350,7 @@ def test_align_is_a_convolution_only_where_channels_differ():
 
 
 def test_standardize_ignores_scale_and_shift():
-    loss = LocalDistillationLoss((3, 4), (3, 4), feature_norm='standardize')
+    loss = raw_loss((3, 4), (3, 4), feature_norm='standardize')
     student, teacher = feats(), feats()
     scaled = [7 * s - 3 for s in student]
     first, second = (loss(x, teacher, BOXES, INPUT_SIZE) for x in (student, scaled))
@@ -390,7 +362,7 @@ def test_standardize_ignores_scale_and_shift():
 @pytest.mark.parametrize('kwargs', [dict(), dict(feature_norm='standardize', resize='student')])
 def test_gradcheck(mode, kwargs):
     """Through the alignment, and the change of size where there is one."""
-    loss = LocalDistillationLoss((3,), (2,), normalize=mode, **kwargs).double()
+    loss = raw_loss((3,), (2,), normalize=mode, **kwargs).double()
     teacher = feats((2,), (4,) if 'resize' in kwargs else (3,))
     student = feats((3,), (3,))[0].requires_grad_()
     assert torch.autograd.gradcheck(
@@ -399,7 +371,7 @@ def test_gradcheck(mode, kwargs):
 
 
 def test_no_gradient_into_the_teacher():
-    loss = LocalDistillationLoss((3, 4), (3, 4))
+    loss = raw_loss((3, 4), (3, 4))
     student = [f.requires_grad_() for f in feats()]
     teacher = [f.requires_grad_() for f in feats()]
     sum(loss(student, teacher, BOXES, INPUT_SIZE).values()).backward()
@@ -413,7 +385,7 @@ def test_no_gradient_into_the_teacher():
 @pytest.mark.parametrize('scale', [1, 1e3])
 def test_autocast_gives_the_float32_loss(dtype, mode, feature_norm, scale):
     """Features up to 1e3, as raw ReLU maps have, saturate the softmax but give no NaN."""
-    loss = LocalDistillationLoss((8, 16), (8, 16), normalize=mode, feature_norm=feature_norm)
+    loss = raw_loss((8, 16), (8, 16), normalize=mode, feature_norm=feature_norm)
     student, teacher = (
         [(f.clamp(-4, 4) / 4 * scale).to(dtype) for f in feats((8, 16), dtype=torch.float32)]
         for _ in range(2)
@@ -434,7 +406,7 @@ def test_autocast_gives_the_float32_loss(dtype, mode, feature_norm, scale):
 @pytest.mark.parametrize('scale', [1, 1e3])
 def test_autocast_of_the_alignment(dtype, feature_norm, scale):
     """The 1 x 1 convolution stays in float32: from a map in half precision the loss is the same."""
-    loss = LocalDistillationLoss((64, 32), (32, 48), feature_norm=feature_norm)
+    loss = raw_loss((64, 32), (32, 48), feature_norm=feature_norm)
     student, teacher = (
         [(f.clamp(0, 4) / 4 * scale).to(dtype) for f in feats(channels, dtype=torch.float32)]
         for channels in ((64, 32), (32, 48))
@@ -451,26 +423,28 @@ def test_autocast_of_the_alignment(dtype, feature_norm, scale):
 @pytest.mark.parametrize(
     ('kwargs', 'message'),
     [
-        (dict(temperature=0), 'temperature must be > 0, got 0'),
+        (dict(temperature=0), r'temperature must be > 0, got \(0.0, 0.0\)'),
         (dict(alpha=-1), 'alpha must be >= 0, got -1'),
-        (dict(temperature=(0.5, -1)), r'temperature must be > 0, got \(0.5, -1\)'),
+        (dict(temperature=(0.5, -1)), r'temperature must be > 0, got \(0.5, -1.0\)'),
         (dict(temperature=(0.5,)), r'temperature must be one number, .* 2 levels.* got 1: \[0'),
         (dict(level_weights=(1, 2, 3)), r'level_weights .* 2 levels .* got 3: \[1, 2, 3\]'),
-        (dict(level_weights=(1, -2)), r'level_weights must be >= 0, got \(1, -2\)'),
+        (dict(level_weights=(1, -2)), r'level_weights must be >= 0, got \(1.0, -2.0\)'),
         (dict(normalize='mean'), "'region', 'sum' or 'fgd', got 'mean'"),
         (dict(feature_norm='batch'), "None or 'standardize', got 'batch'"),
-        (dict(attention_reduction='none'), "'mean' or 'sum', got 'none'"),
-        (dict(empty_image='ignore'), "'background' or 'skip', got 'ignore'"),
         (dict(resize='both'), "None, 'student' or 'teacher', got 'both'"),
-        (dict(preset='FGD'), "None, 'paper' or 'fgd', got 'FGD'"),
+        # as earlier versions had it
+        (
+            dict(preset='fgd'),
+            'distillation.preset is no argument any more: take distillation_paper',
+        ),
+        (dict(empty_image='skip'), 'distillation.empty_image is no argument any more'),
+        (dict(attention_reduction='sum'), 'distillation.attention_reduction .* leave it out'),
         (dict(teacher_channels=(3,)), 'same levels'),
     ],
 )
 def test_bad_settings(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        LocalDistillationLoss(
-            **{**dict(student_channels=(3, 4), teacher_channels=(3, 4)), **kwargs}
-        )
+        raw_loss(**{**dict(student_channels=(3, 4), teacher_channels=(3, 4)), **kwargs})
 
 
 @pytest.mark.parametrize(
@@ -488,13 +462,13 @@ def test_bad_settings(kwargs, message):
     ],
 )
 def test_maps_that_do_not_fit(student, teacher, message):
-    loss = LocalDistillationLoss((3, 4), (3, 4))
+    loss = raw_loss((3, 4), (3, 4))
     with pytest.raises(ValueError, match=message):
         loss(student, teacher, BOXES, INPUT_SIZE)
 
 
 def shared(**kwargs):
-    return LocalDistillationLoss((4,), (4,), **{'share': 0.3, 'split': (0.5, 0.3, 0.2), **kwargs})
+    return raw_loss((4,), (4,), **{'share': 0.3, 'split': (0.5, 0.3, 0.2), **kwargs})
 
 
 def inputs(scale=1.0):
@@ -512,7 +486,7 @@ def test_share_of_the_detection_loss():
 
 def test_share_follows_running_means_by_hand():
     loss = shared()
-    raw = LocalDistillationLoss((4,), (4,), alpha=1, beta=1, gamma=1)
+    raw = raw_loss((4,), (4,), alpha=1, beta=1, gamma=1)
     means = None
     for step, detection in enumerate((10.0, 4.0, 7.0)):
         batch = inputs(1 + step)
@@ -530,7 +504,7 @@ def test_share_is_resumed_and_has_no_gradient():
     assert detection.grad is None
     other.load_state_dict(loss.state_dict())
     torch.testing.assert_close(other.term_weights(), loss.term_weights())
-    assert not LocalDistillationLoss((4,), (4,)).state_dict()
+    assert not raw_loss((4,), (4,)).state_dict()
 
 
 def test_share_does_not_learn_in_evaluation():

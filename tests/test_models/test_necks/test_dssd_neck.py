@@ -41,7 +41,7 @@ def test_the_product_is_the_default():
 
 
 def test_bad_join():
-    with pytest.raises(ConfigError, match="join must be 'product' or 'sum', got 'concat'"):
+    with pytest.raises(ConfigError, match="join: expected 'product' or 'sum', found 'concat'"):
         neck(join='concat')
 
 

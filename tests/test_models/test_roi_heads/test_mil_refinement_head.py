@@ -14,8 +14,9 @@ from ldwsccd_mmdet.models.losses import (
     refinement_loss,
     refinement_targets,
 )
-from ldwsccd_mmdet.models.task_modules import TopSeeds
+from ldwsccd_mmdet.models.task_modules import ThresholdSeeds, TopSeeds
 from ldwsccd_mmdet.models.utils import pairwise_iou
+from ldwsccd_mmdet.ops import is_stand_in
 from tests.test_models.helpers import CHANNELS, NUM_CLASSES, feats
 
 METAS = [dict(img_shape=(64, 64))] * 3
@@ -73,10 +74,9 @@ TWO_LEVELS = dict(
 OPTIONS = [
     dict(),
     dict(num_stages=1),
-    dict(preset='oicr', fc_out_channels=16, dropout=0.0),
-    dict(ignore_iou=0.1, first_stage_weight=3.0, image_loss_reduction='sum'),
+    dict(ignore_iou=0.1, loss_weight=dict(refine=(3.0, 1.0)), image_loss_reduction='sum'),
     dict(seeds=dict(type='ThresholdSeeds', relative_thr=0.5), reg_stages=1),
-    dict(seeds=dict(type='MISTSeeds', fraction=0.5), reg_stages=2, reg_class_agnostic=False),
+    dict(seeds=dict(type='MISTSeeds', fraction=0.5), reg_stages=2),
     dict(bbox_roi_extractor=MAX_POOL, gt_seeds=True),
     dict(bbox_roi_extractor=TWO_LEVELS, roi_chunk_size=2),
 ]
@@ -111,7 +111,7 @@ def test_batch_is_the_mean_of_its_singles(counts, options):
 
 def test_loss_is_eq_15_and_16_chained():
     """Stage 1 learns from the MIL scores, stage 2 from stage 1."""
-    head = build(mil_loss_weight=2.0, refine_loss_weight=3.0)
+    head = build(loss_weight=dict(mil=2.0, refine=3.0))
     x, regions, y = feats(1), [boxes(6)], torch.tensor([[1.0, 0.0, 1.0]])
     losses = head.loss(x, regions, y)
     logits = head(x, regions)
@@ -243,11 +243,18 @@ def test_state_dict_round_trip():
         (dict(num_stages=0), 'mil_head.num_stages: expected >= 1, found 0'),
         (dict(fg_iou=2), 'mil_head.fg_iou: .* found 2'),
         (dict(ignore_iou=-1), 'mil_head.ignore_iou: .* found -1'),
-        (dict(first_stage_weight=-1), 'mil_head.first_stage_weight: expected >= 0, found -1'),
+        (dict(loss_weight=dict(mil=-1)), 'mil_head.loss_weight.mil: expected >= 0, found -1'),
+        (dict(loss_weight=dict(refine=(1,))), 'loss_weight.refine: .* num_stages = 2, found'),
+        (dict(loss_weight=dict(cls=1)), "mil_head.loss_weight: .*mil, refine, box.*'cls'"),
         (dict(image_loss_reduction='max'), "image_loss_reduction: .* found 'max'"),
         (dict(reg_stages=3), r'mil_head.reg_stages: .*num_stages = 2\], found 3'),
         (dict(roi_chunk_size=0), 'mil_head.roi_chunk_size: .* found 0'),
-        (dict(preset='pcl'), "mil_head.preset: .*'oicr'.* found 'pcl'"),
+        # as earlier versions had it
+        (dict(preset='oicr'), 'mil_head.preset is no argument any more: take the dict mil_oicr'),
+        (dict(mil_loss_weight=2.0), r'mil_loss_weight .* write loss_weight=dict\(mil=...\)'),
+        (dict(refine_loss_weight=2.0), r'write loss_weight=dict\(refine=...\)'),
+        (dict(first_stage_weight=3.0), r'write loss_weight=dict\(refine=\(..., 1, 1\)\)'),
+        (dict(pseudo_seeds=None), 'mil_head.pseudo_seeds .* leave it out'),
     ],
 )
 def test_bad_settings(kwargs, message):
@@ -284,11 +291,21 @@ def test_in_double_the_gradient_is_the_difference_quotient():
             assert grad[place].item() == pytest.approx((values[0] - values[1]) / 2 / step, abs=1e-7)
 
 
+@pytest.mark.skipif(is_stand_in(), reason='the operators in plain torch have RoIPool on a CPU')
 def test_roi_pool_on_a_cpu_says_what_to_take():
     with pytest.raises(ConfigError, match="RoIPool of mmcv needs a GPU.*pool_mode='max'"):
         build(bbox_roi_extractor=ROI_POOL).predict(feats(1), [boxes(2)], METAS[:1])
 
 
+@pytest.mark.skipif(not is_stand_in(), reason='RoIPool of mmcv needs a GPU')
+def test_roi_pool_in_plain_torch():
+    head = build(bbox_roi_extractor=ROI_POOL)
+    losses = head.loss(feats(1), [boxes(5)], torch.ones(1, NUM_CLASSES))
+    assert all(torch.isfinite(v) for v in losses.values())
+    total(losses).backward()
+
+
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='RoIPool of mmcv needs a GPU')
 def test_roi_pool_on_a_gpu():
     head = build(bbox_roi_extractor=ROI_POOL).cuda()
@@ -417,13 +434,11 @@ def test_known_boxes_are_seeds_of_weight_1():
 
 
 def test_weights_of_the_losses():
-    head = build(mil_loss_weight=2.0)
+    head = build(loss_weight=dict(mil=2.0))
     other = build(
-        first_stage_weight=3.0,
         image_loss_reduction='sum',
-        refine_loss_weight=0.5,
         reg_stages=1,
-        reg_loss_weight=4.0,
+        loss_weight=dict(refine=(1.5, 0.5), box=4.0),
     )
     other.load_state_dict(head.state_dict(), strict=False)
     x, regions, y = feats(1), [boxes(6)], torch.tensor([[1.0, 0.0, 1.0]])
@@ -438,13 +453,11 @@ def test_weights_of_the_losses():
     )
 
 
-@pytest.mark.parametrize('agnostic', [True, False])
-def test_boxes_learn_to_move_to_their_seed(agnostic):
+def test_boxes_learn_to_move_to_their_seed():
     """A head that is trained on shifted regions moves them onto the cell."""
     head = build(
         num_stages=1,
         reg_stages=1,
-        reg_class_agnostic=agnostic,
         fc_out_channels=32,
         gt_seeds=True,
     )
@@ -457,9 +470,7 @@ def test_boxes_learn_to_move_to_their_seed(agnostic):
         total(head.loss(x, regions, y, known)).backward()
         optimizer.step()
     result = head.eval().predict(x, regions, METAS[:1])[0]
-    moved = result.bboxes if agnostic else result.bboxes[:, 1]
-    assert result.bboxes.shape == ((3, 4) if agnostic else (3, NUM_CLASSES, 4))
-    torch.testing.assert_close(moved, cell.expand(3, 4), rtol=0, atol=1.0)
+    torch.testing.assert_close(result.bboxes, cell.expand(3, 4), rtol=0, atol=1.0)
     assert (result.class_probs.argmax(dim=1) == 1).all()
 
 
@@ -506,7 +517,8 @@ def test_gradient_reaches_logits_only(options):
 
 def test_pseudo_boxes():
     """Of the image's classes only, suppressed and thresholded class by class."""
-    head = build(pseudo_seeds=dict(type='ThresholdSeeds', relative_thr=0.6, nms_iou=0.3))
+    head = build()
+    head.choose_pseudo_boxes = ThresholdSeeds(relative_thr=0.6, nms_iou=0.3)
     regions, x = [boxes(30), boxes(0), boxes(20)], feats(3, scale=10)
     y = torch.tensor([[1.0, 0.0, 1.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     logits = head(x, regions)
@@ -535,27 +547,21 @@ def test_pseudo_boxes_have_a_size():
 
 
 def test_oicr_as_published():
-    head = MODELS.build(
-        dict(
-            type='MILRefinementHead',
-            num_classes=NUM_CLASSES,
-            preset='oicr',
-            num_stages=2,
-            bbox_roi_extractor=dict(
-                type='SingleRoIExtractor',
-                roi_layer=dict(type='RoIAlign', output_size=1),
-                out_channels=8,
-                featmap_strides=[8],
-            ),
-        )
+    roi_extractor = dict(
+        type='SingleRoIExtractor',
+        roi_layer=dict(type='RoIAlign', output_size=1),
+        out_channels=8,
+        featmap_strides=[8],
     )
-    assert (head.num_stages, head.fg_iou, head.ignore_iou) == (2, 0.5, 0)  # given wins
+    part = Config.fromfile('configs/_base_/parts/mil_oicr.py').mil_oicr
+    head = MODELS.build(dict(part, num_classes=NUM_CLASSES, bbox_roi_extractor=roi_extractor))
+    assert (head.num_stages, head.fg_iou, head.ignore_iou) == (3, 0.5, 0)
     assert head.shared_fcs[1].out_features == head.shared_fcs[4].out_features == 4096
     assert head.shared_fcs[3].p == 0.5
     assert isinstance(head.choose_seeds, TopSeeds)
     assert not head.gt_seeds
     assert head.image_loss_reduction == 'sum'
-    assert head.first_stage_weight == 1
+    assert head.loss_weight == dict(mil=1, refine=[1, 1, 1], box=1)
 
 
 def test_config_part_of_oicr_lets_the_new_layers_learn_faster():
@@ -564,7 +570,7 @@ def test_config_part_of_oicr_lets_the_new_layers_learn_faster():
     roi_layer = cfg.mil_oicr.bbox_roi_extractor.roi_layer
     assert (roi_layer.type, roi_layer.output_size) == ('RoIPool', 7)
     model = torch.nn.Module()
-    model.mil_head = build(preset=cfg.mil_oicr.preset, fc_out_channels=4, reg_stages=1)
+    model.mil_head = build(fc_out_channels=4, reg_stages=1)
     wrapper = build_optim_wrapper(
         model, dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01), **cfg.oicr_rates)
     )

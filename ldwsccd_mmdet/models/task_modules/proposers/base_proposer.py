@@ -11,7 +11,7 @@ from mmdet.utils import InstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ....errors import ConfigError
+from ....errors import ConfigError, check_argument
 
 
 class BaseProposer(ABC):
@@ -36,8 +36,7 @@ class BaseProposer(ABC):
 
     def _check(self, name: str, value: Any, right: bool, expected: str) -> None:
         """Raise one error that names an argument that is outside its range."""
-        if not right:
-            raise ConfigError(f'{type(self).__name__}.{name}: expected {expected}, found {value!r}')
+        check_argument(right, f'{type(self).__name__}.{name}', expected, value)
 
     @abstractmethod
     def __call__(

@@ -4,7 +4,7 @@ import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
-from ....errors import ConfigError
+from ....errors import check_argument
 from .threshold_seeds import ThresholdSeeds
 
 
@@ -25,8 +25,7 @@ class MISTSeeds(ThresholdSeeds):
 
     def __init__(self, fraction: float = 0.15, nms_iou: float = 0.2) -> None:
         super().__init__(nms_iou=nms_iou)
-        if not 0 < fraction <= 1:
-            raise ConfigError(f'MISTSeeds.fraction: expected a number in (0, 1], found {fraction}')
+        check_argument(0 < fraction <= 1, 'MISTSeeds.fraction', 'a number in (0, 1]', fraction)
         self.fraction = fraction
         self.relative_thr = 0.0
 

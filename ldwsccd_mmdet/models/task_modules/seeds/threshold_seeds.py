@@ -4,7 +4,7 @@ import torch
 from mmdet.registry import TASK_UTILS
 from torch import Tensor
 
-from ....errors import ConfigError
+from ....errors import check_argument
 from ...utils import RegionBatch, cluster_nms
 from .seeds import Seeds
 from .top_seeds import TopSeeds, zero_where
@@ -39,15 +39,10 @@ class ThresholdSeeds(TopSeeds):
             ('score_thr', score_thr, 0),
             ('nms_iou', nms_iou, 0),
         ):
-            if not least <= value <= 1:
-                raise ConfigError(
-                    f'{type(self).__name__}.{name}: expected a number in [{least:g}, 1], '
-                    f'found {value}'
-                )
-        if max_per_class < 1:
-            raise ConfigError(
-                f'{type(self).__name__}.max_per_class: expected >= 1, found {max_per_class}'
-            )
+            key = f'{type(self).__name__}.{name}'
+            check_argument(least <= value <= 1, key, f'a number in [{least:g}, 1]', value)
+        key = f'{type(self).__name__}.max_per_class'
+        check_argument(max_per_class >= 1, key, '>= 1', max_per_class)
         self.relative_thr = relative_thr
         self.score_thr = score_thr
         self.nms_iou = nms_iou

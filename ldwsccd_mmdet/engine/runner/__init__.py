@@ -1,0 +1,3 @@
+from .cell_runner import CellRunner
+
+__all__ = ['CellRunner']

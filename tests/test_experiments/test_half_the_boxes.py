@@ -1,0 +1,143 @@
+"""What the method gives where boxes are missing: the plan of the run, and its CSV."""
+
+import csv
+
+import pytest
+from mmengine.config import Config
+
+from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.half_the_boxes import (
+    COLUMNS,
+    HalfTheBoxes,
+    Settings,
+    join_sets,
+    merge_csv,
+)
+
+
+@pytest.fixture
+def make(tmp_path):
+    """``make(**settings)``: an experiment whose configs hold only what it looks at."""
+    common = dict(
+        train_cfg=dict(max_epochs=20),
+        param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, end=20, T_max=20)],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
+        train_dataloader=dict(
+            dataset=dict(data_root='data/x/', ann_file='train.json', data_prefix=dict(img='images'))
+        ),
+    )
+    teacher, method = tmp_path / 'teacher.py', tmp_path / 'method.py'
+    Config(dict(common, model=dict(type='SSD'))).dump(teacher)
+    model = dict(
+        type='LDWSCCD',
+        teacher=dict(config=str(teacher), checkpoint='x.pth'),
+        distillation=dict(type='LocalDistillationLoss'),
+        mil_head=dict(type='MILRefinementHead'),
+    )
+    Config(dict(common, model=model)).dump(method)
+
+    def build(**kwargs):
+        settings = dict(
+            config=method, data='x', out=tmp_path / 'out', results=tmp_path / 'half_the_boxes.csv'
+        )
+        return HalfTheBoxes(Settings(**{**settings, **kwargs}))
+
+    return build
+
+
+def stage(experiment, name):
+    (found,) = [s for s in experiment.runner.stages if s.name == name]
+    return found
+
+
+def test_each_stage_comes_after_those_it_needs(make):
+    stages = make().runner.stages
+    names = [s.name for s in stages]
+    assert len(set(names)) == len(names)
+    for number, one in enumerate(stages):
+        assert all(names.index(need.name) < number for need in one.needs)
+    # 9 shares and seeds, of which each has a teacher, an SSD and LD-WSCCD by three score sources
+    assert sum('/tests/' in name for name in names) == 9 * (1 + 1 + 3)
+
+
+def test_only_what_has_a_part_of_the_method_learns_mined_cells(make):
+    models = ('teacher', 'ssd', 'ssd_ldm', 'ssd_mil', 'ldwsccd')
+    experiment = make(boxes_kept=[0.5], seeds=[1], models=models)
+    name = 'kept_0.5/seed_1'
+    configs = {m: stage(experiment, f'{name}/{m}').settings['config'] for m in models}
+    for model, config in configs.items():
+        data = config['train_dataloader']['dataset']
+        assert ('mined_file' in data) == (model not in ('ssd', 'teacher'))
+        labels = 'learned.json' if model == 'teacher' else 'train.json'
+        assert data['ann_file'].endswith(f'{name}/labels/{labels}')
+        assert config['randomness'] == dict(seed=1)
+        assert config['val_dataloader'] is None
+    parts = {
+        m: [bool(c['model'].get(p)) for p in ('teacher', 'distillation', 'mil_head')]
+        for m, c in configs.items()
+    }
+    assert parts['ssd'] == [False] * 3
+    assert parts['ssd_ldm'] == [True, True, False]
+    assert parts['ssd_mil'] == [False, False, True]
+    assert parts['ldwsccd'] == [True] * 3
+    teacher = configs['ldwsccd']['model']['teacher']
+    assert teacher['checkpoint'].endswith(f'{name}/teacher/epoch_20.pth')
+    mined = stage(experiment, f'{name}/mined')
+    assert mined in stage(experiment, f'{name}/ssd_mil').needs
+    assert mined not in stage(experiment, f'{name}/ssd').needs
+
+
+def test_ssd_alone_needs_no_teacher(make):
+    names = [s.name for s in make(models=['ssd'], seeds=[0], boxes_kept=[1]).runner.stages]
+    assert [n.split('/')[-1] for n in names] == ['test_set', 'labels', 'ssd', 'ssd_ssd']
+
+
+def test_epochs_go_with_their_schedule(make):
+    experiment = make(epochs=3, models=['ssd'], seeds=[0], boxes_kept=[1])
+    config = stage(experiment, 'kept_1/seed_0/ssd').settings['config']
+    assert config['train_cfg']['max_epochs'] == 3
+    assert config['param_scheduler'][0]['T_max'] == 3
+
+
+def test_refuses_unknown_models_and_configs_without_the_method(make, tmp_path):
+    with pytest.raises(ConfigError, match='found yolo'):
+        make(models=['yolo'])
+    with pytest.raises(ConfigError, match=r'no model\.teacher'):
+        make(config=tmp_path / 'teacher.py')
+
+
+def test_joins_sets():
+    categories = [{'id': 4, 'name': 'a'}]
+    box = {'category_id': 4, 'bbox': [0, 0, 1, 1]}
+    one = dict(
+        categories=categories,
+        images=[{'id': 7, 'file_name': 'a'}],
+        annotations=[{**box, 'id': 1, 'image_id': 7}],
+    )
+    two = dict(
+        categories=categories,
+        images=[{'id': 7, 'file_name': 'b'}, {'id': 8, 'file_name': 'c'}],
+        annotations=[{**box, 'id': 1, 'image_id': 8}],
+    )
+    joined = join_sets([one, two])
+    assert [image['id'] for image in joined['images']] == [1, 2, 3]
+    assert [(a['id'], a['image_id']) for a in joined['annotations']] == [(1, 1), (2, 3)]
+    with pytest.raises(ConfigError, match='categories'):
+        join_sets([one, {**two, 'categories': []}])
+
+
+def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
+    path = tmp_path / 'results' / 'half_the_boxes.csv'
+
+    def row(data, ap50, **more):
+        values = (data, '0.5', 'ssd', 'ssd', 0, 20, 'val+test', ap50)
+        return {**dict(zip(COLUMNS, values, strict=True)), **more}
+
+    merge_csv(path, [row('a', '10.0', lsil='5.0')])
+    merge_csv(path, [row('b', '20.0', rbc='7.0'), row('a', '11.0', lsil='6.0')])
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(r['data'], r['AP50'], r['lsil'], r['rbc']) for r in rows] == [
+        ('a', '11.0', '6.0', ''),
+        ('b', '20.0', '', '7.0'),
+    ]
