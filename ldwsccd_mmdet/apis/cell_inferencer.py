@@ -260,8 +260,8 @@ def _check_classes(model: torch.nn.Module, source: str) -> None:
     classes = model.dataset_meta['classes']
     if isinstance(number, int) and number != len(classes):
         raise CheckpointError(
-            f"checkpoint '{source}' has {len(classes)} class names ({', '.join(classes)}) and a head "
-            f'of {number}: give the config that it was trained with'
+            f"checkpoint '{source}' has {len(classes)} class names ({', '.join(classes)}) and a "
+            f'head of {number}: give the config that it was trained with'
         )
 
 

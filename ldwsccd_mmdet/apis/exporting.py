@@ -75,8 +75,8 @@ class ExportedStudent(nn.Module):
         divisor = getattr(preprocessor, 'pad_size_divisor', 1)
         if self.width % divisor or self.height % divisor:
             raise ConfigError(
-                f'export: the input of {self.width} x {self.height} px would be padded to a multiple '
-                f'of {divisor}: set Resize.scale of the test pipeline to one'
+                f'export: the input of {self.width} x {self.height} px would be padded to a '
+                f'multiple of {divisor}: set Resize.scale of the test pipeline to one'
             )
         whole = torch.ones(3, 1, 1)
         normalize = getattr(preprocessor, '_enable_normalize', False)
