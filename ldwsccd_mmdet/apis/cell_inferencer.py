@@ -103,6 +103,7 @@ class CellInferencer(DetInferencer):
         _check_weights(model, state, self.checkpoint_file)
         model.cfg = cfg
         self._load_weights_to_model(model, {**self._checkpoint, 'state_dict': state}, cfg)
+        _check_classes(model, self.checkpoint_file)
         return model.to(device).eval()
 
     def _load_weights_to_model(self, model: Any, checkpoint: dict | None, cfg: Any) -> None:
@@ -251,6 +252,17 @@ def _check_weights(model: torch.nn.Module, state: Mapping[str, Any], source: str
         )
 
 
+def _check_classes(model: torch.nn.Module, source: str) -> None:
+    """Refuse class names that are not as many as the head tells apart."""
+    number = getattr(getattr(model, 'bbox_head', None), 'num_classes', None)
+    classes = model.dataset_meta['classes']
+    if isinstance(number, int) and number != len(classes):
+        raise CheckpointError(
+            f"checkpoint '{source}' has {len(classes)} class names ({', '.join(classes)}) and a "
+            f'head of {number}: give the config that it was trained with'
+        )
+
+
 def _dataset_meta(checkpoint: Mapping[str, Any], cfg: Any, source: str) -> dict[str, Any]:
     """Class names and colours: the checkpoint's, else the data set's of the config."""
     meta = checkpoint.get('meta') or {}
@@ -285,8 +297,13 @@ def _for_inference(config: Any) -> None:
             config.model[part] = None
     _drop_init_cfg(config.model)
     dataset = innermost(config.test_dataloader.dataset)
+    if not dataset.get('pipeline'):
+        raise ConfigError(
+            f'test_dataloader.dataset ({dataset.get("type")}) has no pipeline: give a config that '
+            'tests on one data set'
+        )
     pipeline = []
-    for step in dataset.get('pipeline', []):
+    for step in dataset.pipeline:
         if str(step['type']).rpartition('.')[2] == _OLD_LOADER:
             step = {**step, 'type': 'LoadImageFromFile'}
             pipeline += [step, {'type': 'VerifyImage'}]

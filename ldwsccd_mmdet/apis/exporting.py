@@ -72,8 +72,17 @@ class ExportedStudent(nn.Module):
         self.model = model.eval()
         self.width, self.height = input_size
         preprocessor = model.data_preprocessor
-        self.register_buffer('image_mean', preprocessor.mean.detach().clone())
-        self.register_buffer('image_std', preprocessor.std.detach().clone())
+        divisor = getattr(preprocessor, 'pad_size_divisor', 1)
+        if self.width % divisor or self.height % divisor:
+            raise ConfigError(
+                f'export: the input of {self.width} x {self.height} px would be padded to a '
+                f'multiple of {divisor}: set Resize.scale of the test pipeline to one'
+            )
+        whole = torch.ones(3, 1, 1)
+        normalize = getattr(preprocessor, '_enable_normalize', False)
+        mean, std = (preprocessor.mean, preprocessor.std) if normalize else (0 * whole, whole)
+        self.register_buffer('image_mean', mean.detach().clone())
+        self.register_buffer('image_std', std.detach().clone())
         self.to_bgr = not preprocessor._channel_conversion
         coder = head.bbox_coder
         self.register_buffer('box_mean', torch.tensor(coder.means))

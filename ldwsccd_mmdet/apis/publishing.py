@@ -108,6 +108,7 @@ def _config_text(inferencer: CellInferencer, keep_mil: bool) -> str:
         if not str(step['type']).endswith('LoadAnnotations'):
             pipeline.append(step)
     settings = {
+        'custom_imports': {'imports': ['ldwsccd_mmdet'], 'allow_failed_imports': False},
         'default_scope': 'mmdet',
         'model': model,
         'test_dataloader': {

@@ -25,8 +25,8 @@ __all__ = ['parse_config_text', 'received_config']
 _LONGEST = 2_000_000
 _SCOPES = ('mmdet', 'mmengine', 'mmcv', 'ldwsccd_mmdet')
 _OWN_IMPORTS = {'ldwsccd_mmdet'}
-#: Names that mmcv looks up by itself, in test_cfg.nms; it evaluates them, so no others may pass.
-_NMS = frozenset({'nms', 'soft_nms'})
+#: Names that mmdet and mmcv look up by themselves, some by evaluating them: no others may pass.
+_UNREGISTERED = frozenset({'nms', 'soft_nms', 'RoIAlign', 'RoIPool'})
 _REMEDY = 'give the config file of its training, which you trust: predict CONFIG --weights FILE'
 
 
@@ -151,7 +151,7 @@ def _check_types(part: Any, key: str, source: str) -> None:
             if value is None:
                 continue
             scope, _, plain = str(value).rpartition('.')
-            known = scope in ('', *_SCOPES) and plain in _registered() | _NMS
+            known = scope in ('', *_SCOPES) and plain in _registered() | _UNREGISTERED
             if not isinstance(value, str) or not (value in _SCOPES if name != 'type' else known):
                 raise CheckpointError(
                     f"'{source}' holds a config with {key}.{name}={value!r}, which is not of mmdet "

@@ -64,10 +64,10 @@ def read_export(source: str | Path, images: str | Path | None = None) -> Export:
         raise DatasetError(f"'{source}' does not exist: check the path")
     kind, content = _read(source, Path(images) if images else None)
     base = source if source.is_dir() else source.parent
-    folders = _folders(base) if images is None else [Path(images), *_folders(Path(images))]
     names = [image['file_name'] for image in content['images']]
     if not names:
         raise DatasetError(f"'{source}' holds no image: check the export")
+    folders = _folders(base if images is None else Path(images), names[0])
     best = None
     for folder in folders:
         found = find_images(folder, names)
@@ -85,10 +85,15 @@ def read_export(source: str | Path, images: str | Path | None = None) -> Export:
     return Export(source, kind, content, found.paths, None if found.near else folder)
 
 
-def _folders(base: Path) -> list[Path]:
-    """A folder, those in it, and those beside it, where exporters put images."""
+def _folders(base: Path, first: str | None = None) -> list[Path]:
+    """A folder, those in it, and those beside it, where exporters put images.
+
+    The one above is only taken if it holds the ``first`` image: it may be a home directory.
+    """
     inside = [base, *sorted(folder for folder in base.iterdir() if folder.is_dir())]
-    beside = [folder for folder in (base.parent / 'images', base.parent) if folder.is_dir()]
+    beside = [base.parent / 'images'] if (base.parent / 'images').is_dir() else []
+    if first is not None and (base.parent / first).is_file():
+        beside.append(base.parent)
     return list(dict.fromkeys([*inside, *beside]))[:60]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from tests.test_apis.conftest import CLASSES, Trained
 ROOT = Path(__file__).resolve().parents[2]
 WHY = "needs pip install 'ldwsccd_mmdet[export]'"
 needs_onnx = pytest.mark.skipif(
-    any(__import__('importlib').util.find_spec(m) is None for m in ('onnx', 'onnxruntime')),
+    any(importlib.util.find_spec(name) is None for name in ('onnx', 'onnxruntime')),
     reason=WHY,
 )
 
