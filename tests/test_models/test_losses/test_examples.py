@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+import torch
 
 from ldwsccd_mmdet.models import losses
 from ldwsccd_mmdet.models.losses import (
@@ -43,7 +44,7 @@ def test_example(item: Any) -> None:
     module = sys.modules[item.__module__]
     text = inspect.getdoc(item)
     example = doctest.DocTestParser().get_doctest(
-        text, dict(vars(module)), item.__name__, inspect.getsourcefile(item), 0
+        text, dict(vars(module), torch=torch), item.__name__, inspect.getsourcefile(item), 0
     )
     assert example.examples, f'{item.__name__} has no example'
     assert any(item.__name__ in line.source for line in example.examples)
