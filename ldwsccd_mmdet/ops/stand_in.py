@@ -88,6 +88,8 @@ def install_stand_in() -> bool:
         get_compiling_cuda_version=lambda: 'not available',
     )
     sys.modules[NAME] = module
+    # as an import does, for `import mmcv._ext`
+    vars(importlib.import_module('mmcv'))['_ext'] = module
     return True
 
 
