@@ -252,7 +252,7 @@ def _check_weights(model: torch.nn.Module, state: Mapping[str, Any], source: str
         )
 
 
-def _check_classes(model: torch.nn.Module, source: str) -> None:
+def _check_classes(model: Any, source: str) -> None:
     """Refuse class names that are not as many as the head tells apart."""
     number = getattr(getattr(model, 'bbox_head', None), 'num_classes', None)
     classes = model.dataset_meta['classes']

@@ -88,7 +88,7 @@ def _set_evaluators(config: Config, stage: str, part: ConfigDict) -> None:
     file = _ann_file(part)
     evaluators = config.get(f'{stage}_evaluator') or []
     for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
-        if isinstance(evaluator, Mapping) and evaluator.get('type') in _READS_AGAIN:
+        if isinstance(evaluator, dict) and evaluator.get('type') in _READS_AGAIN:
             evaluator['type'] = 'CheckedCocoMetric'
             print_log(
                 f'{stage}_evaluator: CheckedCocoMetric in the place of CocoMetric, so that it '
