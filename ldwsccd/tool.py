@@ -30,6 +30,9 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
+        # before a command imports mmdet, which needs mmcv's operators or what stands in for them
+        import ldwsccd_mmdet  # noqa: F401
+
         return main(args) or 0
     except pickle.UnpicklingError as error:
         reason = ' '.join(str(error).split())
