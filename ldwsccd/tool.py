@@ -8,6 +8,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable
+from importlib import import_module
 
 __all__ = ['run_tool']
 
@@ -30,9 +31,8 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
-        # before a command imports mmdet, which needs mmcv's operators or what stands in for them
-        import ldwsccd_mmdet  # noqa: F401
-
+        # before mmdet: the operators that its import asks for may be ours
+        import_module('ldwsccd_mmdet')
         return main(args) or 0
     except pickle.UnpicklingError as error:
         reason = ' '.join(str(error).split())
