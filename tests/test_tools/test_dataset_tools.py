@@ -127,7 +127,8 @@ def test_dataset_doctor(call, tiny_coco, tmp_path):
     tool = ('tools/dataset_doctor.py', root / 'train.json')
     extra = ('--json', tmp_path / 'd.json', '--pictures', tmp_path / 'pictures')
     code, out, _ = call(*tool, *extra)
-    assert code == 0 and '1 boxes of no area' in out and '0 errors' in out
+    assert code == 0, out
+    assert '1 boxes of no area' in out and '0 errors' in out
     findings = json.loads((tmp_path / 'd.json').read_text())['findings']
     assert 'box-no-area' in {finding['check'] for finding in findings}
     assert (tmp_path / 'pictures' / 'box-no-area_1.jpg').is_file()

@@ -74,7 +74,7 @@ def check_labels(file: CocoFile) -> list[Finding]:
         findings.append(
             Finding(
                 'labels-lost',
-                'error',
+                'warning',
                 f'{counts.share_lost:.0%} of the boxes cannot be used: {counts.warning()}',
                 'see the findings of each kind; export the file again',
             )
