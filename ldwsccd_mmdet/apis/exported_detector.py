@@ -70,7 +70,10 @@ class ExportedDetector:
         resized = [cv2.resize(image, self._size) for image in images]
         batch = np.stack([image[..., ::-1] for image in resized]).transpose(0, 3, 1, 2)
         outputs = self._run(np.ascontiguousarray(batch, np.float32))
-        found = _split(outputs, len(images)) if self._has_nms else self._select(*outputs)
+        if self._has_nms:
+            found = _split(outputs[0], len(images), self.metadata['max_per_img'])
+        else:
+            found = self._select(*outputs)
         results = []
         for image, (boxes, scores, labels) in zip(images, found, strict=True):
             height, width = image.shape[:2]
@@ -163,14 +166,13 @@ def _nms_by_class(
 
 
 def _split(
-    outputs: Sequence[np.ndarray], number: int
+    rows: np.ndarray, number: int, max_per_img: int
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Sort the rows (image, class, score, box) of a file with NMS by image, best first."""
-    rows = outputs[0]
     found = []
     for index in range(number):
         mine = rows[rows[:, 0] == index]
-        mine = mine[np.argsort(-mine[:, 2], kind='stable')]
+        mine = mine[np.argsort(-mine[:, 2], kind='stable')][:max_per_img]
         found.append((mine[:, 3:], mine[:, 2], mine[:, 1].astype(int)))
     return found
 
