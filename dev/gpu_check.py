@@ -161,7 +161,7 @@ def one_step(
         total, log = getattr(model, 'module', model).parse_losses(losses)
     (total * scale).backward()
     grads = [p.grad.detach() / scale for p in model.parameters() if p.grad is not None]
-    return {name: float(value) for name, value in log.items()}, grads
+    return {name: float(value.detach()) for name, value in log.items()}, grads
 
 
 def step_checks(
@@ -336,7 +336,10 @@ def main() -> int:
             'LD-WSCCD step': build(path, folder, with_mil=True),
         }
         batch = make_batch(size, 2, args.device)
+        # TF32 would differ from the CPU by its ten bits; the speeds below may use it
+        torch.backends.cudnn.allow_tf32 = False
         rows += step_checks(models['LD-WSCCD step'], *batch, args.device)
+        torch.backends.cudnn.allow_tf32 = True
         rows += two_processes(args.device, SMALL[0], SMALL[1])
         write(args.out / 'gpu_checks.csv', rows)
         batch = make_batch(size, images, args.device)
