@@ -49,9 +49,13 @@ class LabelCounts:
 
     @property
     def share_lost(self) -> float:
-        """Share of the boxes that were left out or are marked as crowd, in [0, 1]."""
+        """Share of the boxes that cannot teach, in [0, 1]; a few crowds are usual."""
         found = self.boxes + self.crowds + self.num_lost
-        return (self.num_lost + self.crowds) / found if found else 0.0
+        return self._num_useless / found if found else 0.0
+
+    @property
+    def _num_useless(self) -> int:
+        return self.num_lost + (self.crowds if self.crowds > self.boxes else 0)
 
     def problem(self) -> str | None:
         """Say that no label is left, with the reasons and a remedy; None if one is."""
@@ -83,14 +87,15 @@ class LabelCounts:
 
     def warning(self) -> str:
         """Say what was left out; empty if nothing was."""
-        reasons = self._reasons(crowds=self.share_lost > LOUD and self.crowds > self.boxes)
+        reasons = self._reasons(crowds=self.crowds > self.boxes)
         text = f"'{self.source}': {reasons}" if reasons else ''
         if self.form:
             text = text or f"'{self.source}'"
             text += f'; its boxes look like {self.form}'
         if text and self.share_lost > LOUD:
-            count = self.num_lost + self.crowds
-            text = f'LABELS ARE LOST, {self.share_lost:.0%} of the boxes ({count}): {text}'
+            text = (
+                f'LABELS ARE LOST, {self.share_lost:.0%} of the boxes ({self._num_useless}): {text}'
+            )
         return text
 
     def _reasons(self, crowds: bool = True) -> str:

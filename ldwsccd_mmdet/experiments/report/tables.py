@@ -200,7 +200,8 @@ def markdown_text(text: str) -> str:
     plain = ' '.join(text.split())
     # a lone & is text to Markdown; before a name and a semicolon it is a character's
     plain = re.sub(r'&(?=#?\w+;)', '&amp;', plain).replace('<', '&lt;').replace('>', '&gt;')
-    return re.sub(r'([\\`*_{}\[\]|~])', r'\\\1', plain)
+    # a low line within a word is none of Markdown's
+    return re.sub(r'([\\`*{}\[\]|~]|(?<!\w)_|_(?!\w))', r'\\\1', plain)
 
 
 def make_tables(
