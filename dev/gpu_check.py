@@ -202,7 +202,13 @@ def two_processes(device: str, path: str, size: int) -> list[dict[str, Any]]:
         subprocess.Popen(command, env={**os.environ, **shared, 'RANK': str(rank)})
         for rank in range(2)
     ]
-    codes = [process.wait(timeout=TIMEOUT) for process in processes]
+    codes: list[int] = []
+    for process in processes:
+        try:
+            codes.append(process.wait(timeout=TIMEOUT))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            codes.append(124)
     return [check('two processes on one card', f'exit codes {codes}', sum(map(abs, codes)), 0)]
 
 
