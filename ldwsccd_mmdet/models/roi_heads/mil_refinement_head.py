@@ -105,7 +105,8 @@ class MILRefinementHead(BaseModule):
     batch of n equals the mean of its n singles.
 
     With the mined seed alone, eq. 16 teaches that all cells of a class but one are background.
-    Beyond the print, ``gt_seeds`` makes the boxes that an image has seeds of weight 1.
+    Beyond the print, ``gt_seeds`` (the default) makes the boxes that an image has seeds of weight
+    1, or of the probability that they are cells.
 
     Args:
         num_classes: C, without background.
