@@ -31,9 +31,9 @@ lint: env
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# One OpenMP thread: the quick tests are tiny, and two processes share the cores in some of them.
+# One OpenMP thread: the quick tests are tiny, and the processes share the cores.
 test: lint
-	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -m "not slow" -n $${PYTEST_WORKERS:-2} --dist loadfile $(ARGS)
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -156,7 +156,7 @@ def test_tables_beside_the_page(page):
     assert {'classes.csv', 'classes-1.csv', 'operating.csv', 'errors.csv', 'sizes.csv'} < names
     text = page.with_suffix('.md').read_text(encoding='utf-8')
     assert '# Demo & test' in text
-    assert re.search(r'\| LD-WSCCD \| student <i> \| 0 \| 33\.3 \(', text)
+    assert re.search(r'\| LD-WSCCD \| student &lt;i&gt; \| 0 \| 33\.3 \(', text)
 
 
 def test_seeds_become_mean_and_spread(report, detections, measured, tmp_path):
