@@ -163,7 +163,7 @@ def with_indices(words: str, size: float) -> str:
 
 
 def smear(drawing: Drawing, x: float, y: float, side: float) -> None:
-    """A small field with cells, two of which have boxes: the third is not labelled."""
+    """A small field with cells: two have boxes, one is mined, one was not found by anyone."""
     drawing.add(
         f'<clipPath id="field"><rect x="{x}" y="{y}" width="{side}" height="{side}" rx="8"/>'
     )
@@ -185,20 +185,25 @@ def smear(drawing: Drawing, x: float, y: float, side: float) -> None:
         f'<rect x="{x}" y="{y}" width="{side}" height="{side}" rx="8" fill="none" '
         f'stroke="{INK}" stroke-width="1.4"/>'
     )
-    for cx, cy, radius in (cells[0], cells[3]):
+    for i, (cx, cy, radius) in enumerate(cells):
         size = 2 * radius + 8
-        drawing.add(
-            f'<rect x="{x + cx - size / 2}" y="{y + cy - size / 2}" width="{size}" '
-            f'height="{size}" fill="none" stroke="{BLUE[1]}" stroke-width="2.2"/>'
-        )
+        mined = i == 2  # found without a box: it is a cell with probability p
+        colour, dash = (ORANGE[1], ' stroke-dasharray="5 3"') if mined else (BLUE[1], '')
+        if i != 1:
+            drawing.add(
+                f'<rect x="{x + cx - size / 2}" y="{y + cy - size / 2}" width="{size}" '
+                f'height="{size}" fill="none" stroke="{colour}" stroke-width="2.2"{dash}/>'
+            )
+        if mined:
+            drawing.text(x + cx - size / 2 + 9, y + cy - size / 2 + 14, '**p**', 13, colour)
 
 
 def network(drawing: Drawing) -> None:
     """Image, teacher, student, SSD head and what comes out."""
     smear(drawing, 30, 272, 150)
     drawing.text(105, 443, '**training image**', 14)
-    drawing.text(105, 461, 'some cells have boxes,', 12.5, PALE)
-    drawing.text(105, 478, 'some have none', 12.5, PALE)
+    drawing.text(105, 461, 'some cells have boxes;', 12.5, PALE)
+    drawing.text(105, 478, 'others are mined (p)', 12.5, PALE)
 
     drawing.arrow([(105, 272), (105, 140), (232, 140)], GREY[1], dashed=True)
     drawing.box(238, 92, 176, 96, GREY, dashed=True)
