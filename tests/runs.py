@@ -75,3 +75,10 @@ def write_config(config: Config, file: Path) -> None:
     content = config.to_dict() if isinstance(config, Config) else config
     lines = [f'{key} = {value!r}\n' for key, value in content.items()]
     file.write_text(''.join(lines), encoding='utf-8')
+
+
+def without_classes(config: Config) -> Config:
+    """The config, to learn its classes from the annotation file as the shipped ones do."""
+    for stage in ('train', 'val', 'test'):
+        config[f'{stage}_dataloader'].dataset.pop('metainfo')
+    return config

@@ -36,7 +36,7 @@ def test_writes_its_figures(benchmark, tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, 'LEVELS', LEVELS)
     monkeypatch.setattr(benchmark, 'extra_peak_memory', lambda spec, side: len(side))
     out = tmp_path / 'out.csv'
-    arguments = ['--batch', '1', '--repetitions', '1', '--layout', 'contiguous', '--out', str(out)]
+    arguments = ['--batch', '1', '--repetitions', '1', '--layout', 'contiguous', '--csv', str(out)]
     monkeypatch.setattr(sys, 'argv', ['x', *arguments, '--threads', '1'])
     monkeypatch.setattr(benchmark, 'memory_process', Here)
     benchmark.main()

@@ -26,7 +26,7 @@ def test_ratio_is_the_median_of_the_turns(benchmark):
 
 
 def test_writes_its_figures(benchmark, tmp_path, monkeypatch):
-    config = str(ROOT / 'configs' / 'cric' / 'ldwsccd_ssd512-narrow_cric.py')
+    config = str(ROOT / 'configs' / 'ldwsccd' / 'ldwsccd_ssd512-narrow_cric.py')
     out = tmp_path / 'out.csv'
     arguments = [config, '--count', '1', '--runs', '1', '--regions', '5', '9', '--csv', str(out)]
     monkeypatch.setattr(sys, 'argv', ['x', *arguments])

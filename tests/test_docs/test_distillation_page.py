@@ -17,7 +17,7 @@ from mmengine.registry import init_default_scope
 from ldwsccd import config as cli
 from ldwsccd_mmdet.models.detectors.frozen_teacher import _load_model_config
 from ldwsccd_mmdet.models.detectors.ldwsccd_mixin import TEACHER_KEYS
-from tests.runs import run_config, write_config
+from tests.runs import run_config, without_classes, write_config
 from tests.test_docs.page import ROOT, Page, run_tool
 from tests.test_models.test_detectors import zoo
 from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
@@ -49,7 +49,7 @@ def workplace(
     weights.rename(tmp_path / 'work_dirs' / 'coco' / 'retinanet_r50_fpn_1x_coco.pth')
 
     (tmp_path / 'configs' / 'teachers').mkdir(parents=True)
-    teacher = run_config(zoo.retinanet().model, root)
+    teacher = without_classes(run_config(zoo.retinanet().model, root))
     teacher.model.test_cfg.score_thr = 0.0  # it has detections, however little it learns
     write_config(teacher, tmp_path / 'configs' / 'teachers' / 'retinanet_r50-fpn_ccd.py')
     student = run_config(
@@ -69,7 +69,7 @@ def workplace(
     student.custom_hooks = Config.fromfile(
         ROOT / 'configs' / '_base_' / 'default_runtime.py'
     ).custom_hooks
-    write_config(student, tmp_path / 'configs' / 'ldwsccd_ssd512.py')
+    write_config(without_classes(student), tmp_path / 'configs' / 'ldwsccd_ssd512.py')
 
     PAGE.write_files(tmp_path)
     monkeypatch.chdir(tmp_path)

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from ldwsccd import config as cli
-from tests.runs import run_config, write_config
+from tests.runs import run_config, without_classes, write_config
 from tests.test_docs.page import ROOT, Page, run_tool
 from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
 
@@ -69,7 +69,7 @@ def workplace(
     config.train_dataloader.dataset.pipeline[-1].meta_keys = KEYS
     runtime = Config.fromfile(ROOT / 'configs' / '_base_' / 'default_runtime.py')
     config.custom_hooks = runtime.custom_hooks
-    write_config(config, tmp_path / 'configs' / 'ldwsccd_ssd512.py')
+    write_config(without_classes(config), tmp_path / 'configs' / 'ldwsccd_ssd512.py')
     PAGE.write_files(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
