@@ -67,6 +67,7 @@ def audit(args: argparse.Namespace) -> Any:
     from ldwsccd_mmdet.datasets.coco_json import load_coco
     from ldwsccd_mmdet.datasets.plain_dataset import data_infos
     from ldwsccd_mmdet.engine.config_file import load_config
+    from ldwsccd_mmdet.engine.own_data import follow_annotation_files
     from ldwsccd_mmdet.errors import ConfigError
 
     regime = 'mixed'
@@ -82,6 +83,7 @@ def audit(args: argparse.Namespace) -> Any:
     else:
         register_all_modules(init_default_scope=True)
         config = load_config(args.source, args.cfg_options)
+        follow_annotation_files(config)
         loader = config.get(f'{args.split}_dataloader')
         if not loader:
             raise ConfigError(f'the config has no {args.split}_dataloader: choose another --split')

@@ -26,10 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Draw."""
     from ldwsccd_mmdet.engine.config_file import load_config
+    from ldwsccd_mmdet.engine.own_data import follow_annotation_files
     from ldwsccd_mmdet.visualization.dataset_pictures import draw_dataset
 
     out = args.out or Path('work_dirs') / 'browse' / Path(args.config).stem
     config = load_config(args.config, args.cfg_options)
+    follow_annotation_files(config)
     wait_time = args.wait_time if args.show else None
     number = draw_dataset(config, args.phase, None if args.show else out, args.num, wait_time)
     if not args.show:

@@ -47,11 +47,13 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
     from ldwsccd_mmdet.engine.config_file import load_config
     from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint
+    from ldwsccd_mmdet.engine.own_data import follow_annotation_files
     from ldwsccd_mmdet.engine.pseudo_boxes import build_detector, find_pseudo_boxes, true_boxes
     from ldwsccd_mmdet.visualization.pseudo_box_pictures import draw_pseudo_boxes
 
     register_all_modules(init_default_scope=True)
     config = load_config(args.config, args.cfg_options)
+    follow_annotation_files(config)
     checkpoint = find_checkpoint(args.checkpoint)
     dataset = build_plain_dataset(config, args.split)
     truth = true_boxes(dataset, args.truth)

@@ -67,10 +67,12 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.csv_table import write_csv
     from ldwsccd_mmdet.datasets.plain_dataset import build_plain_dataset
     from ldwsccd_mmdet.engine.config_file import load_config, read_options
+    from ldwsccd_mmdet.engine.own_data import follow_annotation_files
     from ldwsccd_mmdet.engine.proposer_recall import ProposerRecall, build_proposer
 
     register_all_modules(init_default_scope=True)
     config = load_config(args.config, args.cfg_options)
+    follow_annotation_files(config)
     dataset = build_plain_dataset(config, args.split)
     options = read_options(args.options) if args.options else {}
     measurement = ProposerRecall(dataset, args.num, args.iou, args.max_images)
