@@ -13,6 +13,7 @@ _base_ = [
 
 channels = dict(student_channels=(512, 1024, 512, 256, 256), teacher_channels=(256,) * 5)
 model = dict(
+    bbox_head=dict(num_classes=_base_.num_classes),
     teacher=dict(
         config='configs/retinanet/retinanet_r50-fpn_adamw_ccd.py',
         checkpoint='work_dirs/retinanet_r50-fpn_adamw_ccd/epoch_120.pth',
