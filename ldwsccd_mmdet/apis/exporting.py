@@ -95,6 +95,8 @@ class ExportedStudent(nn.Module):
         )
         self.register_buffer('priors', torch.cat(priors))
         self.level_sizes = [len(level) for level in priors]
+        # torch.onnx.export brings all parts back to the mode of the whole
+        self.eval()
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Detect.
