@@ -2,7 +2,7 @@
 #
 #   PYTHON=python3.12     the interpreter, 3.10 to 3.13 (default: the first that is found)
 #   TORCH=torch==2.13.0   the torch requirement: a version, a pip requirement or a wheel file
-#   MMCV=compiled         compile mmcv's operators (12 minutes, once) instead of taking mmcv-lite
+#   MMCV=compiled         compile mmcv's operators (many minutes, once) instead of taking mmcv-lite
 #   ARGS="..."            passed on to the demo, or to pytest
 
 .PHONY: help env .venv demo test test-slow lint docs clean
