@@ -44,11 +44,12 @@ __all__ = [
 #: Shows how far a stage is: ``show(done, total, text)``.
 Show = Callable[[float, float, str], None]
 # glibc gives each large tensor back to the system and asks for it again, at a cost in system time.
-# These keep the memory; other C libraries don't look at them.
+# These keep the memory, in large pages; other C libraries don't look at them.
 KEEP_MEMORY = {
     'MALLOC_MMAP_MAX_': '0',
     'MALLOC_TRIM_THRESHOLD_': str(1 << 34),
     'MALLOC_TOP_PAD_': str(1 << 28),
+    'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
 }
 # "Epoch(train) [2][15/38] ... eta: 0:01:10 ... loss: 4.2", "Epoch(test) [ 3/10] ... eta: 0:00:02"
 LOG_LINE = re.compile(

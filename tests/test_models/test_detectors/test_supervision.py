@@ -274,7 +274,7 @@ def test_nothing_runs_twice(build, monkeypatch):
         ('bbox_head', model.bbox_head),
         ('mil_head', model.mil_head),
         ('rois', model.mil_head.bbox_roi_extractor),
-        ('teacher', model.teacher.model.backbone),
+        ('teacher', model.teacher.folded.backbone),
     ):
         forward = part.forward
         monkeypatch.setattr(
