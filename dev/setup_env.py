@@ -4,7 +4,7 @@ Environment variables:
     TORCH: torch requirement (a version, a pip requirement or a wheel file). Default: what `.venv`
         was built with, else `DEFAULT_TORCH`.
     MMCV: `lite` (pure Python; its operators are this project's, in plain torch) or `compiled`
-        (needs a C++ compiler, and about 12 minutes once). Default: what `.venv` was built with,
+        (needs a C++ compiler, and many minutes once). Default: what `.venv` was built with,
         else a compiled wheel that is kept, else `lite`.
     XDG_CACHE_HOME: where a compiled mmcv is kept. Default: `~/.cache`.
 

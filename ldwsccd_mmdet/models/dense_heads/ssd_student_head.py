@@ -12,7 +12,7 @@ from mmdet.utils import ConfigType, InstanceList, OptInstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ...errors import ConfigError
+from ...errors import check_argument
 from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
 
 
@@ -93,12 +93,13 @@ class SSDStudentHead(SSDHead):
     """
 
     def __init__(self, num_classes: Any = None, *args: Any, **kwargs: Any) -> None:
-        if not isinstance(num_classes, int) or num_classes < 1:
-            raise ConfigError(
-                'bbox_head.num_classes: expected the number of classes (without background), '
-                f'found {num_classes!r}; set model.bbox_head.num_classes to '
-                'len(train_dataloader.dataset.metainfo.classes)'
-            )
+        check_argument(
+            isinstance(num_classes, int) and num_classes >= 1,
+            'bbox_head.num_classes',
+            'the number of classes (without background)',
+            num_classes,
+            'set model.bbox_head.num_classes to len(train_dataloader.dataset.metainfo.classes)',
+        )
         super().__init__(num_classes, *args, **kwargs)
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None

@@ -2,17 +2,19 @@
 
 from torch import Tensor
 
+from ...errors import check_argument
 from ..utils import at_least_float32, no_autocast
 
 
 def _check(feat: Tensor, temperature: float, name: str) -> None:
-    if feat.dim() != 4:
-        raise ValueError(
-            f'{name}: feat must have shape (N, C, H, W), got {tuple(feat.shape)}; '
-            'add the batch dimension with feat[None]'
-        )
-    if not temperature > 0:
-        raise ValueError(f'{name}: temperature must be > 0, got {temperature}')
+    check_argument(
+        feat.dim() == 4,
+        f'{name}.feat',
+        'the shape (N, C, H, W)',
+        tuple(feat.shape),
+        'add the batch dimension with feat[None]',
+    )
+    check_argument(temperature > 0, f'{name}.temperature', '> 0', temperature)
 
 
 def attention_of_energy(energy: Tensor, temperature: float) -> Tensor:
@@ -47,7 +49,7 @@ def spatial_attention(feat: Tensor, temperature: float) -> Tensor:
         Attention of shape (N, H, W); its mean over H x W is 1, its range [0, HW].
 
     Raises:
-        ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+        ConfigError: If ``feat`` is not 4-D or ``temperature`` is not positive.
 
     Example:
         >>> feat = torch.tensor([[[[0.0, 0.0], [0.0, 1.0]]]])  # one cell of the map is active
@@ -81,7 +83,7 @@ def channel_attention(feat: Tensor, temperature: float) -> Tensor:
         Attention of shape (N, C); its mean over C is 1, its range [0, C].
 
     Raises:
-        ValueError: If ``feat`` is not 4-D or ``temperature`` is not positive.
+        ConfigError: If ``feat`` is not 4-D or ``temperature`` is not positive.
 
     Example:
         >>> feat = torch.zeros(1, 2, 4, 4)

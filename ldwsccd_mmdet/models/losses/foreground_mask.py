@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...errors import check_argument
 from ..utils import RegionBatch, float_dtype
 
 
@@ -67,7 +68,7 @@ def foreground_mask(
         Mask (N, H, W) of 0 and 1, float32 (float64 when the boxes are), on the boxes' device.
 
     Raises:
-        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+        ConfigError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
 
     Example:
         A map of 4 x 4 cells over an image of 32 x 32 pixels: a cell is 8 pixels wide.
@@ -107,7 +108,7 @@ def fgd_scale_masks(
         Weights (N, H, W) of the foreground and of the background, in [0, 1].
 
     Raises:
-        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+        ConfigError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
     """
     boxes, valid = pad_boxes(bboxes)
     height, width = feat_size
@@ -133,16 +134,17 @@ def pad_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Boxes of a batch as one tensor (N, n, 4), n >= 1, and which of them are real, (N, n) bool.
 
     Raises:
-        ValueError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+        ConfigError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
     """
-    if len(bboxes) == 0:
-        raise ValueError('bboxes: expected one tensor (n_i, 4) per image, got none')
+    check_argument(len(bboxes) > 0, 'bboxes', 'one tensor (n_i, 4) per image', list(bboxes))
     for index, boxes in enumerate(bboxes):
-        if boxes.dim() != 2 or boxes.shape[1] != 4:
-            raise ValueError(
-                f'bboxes[{index}]: expected shape (n, 4) of x1, y1, x2, y2, got '
-                f'{tuple(boxes.shape)}; an image without boxes needs new_zeros((0, 4))'
-            )
+        check_argument(
+            boxes.dim() == 2 and boxes.shape[1] == 4,
+            f'bboxes[{index}]',
+            'the shape (n, 4) of x1, y1, x2, y2',
+            tuple(boxes.shape),
+            'an image without boxes needs new_zeros((0, 4))',
+        )
     # a maximum over boxes needs one to look at
     batch = RegionBatch([len(boxes) for boxes in bboxes], bboxes[0].device, min_size=1)
     return batch.pad(torch.cat(list(bboxes))), batch.mask

@@ -11,7 +11,7 @@ from mmengine.dist import all_reduce
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from ...errors import ConfigError
+from ...errors import ConfigError, check_argument
 from ..utils import float_dtype, no_autocast
 from ..utils.renamed_arguments import refuse_old_arguments
 from .foreground_mask import fgd_scale_masks, foreground_mask
@@ -22,11 +22,19 @@ MEMORY = 0.98
 
 WEIGHTS = dict(alpha=0.2, beta=0.1, gamma=0.1)
 """Of eq. 14, unless others or ``share`` are given."""
+SHARE_SPLIT = (0.6, 0.35, 0.05)
+"""Parts of foreground, background and attention term in ``share``."""
+CHOICES = dict(
+    normalize=('region', 'sum', 'fgd'),
+    feature_norm=(None, 'standardize'),
+    resize=(None, 'student', 'teacher'),
+)
 #: Arguments of earlier versions, and what to write in their place.
 INSTEAD = dict(
     preset='take distillation_paper or distillation_fgd of configs/_base_/parts/distillation.py',
     attention_reduction="leave it out, it is 'sum' with normalize='fgd', else 'mean'",
     empty_image='leave it out, an image without boxes is all background',
+    split='leave it out, it is 0.6, 0.35 and 0.05 with share',
 )
 
 
@@ -101,8 +109,8 @@ class LocalDistillationLoss(BaseModule):
                 \alpha = \mathrm{share} \cdot p_{fg} \frac{\overline{L_{det}}}
                 {\overline{L_{fg}}}, \qquad \beta, \gamma \text{ alike}
 
-            with decay 0.98, which lie in the checkpoint and are averaged over processes.
-        split: :math:`p` of foreground, background and attention term, >= 0 with sum 1.
+            with decay 0.98, which lie in the checkpoint and are averaged over processes. The
+            foreground has :math:`p_{fg}` = 0.6 of it, the background 0.35, the attention 0.05.
         init_cfg: Initialisation of :math:`f`.
         **old: Arguments of earlier versions, which an error explains.
 
@@ -136,18 +144,18 @@ class LocalDistillationLoss(BaseModule):
         level_weights: Sequence[float] | None = None,
         resize: str | None = None,
         share: float | None = None,
-        split: tuple[float, float, float] = (0.6, 0.35, 0.05),
         init_cfg: OptMultiConfig = None,
         **old: Any,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
         refuse_old_arguments('distillation', old, INSTEAD)
         levels = len(student_channels)
-        if levels != len(teacher_channels) or levels == 0:
-            raise ConfigError(
-                'LocalDistillationLoss: student_channels and teacher_channels must name the same '
-                f'levels (at least one), got {list(student_channels)} and {list(teacher_channels)}'
-            )
+        check_argument(
+            levels == len(teacher_channels) and levels > 0,
+            'distillation.student_channels and teacher_channels',
+            'the same levels, at least one',
+            (list(student_channels), list(teacher_channels)),
+        )
         self.alpha: float = WEIGHTS['alpha'] if alpha is None else alpha
         self.beta: float = WEIGHTS['beta'] if beta is None else beta
         self.gamma: float = WEIGHTS['gamma'] if gamma is None else gamma
@@ -160,7 +168,6 @@ class LocalDistillationLoss(BaseModule):
         )
         self._check_arguments()
         self.share = share
-        self.split = tuple(split)
         if share is not None:
             self._check_share((alpha, beta, gamma))
             #: Running means of detection, foreground, background and attention loss; 0: none yet.
@@ -181,32 +188,28 @@ class LocalDistillationLoss(BaseModule):
     def _check_arguments(self) -> None:
         for name in ('alpha', 'beta', 'gamma'):
             value = getattr(self, name)
-            if not value >= 0:
-                raise ConfigError(f'LocalDistillationLoss: {name} must be >= 0, got {value}')
-        if not min(self.temperature) > 0:
-            raise ConfigError(
-                f'LocalDistillationLoss: temperature must be > 0, got {self.temperature}'
-            )
-        if not min(self.level_weights) >= 0:
-            raise ConfigError(
-                f'LocalDistillationLoss: level_weights must be >= 0, got {self.level_weights}'
-            )
-        _check_choice('normalize', self.normalize, ('region', 'sum', 'fgd'))
-        _check_choice('feature_norm', self.feature_norm, (None, 'standardize'))
-        _check_choice('resize', self.resize, (None, 'student', 'teacher'))
+            check_argument(value >= 0, f'distillation.{name}', '>= 0', value)
+        warm = min(self.temperature) > 0
+        check_argument(warm, 'distillation.temperature', '> 0', self.temperature)
+        fine = min(self.level_weights) >= 0
+        check_argument(fine, 'distillation.level_weights', '>= 0', self.level_weights)
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            expected = ', '.join(map(repr, choices[:-1])) + f' or {choices[-1]!r}'
+            check_argument(value in choices, f'distillation.{name}', expected, value)
 
     def _check_share(self, weights: Sequence[float | None]) -> None:
-        if any(weight is not None for weight in weights):
-            raise ConfigError(
-                'LocalDistillationLoss: share takes the place of alpha, beta and gamma, got both; '
-                'set one of them to None'
-            )
-        fine = len(self.split) == 3 and min(self.split) >= 0 and abs(sum(self.split) - 1) < 1e-6
-        if self.share is None or not self.share > 0 or not fine:
-            raise ConfigError(
-                'LocalDistillationLoss: share must be > 0 and split three numbers >= 0 with sum 1, '
-                f'got {self.share} and {self.split}'
-            )
+        set_weights = [weight for weight in weights if weight is not None]
+        check_argument(
+            not set_weights,
+            'distillation.share',
+            'no alpha, beta or gamma beside it, since it takes their place',
+            set_weights,
+            'set them to None, or share=None',
+        )
+        check_argument(
+            self.share is not None and self.share > 0, 'distillation.share', '> 0', self.share
+        )
 
     def term_weights(self, detection: float | None = None, terms: Tensor | None = None) -> Tensor:
         """Weights of foreground, background and attention term, (3,).
@@ -221,7 +224,7 @@ class LocalDistillationLoss(BaseModule):
         means: Tensor = self.running_means
         base = means[0] if detection is None else means.new_tensor(detection)
         terms = means[1:] if terms is None else terms.to(means)
-        split = means.new_tensor(self.split)
+        split = means.new_tensor(SHARE_SPLIT)
         return torch.where(terms > 0, self.share * split * base / terms.clamp(min=1e-12), 0)
 
     @torch.no_grad()
@@ -437,15 +440,10 @@ def _image_weights(bboxes: Sequence[Tensor]) -> Tensor:
 def _one_a_level(name: str, value: float | Sequence[float], levels: int) -> tuple[float, ...]:
     if isinstance(value, (int, float)):
         return (float(value),) * levels
-    if len(value) != levels:
-        raise ConfigError(
-            f'LocalDistillationLoss: {name} must be one number, or one for each of the {levels} '
-            f'levels of student_channels, got {len(value)}: {list(value)}'
-        )
+    check_argument(
+        len(value) == levels,
+        f'distillation.{name}',
+        f'one number, or one for each of the {levels} levels of student_channels',
+        list(value),
+    )
     return tuple(float(number) for number in value)
-
-
-def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
-    if value not in choices:
-        allowed = ', '.join(map(repr, choices[:-1])) + f' or {choices[-1]!r}'
-        raise ConfigError(f'LocalDistillationLoss: {name} must be {allowed}, got {value!r}')

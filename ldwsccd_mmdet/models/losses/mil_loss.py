@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ...errors import check_argument
 from ..utils import at_least_float32, no_autocast
 
 EPS = 1e-6
@@ -30,7 +31,7 @@ def mil_scores(
         Region scores (..., R, C), 0 for padding, and image scores (..., C), both in [0, 1].
 
     Raises:
-        ValueError: If the two streams differ in shape.
+        ConfigError: If the two streams differ in shape.
 
     Example:
         Two regions and two classes. The first region shows class 0, and stands out for it.
@@ -44,11 +45,12 @@ def mil_scores(
         >>> image  # the sum over the regions
         tensor([0.9444, 0.2737])
     """
-    if cls_logits.shape != det_logits.shape:
-        raise ValueError(
-            'mil_scores: cls_logits and det_logits must have one shape (..., R, C), got '
-            f'{tuple(cls_logits.shape)} and {tuple(det_logits.shape)}'
-        )
+    check_argument(
+        cls_logits.shape == det_logits.shape,
+        'mil_scores.det_logits',
+        f'the shape of cls_logits (..., R, C) = {tuple(cls_logits.shape)}',
+        tuple(det_logits.shape),
+    )
     with no_autocast(cls_logits):
         cls_logits, det_logits = at_least_float32(cls_logits), at_least_float32(det_logits)
         # classes before regions: on a CPU a softmax over a short last dimension is ten times slower
@@ -81,7 +83,7 @@ def image_level_loss(image_scores: Tensor, image_labels: Tensor, reduction: str 
         A scalar; for 'none' the loss of each class, shape (..., C).
 
     Raises:
-        ValueError: If the shapes differ or ``reduction`` is unknown.
+        ConfigError: If the shapes differ or ``reduction`` is unknown.
 
     Example:
         >>> image_scores = torch.tensor([0.9, 0.2])
@@ -89,15 +91,14 @@ def image_level_loss(image_scores: Tensor, image_labels: Tensor, reduction: str 
         >>> image_level_loss(image_scores, image_labels, reduction='none')
         tensor([0.1054, 0.2231])
     """
-    if image_scores.shape != image_labels.shape:
-        raise ValueError(
-            'image_level_loss: image_scores and image_labels must have one shape (..., C), got '
-            f'{tuple(image_scores.shape)} and {tuple(image_labels.shape)}'
-        )
-    if reduction not in ('mean', 'sum', 'none'):
-        raise ValueError(
-            f"image_level_loss: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"
-        )
+    check_argument(
+        image_scores.shape == image_labels.shape,
+        'image_level_loss.image_labels',
+        f'the shape of image_scores (..., C) = {tuple(image_scores.shape)}',
+        tuple(image_labels.shape),
+    )
+    fine = reduction in ('mean', 'sum', 'none')
+    check_argument(fine, 'image_level_loss.reduction', "'mean', 'sum' or 'none'", reduction)
     with no_autocast(image_scores):
         image_scores = at_least_float32(image_scores)
         mu = image_scores.clamp(EPS, 1 - EPS)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ...errors import check_argument
 from ..task_modules.seeds import Seeds, TopSeeds
 from ..utils import at_least_float32, float_dtype, no_autocast, pairwise_iou
 
@@ -93,7 +94,7 @@ def refinement_targets(
         Padding gets label C and weight 0.
 
     Raises:
-        ValueError: If an IoU is outside [0, 1] or the shapes do not fit.
+        ConfigError: If an IoU is outside [0, 1] or the shapes do not fit.
 
     Example:
         The first region is the seed of class 0, the second overlaps it, the third lies elsewhere.
@@ -107,15 +108,16 @@ def refinement_targets(
         tensor([0.8000, 0.8000, 0.8000])
     """
     for name, value in (('fg_iou', fg_iou), ('ignore_iou', ignore_iou)):
-        if not 0 <= value <= 1:
-            raise ValueError(f'refinement_targets: {name} must be in [0, 1], got {value}')
+        fine = 0 <= value <= 1
+        check_argument(fine, f'refinement_targets.{name}', 'a number in [0, 1]', value)
     num_classes = image_labels.shape[-1]
-    if scores.shape[:-1] != bboxes.shape[:-1] or scores.shape[-1] < num_classes:
-        raise ValueError(
-            f'refinement_targets: bboxes {tuple(bboxes.shape)} and scores {tuple(scores.shape)} '
-            f'must agree in all but the last dimension, and scores need at least C = {num_classes} '
-            'columns'
-        )
+    check_argument(
+        scores.shape[:-1] == bboxes.shape[:-1] and scores.shape[-1] >= num_classes,
+        'refinement_targets.scores',
+        f'the shape of bboxes {tuple(bboxes.shape)} in all but the last dimension, and at least '
+        f'C = {num_classes} columns',
+        tuple(scores.shape),
+    )
     dtype = float_dtype(scores)
     if scores.numel() == 0:
         labels = scores.new_zeros(scores.shape[:-1], dtype=torch.long)
@@ -151,7 +153,7 @@ def refinement_loss(
         A scalar, connected to ``logits`` even when it is 0.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ConfigError: If the shapes do not fit.
 
     Example:
         >>> logits = torch.tensor([[2.0, 0.0, 0.0], [0.0, 0.0, 2.0]])  # two classes, background
@@ -159,11 +161,12 @@ def refinement_loss(
         >>> refinement_loss(logits, labels, weights)  # (1 + 0.5) * 0.2395 / 2
         tensor(0.1797)
     """
-    if not logits.shape[:-1] == labels.shape == weights.shape:
-        raise ValueError(
-            f'refinement_loss: logits {tuple(logits.shape)} need labels and weights of shape '
-            f'{tuple(logits.shape[:-1])}, got {tuple(labels.shape)} and {tuple(weights.shape)}'
-        )
+    check_argument(
+        logits.shape[:-1] == labels.shape == weights.shape,
+        'refinement_loss.labels and weights',
+        f'the shape {tuple(logits.shape[:-1])}, as logits have {tuple(logits.shape)}',
+        (tuple(labels.shape), tuple(weights.shape)),
+    )
     with no_autocast(logits):
         logits = at_least_float32(logits)
         # classes before regions: on a CPU a softmax over a short last dimension is ten times slower

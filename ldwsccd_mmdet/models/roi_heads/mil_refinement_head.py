@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ...errors import ConfigError
+from ...errors import ConfigError, check_argument
 from ...ops import is_stand_in
 from ..losses.mil_loss import image_level_loss, mil_scores
 from ..losses.refinement_loss import (
@@ -194,11 +194,13 @@ class MILRefinementHead(BaseModule):
         self._init_layers(fc_out_channels, dropout, reg_stages)
 
     def _check_arguments(self, reg_stages: int) -> None:
-        if not isinstance(self.num_classes, int) or self.num_classes < 1:
-            raise ConfigError(
-                'mil_head.num_classes: expected the number of classes (without background), '
-                f'found {self.num_classes!r}; set it to model.bbox_head.num_classes'
-            )
+        check_argument(
+            isinstance(self.num_classes, int) and self.num_classes >= 1,
+            'mil_head.num_classes',
+            'the number of classes (without background)',
+            self.num_classes,
+            'set it to model.bbox_head.num_classes',
+        )
         _check(self.num_stages >= 1, 'num_stages', '>= 1', self.num_stages)
         for name in ('fg_iou', 'ignore_iou'):
             value = getattr(self, name)
@@ -483,5 +485,4 @@ def _at_least_float32(x: Tensor) -> Tensor:
 
 
 def _check(fine: bool, name: str, expected: str, found: Any) -> None:
-    if not fine:
-        raise ConfigError(f'mil_head.{name}: expected {expected}, found {found!r}')
+    check_argument(fine, f'mil_head.{name}', expected, found)

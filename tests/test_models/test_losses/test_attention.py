@@ -68,5 +68,5 @@ def test_gradcheck(attention, feat):
 def test_bad_input(attention):
     with pytest.raises(ValueError, match=r'\(N, C, H, W\)'):
         attention(torch.zeros(3, 4, 4), 0.5)
-    with pytest.raises(ValueError, match='temperature must be > 0, got 0'):
+    with pytest.raises(ValueError, match='temperature: expected > 0, found 0'):
         attention(torch.zeros(1, 3, 4, 4), 0)

@@ -92,9 +92,9 @@ def test_gradcheck():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match='one shape'):
+    with pytest.raises(ValueError, match='the shape of'):
         mil_scores(torch.zeros(3, 2), torch.zeros(2, 2))
-    with pytest.raises(ValueError, match='one shape'):
+    with pytest.raises(ValueError, match='the shape of'):
         image_level_loss(torch.zeros(3), torch.zeros(2))
-    with pytest.raises(ValueError, match="got 'max'"):
+    with pytest.raises(ValueError, match="found 'max'"):
         image_level_loss(torch.zeros(3), torch.zeros(3), reduction='max')

@@ -158,11 +158,11 @@ def test_loss_gradcheck_and_autocast():
 
 
 def test_bad_input():
-    with pytest.raises(ValueError, match='fg_iou must be in'):
+    with pytest.raises(ValueError, match='fg_iou: expected a number in'):
         refinement_targets(random_boxes(2), torch.rand(2, 2), torch.ones(2), fg_iou=1.5)
     with pytest.raises(ValueError, match='at least C = 3'):
         refinement_targets(random_boxes(2), torch.rand(2, 2), torch.ones(3))
-    with pytest.raises(ValueError, match='need labels and weights'):
+    with pytest.raises(ValueError, match='labels and weights: expected the shape'):
         refinement_loss(torch.zeros(2, 3), torch.zeros(1, dtype=torch.long), torch.zeros(2))
 
 
