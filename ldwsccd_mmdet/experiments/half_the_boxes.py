@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +19,10 @@ from ..engine.config_file import load_config
 from ..errors import ConfigError
 from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
-from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from ..preparation.weak_labels import weaken
-from .stages import (
-    Show,
-    Stage,
-    StageRunner,
-    command_line,
-    run_program,
-    test_progress,
-    train_progress,
-)
+from .cell_mining import CellMining
+from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
+from .stages import Show, Stage, StageRunner
 
 __all__ = ['COLUMNS', 'HalfTheBoxes', 'Settings', 'join_sets']
 
@@ -43,13 +35,6 @@ MODELS = {
     'ldwsccd': ('teacher', 'mil_head'),
 }
 SOURCES = ('ssd', 'mil', 'fused')
-# no worker processes: on few cores they fight with the training
-PLAIN_LOADERS = {
-    f'{split}_dataloader.{key}': value
-    for split in ('train', 'test')
-    for key, value in (('num_workers', 0), ('persistent_workers', False))
-}
-NO_VALIDATION = {'val_cfg': None, 'val_dataloader': None, 'val_evaluator': None}
 
 
 @dataclass(frozen=True)
@@ -102,7 +87,8 @@ class HalfTheBoxes:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.config = _with_epochs(load_config(str(settings.config), settings.options), settings)
+        config = load_config(str(settings.config), settings.options)
+        self.config = with_epochs(config, settings.epochs)
         unknown = set(settings.models) - {*MODELS, 'teacher'}
         if unknown:
             raise ConfigError(
@@ -116,239 +102,117 @@ class HalfTheBoxes:
                     'the config of LD-WSCCD'
                 )
         teacher = load_config(self.config.model.teacher.config, settings.options)
-        self.teacher_config = _with_epochs(teacher, settings)
+        self.teacher_config = with_epochs(teacher, settings.epochs)
+        self.stages = DetectorStages(settings.out, settings.amp)
+        self.test_set = self.stages.out / 'test_set' / 'test.json'
         self.root = Path(self.config.train_dataloader.dataset.data_root)
         self.train_file = self.config.train_dataloader.dataset.ann_file
-        self.rows: list[tuple[str, Path, dict[str, Any]]] = []
+        self.rows: list[tuple[Path, dict[str, Any]]] = []
         self.runner = StageRunner(settings.out, list(self._stages()))
 
     def _stages(self) -> Iterator[Stage]:
-        yield self._stage('test_set', 'Join the test sets', self._join, ['test.json'])
+        yield self.stages.work('test_set', 'Join the test sets', self._join, ['test.json'])
         for seed in self.settings.seeds:
             for kept in self.settings.boxes_kept:
                 yield from self._stages_of(kept, seed)
 
     def _stages_of(self, kept: float, seed: int) -> Iterator[Stage]:
         name = f'kept_{kept:g}/seed_{seed}'
-        where = f'{100 * kept:g} % of the boxes, seed {seed}'
-        labels = self._stage(
+        where = f': {100 * kept:g} % of the boxes, seed {seed}'
+        train = self.stages.out / name / 'labels' / 'train.json'
+        labels = self.stages.work(
             f'{name}/labels',
-            f'Leave out boxes: {where}',
-            lambda show: self._weaken(kept, seed, name),
-            ['train.json', 'learned.json'],
-            dict(kept=kept, seed=seed, hidden=self.settings.hidden),
+            f'Leave out boxes{where}',
+            lambda show: self._weaken(kept, seed, train),
+            ['train.json'],
+            dict(kept=kept, seed=seed),
         )
         yield labels
-        mined = None
+        mining = None
         if set(self.settings.models) - {'ssd'}:
-            teacher = self._training('teacher', name, where, seed, [labels])
-            yield teacher
-            if 'teacher' in self.settings.models:
-                yield self._test('teacher', 'ssd', name, where, kept, seed, teacher)
-            finds = self._finds(name, where, teacher)
-            yield finds
-            mined = self._stage(
-                f'{name}/mined',
-                f'Mine cells without a box: {where}',
-                lambda show: self._mine(name),
-                ['mined.json'],
-                needs=[finds],
+            mining = CellMining(
+                self.stages,
+                name,
+                where,
+                self.teacher_config,
+                train,
+                self.settings.hidden,
+                seed,
+                [labels],
             )
-            yield mined
+            yield from mining.all
+            if 'teacher' in self.settings.models:
+                config, row = mining.config, self._row('teacher', 'ssd', kept, seed)
+                yield self._test(f'{name}/tests/teacher_ssd', where, config, mining.teacher, row)
         for model in MODELS:
             if model not in self.settings.models:
                 continue
-            needs = [labels] if mined is None or model == 'ssd' else [labels, mined]
-            training = self._training(model, name, where, seed, needs)
+            config = self._config(model, train, seed, mining)
+            needs = [labels] if mining is None or model == 'ssd' else [labels, mining.mined]
+            training = self.stages.training(
+                f'{name}/{model}', f'Train {model}{where}', config, needs
+            )
             yield training
             for source in SOURCES if 'mil_head' in MODELS[model] else SOURCES[:1]:
-                yield self._test(model, source, name, where, kept, seed, training)
-
-    def _stage(
-        self,
-        name: str,
-        title: str,
-        run: Any,
-        outputs: Sequence[str],
-        settings: dict[str, Any] | None = None,
-        needs: Sequence[Stage] = (),
-        resumable: bool = False,
-    ) -> Stage:
-        folder = self.settings.out / name
-        return Stage(
-            name, title, settings or {}, run, needs, resumable, [folder / file for file in outputs]
-        )
-
-    def _training(
-        self, model: str, name: str, where: str, seed: int, needs: Sequence[Stage]
-    ) -> Stage:
-        config = self._config(model, name, seed)
-        return self._stage(
-            f'{name}/{model}',
-            f'Train {model}: {where}',
-            lambda show: self._train(f'{name}/{model}', config, show),
-            [f'epoch_{config.train_cfg.max_epochs}.pth'],
-            dict(config=config.to_dict(), amp=self.settings.amp),
-            needs,
-            resumable=True,
-        )
+                row = self._row(model, source, kept, seed)
+                option = [f'model.test_cfg.score_source={source}']
+                path = f'{name}/tests/{model}_{source}'
+                yield self._test(path, where, config, training, row, option)
 
     def _test(
         self,
-        model: str,
-        source: str,
         name: str,
         where: str,
-        kept: float,
-        seed: int,
+        config: Config,
         training: Stage,
+        row: dict[str, Any],
+        options: Sequence[str] = (),
     ) -> Stage:
-        config = self._config(model, name, seed)
-        options = {f'model.test_cfg.score_source={source}'} if model != 'teacher' else set()
-        stage = self._stage(
-            f'{name}/tests/{model}_{source}',
-            f'Test {model} by {source}: {where}',
-            lambda show: self._run_test(
-                f'{name}/tests/{model}_{source}', config, training, 'test.json', options, show
-            ),
-            ['predictions.pkl'],
-            needs=[training],
-        )
-        row = dict(
+        title = f'Test {row["model"]} by {row["score_source"]}{where}'
+        stage = self.stages.test(name, title, config, training, self.test_set, options)
+        self.rows.append((stage.outputs[0], {**row, 'epochs': config.train_cfg.max_epochs}))
+        return stage
+
+    def _row(self, model: str, source: str, kept: float, seed: int) -> dict[str, Any]:
+        return dict(
             data=self.settings.data,
             boxes_kept=f'{kept:g}',
             model=model,
             score_source=source,
             seed=seed,
-            epochs=config.train_cfg.max_epochs,
             split='+'.join(Path(file).stem for file in self.settings.test_files),
         )
-        self.rows.append((stage.name, stage.outputs[0], row))
-        return stage
 
-    def _finds(self, name: str, where: str, teacher: Stage) -> Stage:
-        config = self._config('teacher', name, 0)
-        return self._stage(
-            f'{name}/finds',
-            f'Find cells on the training images: {where}',
-            lambda show: self._run_test(
-                f'{name}/finds',
-                config,
-                teacher,
-                f'{name}/labels/train.json',
-                {'model.test_cfg.score_thr=0.01'},
-                show,
-            ),
-            ['predictions.pkl'],
-            needs=[teacher],
-        )
-
-    def _config(self, model: str, name: str, seed: int) -> Config:
-        """Config of one training."""
-        labels = self.settings.out.resolve() / name
-        config = Config((self.teacher_config if model == 'teacher' else self.config).to_dict())
-        config.merge_from_dict({**PLAIN_LOADERS, **NO_VALIDATION})
-        config.randomness = {**config.get('randomness', {}), 'seed': seed}
-        config.default_hooks.checkpoint.max_keep_ckpts = 2
-        data = config.train_dataloader.dataset
-        data.data_prefix = dict(img=str((self.root / data.data_prefix.img).resolve()))
-        data.ann_file = str(labels / 'labels' / 'train.json')
-        if model == 'teacher':
-            data.ann_file = str(labels / 'labels' / 'learned.json')
-            return config
+    def _config(self, model: str, train: Path, seed: int, mining: CellMining | None) -> Config:
+        """Config of a student."""
+        config = training_config(self.config, seed)
+        config.train_dataloader.dataset.ann_file = str(train)
         for part in ('teacher', 'mil_head'):
             if part not in MODELS[model]:
                 config.model[part] = None
-        if 'teacher' in MODELS[model]:
-            folder = labels / 'teacher'
-            epochs = self.teacher_config.train_cfg.max_epochs
-            config.model.teacher.checkpoint = str(folder / f'epoch_{epochs}.pth')
-            config.model.teacher.config = str(folder / 'config.py')
-        else:
+        if 'teacher' not in MODELS[model]:
             config.model.distillation = None
-        if model != 'ssd':
-            data.mined_file = str(labels / 'mined' / 'mined.json')
+        elif mining is not None:
+            mining.teach(config)
+        if model != 'ssd' and mining is not None:
+            config.train_dataloader.dataset.mined_file = str(mining.mined.outputs[0])
         return config
 
     def _join(self, show: Show) -> None:
         sets = [load_coco(self.root / file) for file in self.settings.test_files]
-        _write(self.settings.out / 'test_set' / 'test.json', join_sets(sets))
+        write_coco(self.test_set, join_sets(sets))
 
-    def _weaken(self, kept: float, seed: int, name: str) -> None:
+    def _weaken(self, kept: float, seed: int, path: Path) -> None:
         coco = load_coco(self.root / self.train_file)
-        if kept < 1:
-            coco = weaken(coco, drop=1 - kept, seed=seed)
-        folder = self.settings.out / name / 'labels'
-        _write(folder / 'train.json', coco)
-        _write(folder / 'learned.json', hide_boxes(coco, self.settings.hidden, seed))
-
-    def _mine(self, name: str) -> None:
-        folder = self.settings.out / name
-        mined, _ = mine_missing_boxes(
-            load_coco(folder / 'labels' / 'train.json'),
-            load_coco(folder / 'labels' / 'learned.json'),
-            load_predictions(folder / 'finds' / 'predictions.pkl'),
-        )
-        _write(folder / 'mined' / 'mined.json', mined)
-
-    def _train(self, name: str, config: Config, show: Show) -> None:
-        folder = self.settings.out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        resumed = (folder / 'last_checkpoint').is_file()
-        config.dump(str(folder / 'config.py'))
-        flags = ['--amp'] * self.settings.amp + ['--resume'] * resumed
-        log = folder / 'train.log'
-        run_program(
-            command_line('train', folder / 'config.py', '--work-dir', folder, *flags),
-            log,
-            lambda: train_progress(log, config.train_cfg.max_epochs, resumed),
-            show,
-        )
-
-    def _run_test(
-        self,
-        name: str,
-        config: Config,
-        training: Stage,
-        annotations: str,
-        options: set[str],
-        show: Show,
-    ) -> None:
-        out = self.settings.out.resolve()
-        path = out / ('test_set/test.json' if annotations == 'test.json' else annotations)
-        config = Config(config.to_dict())
-        data = config.test_dataloader.dataset
-        data.data_prefix = dict(img=str((self.root / data.data_prefix.img).resolve()))
-        data.ann_file = str(path)
-        config.test_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
-        folder = out / name
-        folder.mkdir(parents=True, exist_ok=True)
-        config.dump(str(folder / 'config.py'))
-        log = folder / 'test.log'
-        flags = ['--cfg-options', *options] if options else []
-        run_program(
-            command_line(
-                'test',
-                folder / 'config.py',
-                training.outputs[0],
-                '--work-dir',
-                folder,
-                '--out',
-                folder / 'predictions.pkl',
-                *flags,
-            ),
-            log,
-            lambda: test_progress(log),
-            show,
-        )
+        write_coco(path, weaken(coco, drop=1 - kept, seed=seed) if kept < 1 else coco)
 
     def write(self, show: Show) -> None:
         """Write the CSV: what is finished, beside the rows of other data that it holds already."""
         with contextlib.redirect_stdout(io.StringIO()):
-            truth = COCO(str(self.settings.out / 'test_set' / 'test.json'))
+            truth = COCO(str(self.test_set))
         rows = []
         classes: list[str] = []
-        for _, predictions, row in self.rows:
+        for predictions, row in self.rows:
             if predictions.is_file():
                 matches = match_detections(truth, load_predictions(predictions))
                 ap = 100 * matches.ap_grid[int(np.argmin(abs(matches.ious - 0.5))), 0]
@@ -356,19 +220,6 @@ class HalfTheBoxes:
                 by_class = {name: f'{value:.1f}' for name, value in zip(classes, ap, strict=True)}
                 rows.append({**row, 'AP50': f'{np.nanmean(ap):.1f}', **by_class})
         merge_csv(self.settings.results, rows)
-
-
-def _with_epochs(config: Config, settings: Settings) -> Config:
-    """Set the length of a training; schedules that ended with it still do."""
-    if settings.epochs is None:
-        return config
-    old = config.train_cfg.max_epochs
-    config.train_cfg.max_epochs = settings.epochs
-    for scheduler in config.get('param_scheduler') or []:
-        for key in ('end', 'T_max'):
-            if scheduler.get(key) == old and scheduler.get('by_epoch', True):
-                scheduler[key] = settings.epochs
-    return config
 
 
 def join_sets(sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -408,8 +259,3 @@ def merge_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, [*COLUMNS, *extra], restval='', lineterminator='\n')
         writer.writeheader()
         writer.writerows(merged.values())
-
-
-def _write(path: Path, coco: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(coco, allow_nan=False), encoding='utf-8')

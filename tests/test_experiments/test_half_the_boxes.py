@@ -25,6 +25,9 @@ def make(tmp_path):
         train_dataloader=dict(
             dataset=dict(data_root='data/x/', ann_file='train.json', data_prefix=dict(img='images'))
         ),
+        test_dataloader=dict(
+            dataset=dict(data_root='data/x/', ann_file='test.json', data_prefix=dict(img='images'))
+        ),
     )
     teacher, method = tmp_path / 'teacher.py', tmp_path / 'method.py'
     Config(dict(common, model=dict(type='SSD'))).dump(teacher)
@@ -68,8 +71,8 @@ def test_only_what_has_a_part_of_the_method_learns_mined_cells(make):
     for model, config in configs.items():
         data = config['train_dataloader']['dataset']
         assert ('mined_file' in data) == (model not in ('ssd', 'teacher'))
-        labels = 'learned.json' if model == 'teacher' else 'train.json'
-        assert data['ann_file'].endswith(f'{name}/labels/{labels}')
+        labels = 'hidden/learned.json' if model == 'teacher' else 'labels/train.json'
+        assert data['ann_file'].endswith(f'{name}/{labels}')
         assert config['randomness'] == dict(seed=1)
         assert config['val_dataloader'] is None
     parts = {
