@@ -3,6 +3,7 @@
 ======== =============================== ==============================
 equation function or class               file
 ======== =============================== ==============================
+8        ``FeatureImitationLoss``        ``feature_imitation_loss.py``
 9        ``foreground_mask``             ``foreground_mask.py``
 9        ``fgd_scale_masks`` (FGD's)     ``foreground_mask.py``
 10       ``spatial_attention``           ``attention.py``
@@ -18,6 +19,7 @@ equation function or class               file
 
 from .attention import channel_attention, spatial_attention
 from .complete_iou_loss import CompleteIoULoss, complete_iou
+from .feature_imitation_loss import FeatureImitationLoss
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation
 from .local_distillation_loss import DistillationMaps, LocalDistillationLoss
@@ -27,6 +29,7 @@ from .refinement_loss import refinement_loss, refinement_targets
 __all__ = [
     'CompleteIoULoss',
     'DistillationMaps',
+    'FeatureImitationLoss',
     'LevelDistillation',
     'LocalDistillationLoss',
     'channel_attention',
