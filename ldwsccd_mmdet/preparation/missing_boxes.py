@@ -187,6 +187,46 @@ def mine_missing_boxes(
     Raises:
         DatasetError: If ``learned`` hides no box of ``coco``, or the images differ.
     """
+    hidden = _hidden(coco, learned, predictions)
+    finds = _finds(coco, learned, hidden, predictions)
+    counted = ~finds['near']
+    pool = fit_posterior(finds['score'][counted], finds['hit'][counted], min_hidden)
+    fraction = len(hidden) / len(coco['annotations'])
+    annotations: list[dict[str, Any]] = []
+    report = []
+    for label, category in enumerate(coco['categories']):
+        own = finds['label'] == label
+        found = int(finds['hit'][own].sum())
+        pooled = found < min_hidden
+        posterior = pool
+        if not pooled:
+            use = own & counted
+            posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden)
+        rows = np.flatnonzero(own & counted & ~finds['hit'])
+        probs = np.minimum(posterior.unhidden_cell(finds['score'][rows]), MAX_PROB)
+        rows, probs = rows[probs >= min_prob], probs[probs >= min_prob]
+        annotations += _records(finds, rows, probs, category['id'], len(annotations) + 1)
+        report.append(
+            MinedClass(
+                category['name'],
+                sum(a['category_id'] == category['id'] for a in coco['annotations']),
+                sum(a['category_id'] == category['id'] for a in hidden),
+                found,
+                pooled,
+                posterior.hidden_share,
+                posterior.kept_share(fraction),
+                len(rows),
+                float(probs.sum()),
+            )
+        )
+    info = {**(coco.get('info') or {}), 'mined': [asdict(row) for row in report]}
+    return {**coco, 'annotations': annotations, 'info': info}, report
+
+
+def _hidden(
+    coco: Mapping[str, Any], learned: Mapping[str, Any], predictions: Mapping[int, Detections]
+) -> list[dict[str, Any]]:
+    """The boxes that the detector did not learn; some, not all, and it was tested on all images."""
     known = {annotation['id'] for annotation in learned['annotations']}
     hidden = [a for a in coco['annotations'] if a['id'] not in known]
     if not hidden or len(hidden) == len(coco['annotations']):
@@ -201,55 +241,29 @@ def mine_missing_boxes(
             f'mine_missing_boxes: {len(absent)} images have no predictions, first {absent[0]}: '
             'test the detector on the set that it learned from'
         )
-    finds = _finds(coco, learned, hidden, predictions)
-    names = [category['name'] for category in coco['categories']]
-    ids = [category['id'] for category in coco['categories']]
-    counted = ~finds['near']
-    pool = fit_posterior(finds['score'][counted], finds['hit'][counted], min_hidden)
-    fraction = len(hidden) / len(coco['annotations'])
-    annotations: list[dict[str, Any]] = []
-    report = []
-    for label, name in enumerate(names):
-        own = finds['label'] == label
-        found = int(finds['hit'][own].sum())
-        pooled = found < min_hidden
-        posterior = pool
-        if not pooled:
-            use = own & counted
-            posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden)
-        new = own & ~finds['hit'] & ~finds['near']
-        probs = np.minimum(posterior.unhidden_cell(finds['score'][new]), MAX_PROB)
-        kept = probs >= min_prob
-        rows = np.flatnonzero(new)[kept]
-        for row, prob in zip(rows, probs[kept], strict=True):
-            x1, y1, x2, y2 = finds['bbox'][row].tolist()
-            annotations.append(
-                {
-                    'id': len(annotations) + 1,
-                    'image_id': int(finds['image'][row]),
-                    'category_id': ids[label],
-                    'bbox': [x1, y1, x2 - x1, y2 - y1],
-                    'area': (x2 - x1) * (y2 - y1),
-                    'iscrowd': 0,
-                    'score': float(finds['score'][row]),
-                    'prob': float(prob),
-                }
-            )
-        report.append(
-            MinedClass(
-                name,
-                sum(a['category_id'] == ids[label] for a in coco['annotations']),
-                sum(a['category_id'] == ids[label] for a in hidden),
-                found,
-                pooled,
-                posterior.hidden_share,
-                posterior.kept_share(fraction),
-                len(rows),
-                float(probs[kept].sum()),
-            )
+    return hidden
+
+
+def _records(
+    finds: Mapping[str, np.ndarray], rows: np.ndarray, probs: np.ndarray, category: Any, first: int
+) -> list[dict[str, Any]]:
+    """Finds as annotations of a COCO file, numbered from ``first`` on."""
+    records = []
+    for number, (row, prob) in enumerate(zip(rows, probs, strict=True), start=first):
+        x1, y1, x2, y2 = finds['bbox'][row].tolist()
+        records.append(
+            {
+                'id': number,
+                'image_id': int(finds['image'][row]),
+                'category_id': category,
+                'bbox': [x1, y1, x2 - x1, y2 - y1],
+                'area': (x2 - x1) * (y2 - y1),
+                'iscrowd': 0,
+                'score': float(finds['score'][row]),
+                'prob': float(prob),
+            }
         )
-    info = {**(coco.get('info') or {}), 'mined': [asdict(row) for row in report]}
-    return {**coco, 'annotations': annotations, 'info': info}, report
+    return records
 
 
 def _finds(
