@@ -62,6 +62,7 @@ def test_every_page_names_tables_that_there_are() -> None:
 def test_not_run(results: Path) -> None:
     table = tables.half_the_boxes()
     assert cells(table, 'BCCD, blood cells') == ['any', *['not run'] * 4]
+    assert cells(tables.fewer_boxes(), 'any') == ['any', *['not run'] * 4]
     write_half(results, ('bccd', '1', 'ssd', 'ssd', 0, 87.5))
     table = tables.half_the_boxes()
     assert cells(table, 'BCCD, blood cells, 20 epochs', 'all') == [
@@ -84,10 +85,14 @@ def test_gains_are_paired_by_seed(results: Path) -> None:
         ('bccd', '0.5', 'ldwsccd', 'fused', 2, 50.0),  # no SSD of this seed: in no gain
     )
     ssd, ours, gain, against_all = cells(tables.half_the_boxes(), '', 'half')
-    assert ssd == '74.0 ± 7.1'
-    assert ours.startswith('74.7')
-    assert gain == '+13.0 ± 7.1'  # 8 and 18
-    assert against_all == '+0.5 ± 0.7'  # 0 and 1
+    assert ssd == '74.0 ± 7.1 (two seeds)'
+    assert ours == '74.7 ± 21.4'
+    assert gain == '+13.0 ± 7.1 (two seeds)'  # 8 and 18
+    assert against_all == '+0.5 ± 0.7 (two seeds)'  # 0 and 1
+    shown = tables.fewer_boxes().splitlines()[2:]  # what has no LD-WSCCD is left out
+    assert [[cell.strip() for cell in line.split('|')[1:-1]] for line in shown] == [
+        ['BCCD, blood cells, 20 epochs', 'half', ssd, ours, gain, '86.5 ± 0.7 (two seeds)']
+    ]
     by_source = tables.half_the_boxes_by_source()
     assert cells(by_source, '', 'half') == ['1.0 (one seed)', ours]
 
