@@ -16,10 +16,11 @@ from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose
 
 from ..datasets.plain_dataset import innermost
+from ..engine.checkpoint_file import read_checkpoint
 from ..engine.config_file import load_config
+from ..engine.model_weights import demand_mil_head, demand_weights, find_weights_of, is_student
 from ..engine.received_config import received_config
 from ..errors import CheckpointError, ConfigError
-from ..optional import require
 from .cell_detections import CellDetections
 from .cell_detector import DetectorInfo
 from .prediction import digest_of
@@ -99,10 +100,11 @@ class CellInferencer(DetInferencer):
     def _init_model(self, cfg: Any, weights: str | None, device: str = 'cpu') -> torch.nn.Module:
         """Build the model and load its weights, all of them."""
         model = MODELS.build(cfg.model)
-        state = _state_of(self._checkpoint)
-        _check_weights(model, state, self.checkpoint_file)
+        fit = find_weights_of(model, self._checkpoint, self.checkpoint_file)
+        demand_weights(fit.of(is_student), self.checkpoint_file)
+        demand_mil_head(model, fit, self.checkpoint_file)
         model.cfg = cfg
-        self._load_weights_to_model(model, {**self._checkpoint, 'state_dict': state}, cfg)
+        self._load_weights_to_model(model, {**self._checkpoint, 'state_dict': fit.state}, cfg)
         _check_classes(model, self.checkpoint_file)
         return model.to(device).eval()
 
@@ -175,81 +177,6 @@ class CellInferencer(DetInferencer):
         result = super().pred2dict(data_sample, pred_out_dir)
         classes = self.model.dataset_meta['classes']
         return {**result, 'names': [classes[label] for label in result.get('labels', [])]}
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint, ``.pth`` or ``.safetensors``, without running anything in it.
-
-    Returns:
-        ``state_dict`` and ``meta``, and what else a ``.pth`` holds.
-
-    Raises:
-        CheckpointError: It is missing, cut short, or no checkpoint.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint '{path}' does not exist: check the path")
-    if path.suffix == '.safetensors':
-        return _read_safetensors(path)
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:  # cut, empty, HTML, Git LFS: each fails in a way of its own
-        raise CheckpointError(
-            f"'{path}' is not a checkpoint that can be read ({path.stat().st_size} bytes; "
-            f'{" ".join(str(error).split())[:160]}): fetch it again, from a source you trust'
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"'{path}' holds {type(content).__name__}, not a checkpoint")
-    if 'state_dict' not in content:
-        content = {'state_dict': content}
-    return dict(content)
-
-
-def _read_safetensors(path: Path) -> dict[str, Any]:
-    """Read what ``ldwsccd publish`` wrote."""
-    import json
-
-    safetensors = require('safetensors', 'export', f"Checkpoint '{path}'")
-    try:
-        with safetensors.safe_open(str(path), 'pt') as file:
-            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            meta = dict(file.metadata() or {})
-            meta['dataset_meta'] = json.loads(meta.get('dataset_meta', '{}'))
-    except (safetensors.SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f"'{path}' is not a safetensors file that can be read ({error}): fetch it again"
-        ) from error
-    return {'state_dict': state, 'meta': meta}
-
-
-def _state_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights, without the prefix that wrappers put before every name."""
-    state = dict(checkpoint['state_dict'])
-    for prefix in ('module.', 'student.', 'architecture.student.'):
-        inside = {
-            key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)
-        }
-        if inside and any(key.startswith('backbone.') for key in inside):
-            return inside
-    return state
-
-
-def _check_weights(model: torch.nn.Module, state: Mapping[str, Any], source: str) -> None:
-    """Refuse a checkpoint that would leave weights of the model as they were initialised."""
-    own = {
-        key: value for key, value in model.state_dict().items() if 'num_batches_tracked' not in key
-    }
-    missing = [
-        key
-        for key, value in own.items()
-        if key not in state or tuple(state[key].shape) != tuple(value.shape)
-    ]
-    if missing:
-        raise CheckpointError(
-            f"checkpoint '{source}' is not of this model: {len(missing)} of {len(own)} weights are "
-            f'missing or of another shape, first {", ".join(missing[:3])} (the checkpoint begins '
-            f'with {", ".join(list(state)[:2])}); give the config that it was trained with'
-        )
 
 
 def _check_classes(model: Any, source: str) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..engine.checkpoint_file import read_checkpoint
 from ..errors import CheckpointError, InputError
 from ..optional import require
 from ..version import __version__
-from .cell_inferencer import CellInferencer, read_checkpoint
+from .cell_inferencer import CellInferencer
 
 __all__ = ['publish_checkpoint']
 

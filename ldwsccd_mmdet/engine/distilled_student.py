@@ -11,11 +11,13 @@ from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import CheckpointError, ConfigError
 from ..models.detectors import LDWSCCDMixin
+from ..models.utils import LEAST_SHARE
+from .checkpoint_file import read_checkpoint
 from .find_checkpoint import find_checkpoint
+from .model_weights import find_weights_of, is_student
 
 __all__ = ['build_distilled_student', 'training_batches']
 
@@ -62,30 +64,17 @@ def build_distilled_student(
     return student.to(get_device()), which
 
 
-def _load(student: LDWSCCDMixin, checkpoint: str) -> bool:
+def _load(student: Any, checkpoint: str) -> bool:
     """Load a student's weights, refusing a checkpoint that lacks some; tell whether it has f."""
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
-    state = loaded.get('state_dict', loaded)
-    own = student.state_dict()  # type: ignore[attr-defined]
-    fitting = {
-        key: state[key] for key in own if key in state and state[key].shape == own[key].shape
-    }
-    needed = [
-        key
-        for key in own
-        if not key.startswith(('distillation.', 'mil_head.'))
-        and not key.endswith('num_batches_tracked')
-    ]
-    missing = [key for key in needed if key not in fitting]
-    if missing:
+    fit = find_weights_of(student, read_checkpoint(checkpoint), checkpoint)
+    own = fit.of(is_student)
+    if own.share < LEAST_SHARE:
         raise CheckpointError(
-            f'--checkpoint: {checkpoint} is not of the student of this config: {len(missing)} of '
-            f'{len(needed)} weights are missing or of another shape, first '
-            f'{", ".join(missing[:3])}; give one that was trained with this config, or with its '
-            'student alone'
+            f'--checkpoint: {checkpoint} is not of the student of this config: {own.describe()}; '
+            'give one that was trained with this config, or with its student alone'
         )
-    student.load_state_dict(fitting, strict=False)  # type: ignore[attr-defined]
-    return all(key in fitting for key in own if key.startswith('distillation.'))
+    student.load_state_dict(fit.state, strict=False)
+    return not fit.of(lambda name: name.startswith('distillation.')).absent
 
 
 def training_batches(config: Config, number: int, seed: int) -> Iterator[dict]:

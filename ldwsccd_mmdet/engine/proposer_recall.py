@@ -13,12 +13,12 @@ import torch
 from mmdet.registry import MODELS, TASK_UTILS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.runner import load_checkpoint
 
 from ..errors import ConfigError
 from ..evaluation.functional import ProposalRecall, proposal_recall
 from ..models.detectors import LDWSCCDMixin
 from .find_checkpoint import find_checkpoint
+from .model_weights import load_weights
 
 __all__ = ['KINDS', 'MeasuredProposer', 'ProposerRecall', 'build_proposer']
 
@@ -178,7 +178,7 @@ def _head(config: Config, checkpoint: str, max_per_img: int) -> Propose:
             "model.type: expected 'LDWSCCD', or a detector with a rpn_head, for --proposer head, "
             f'found {type(model).__name__}'
         )
-    load_checkpoint(model, find_checkpoint(checkpoint), map_location='cpu')
+    load_weights(model, find_checkpoint(checkpoint))
     model.eval()
 
     @torch.no_grad()

@@ -9,12 +9,12 @@ import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
-from mmengine.runner import load_checkpoint
 
 from ..datasets.bag_audit import bag_labels
 from ..datasets.coco_json import load_truth, truth_boxes
 from ..errors import ConfigError
 from ..models.detectors import LDWSCCDMixin
+from .model_weights import load_weights
 
 __all__ = ['build_detector', 'find_pseudo_boxes', 'true_boxes']
 
@@ -27,13 +27,14 @@ def build_detector(config: Config, checkpoint: str) -> Any:
 
     Raises:
         ConfigError: It is not LD-WSCCD.
+        CheckpointError: The checkpoint can't be read, or is of another model.
     """
     model: Any = MODELS.build(config.model)
     if not isinstance(model, LDWSCCDMixin):
         raise ConfigError(
             f"model.type: expected 'LDWSCCD' or 'LDWSCCDTwoStage', found {type(model).__name__}"
         )
-    load_checkpoint(model, checkpoint, map_location='cpu')
+    load_weights(model, checkpoint, mil_head=True)
     return model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()  # type: ignore[attr-defined]
 
 

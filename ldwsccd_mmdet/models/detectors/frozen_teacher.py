@@ -10,17 +10,17 @@ import torch
 from mmcv.cnn import fuse_conv_bn
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, ConfigError
-from ..utils import set_num_classes
+from ..utils import LEAST_SHARE, fit_weights, set_num_classes
 from .feature_cache import FeatureCache, tensor_bytes
 
 PACKAGE_DIR = Path(__file__).resolve().parents[2]
 # parts of a detector whose weights make its features
 FEATURE_PARTS = ('backbone.', 'neck.')
-MIN_LOADED_SHARE = 0.99
 # largest deviation of a map, as a share of its largest value, by the rounding of float32
 FUSED_TOLERANCE = 1e-3
 
@@ -59,7 +59,7 @@ class FrozenTeacher:
     Raises:
         ConfigError: If the config or the checkpoint is not there.
         CheckpointError: If less than 99 % of the weights of the teacher's backbone and neck are in
-            the checkpoint with their shape.
+            the checkpoint with their shape, or some of them are NaN or infinite.
     """
 
     def __init__(
@@ -99,7 +99,10 @@ class FrozenTeacher:
     @property
     def loaded_weights(self) -> tuple[int, int]:
         """Weights of backbone and neck that were in the checkpoint, and all that there are."""
-        needed = sum(key.startswith(FEATURE_PARTS) for key in _weight_keys(self.model))
+        needed = sum(
+            key.startswith(FEATURE_PARTS) and not key.endswith('num_batches_tracked')
+            for key in self.model.state_dict()
+        )
         missing = sum(key.startswith(FEATURE_PARTS) for key in self.missing_keys)
         return needed - missing, needed
 
@@ -207,11 +210,6 @@ def _from_mmdet(name: str) -> Config:
         ) from error
 
 
-def _weight_keys(model: nn.Module) -> list[str]:
-    """Keys of a model's state dict, without the batch counters, which old checkpoints lack."""
-    return [key for key in model.state_dict() if not key.endswith('num_batches_tracked')]
-
-
 def _read_checkpoint(checkpoint: str) -> dict[str, Any]:
     """Read a checkpoint, or say that it is not there."""
     if '://' not in checkpoint and not Path(checkpoint).is_file():
@@ -228,26 +226,27 @@ def _load_weights(model: nn.Module, loaded: dict[str, Any], checkpoint: str) -> 
     Returns:
         The keys of the model that it has not.
     """
-    state = loaded.get('state_dict', loaded)
-    state = {key[7:] if key.startswith('module.') else key: value for key, value in state.items()}
-    own = model.state_dict()
-    fitting = {
-        key: state[key] for key in own if key in state and state[key].shape == own[key].shape
-    }
-    keys = _weight_keys(model)
-    missing = [key for key in keys if key not in fitting]
-    absent = [key for key in missing if key.startswith(FEATURE_PARTS)]
-    needed = sum(key.startswith(FEATURE_PARTS) for key in keys)
-    if len(absent) > (1 - MIN_LOADED_SHARE) * needed:
-        wrong_shape = sum(key in state for key in absent)
+    fit = fit_weights(model, loaded.get('state_dict', loaded))
+    seen = fit.of(lambda name: name.startswith(FEATURE_PARTS))
+    if seen.share < LEAST_SHARE:
         raise CheckpointError(
             f'model.teacher.checkpoint: {checkpoint} is not of the architecture of '
-            f'model.teacher.config ({type(model).__name__}): {len(absent)} of {needed} '
-            f'weights of its backbone and neck are missing or ({wrong_shape}) of another shape, '
-            f'first {", ".join(absent[:3])}; give the config that the checkpoint was trained with'
+            f'model.teacher.config ({type(model).__name__}): of its backbone and neck '
+            f'{seen.describe()}; give the config that the checkpoint was trained with'
         )
-    model.load_state_dict(fitting, strict=False)
-    return missing
+    if fit.not_finite:
+        raise CheckpointError(
+            f'model.teacher.checkpoint: the teacher {checkpoint} has weights that are not finite '
+            f'({len(fit.not_finite)} of {len(fit.wanted)}, first {fit.not_finite[0]}): train it '
+            'again with a lower rate, or give an earlier checkpoint'
+        )
+    if fit.prefix:
+        print_log(
+            f"model.teacher.checkpoint: names of its weights begin with '{fit.prefix}'",
+            logger='current',
+        )
+    model.load_state_dict(fit.state, strict=False)
+    return list(fit.absent)
 
 
 def _classes(meta: dict) -> tuple[str, ...] | None:

@@ -9,16 +9,21 @@ from .precision import at_least_float32, float_dtype, no_autocast
 from .probabilities import probabilities
 from .region_batch import RegionBatch
 from .renamed_arguments import refuse_old_arguments
+from .weights_fit import LEAST_SHARE, WeightsFit, fit_weights, not_finite
 
 __all__ = [
+    'LEAST_SHARE',
     'RegionBatch',
+    'WeightsFit',
     'at_least_float32',
     'class_heads',
     'cluster_nms',
     'diou_nms',
+    'fit_weights',
     'float_dtype',
     'iou_and_distance',
     'no_autocast',
+    'not_finite',
     'pairwise_iou',
     'probabilities',
     'refuse_old_arguments',

@@ -56,10 +56,21 @@ def test_config_beside_the_package_is_found_from_anywhere(preprocessor, monkeypa
         FrozenTeacher('configs/teachers/teacher_mobilenetv2-fpn_cric.py', 'none.pth', preprocessor)
 
 
-def test_checkpoint_of_ddp_loads(teacher, preprocessor, tmp_path):
+@pytest.mark.parametrize('prefix', ['module.', 'teacher.', 'architecture.', 'ema_'])
+def test_checkpoint_with_a_prefix_loads(teacher, preprocessor, tmp_path, prefix):
     state = torch.load(teacher['checkpoint'], weights_only=True)['state_dict']
-    torch.save({f'module.{k}': v for k, v in state.items()}, tmp_path / 'ddp.pth')
-    FrozenTeacher(teacher['config'], str(tmp_path / 'ddp.pth'), preprocessor)
+    torch.save({f'{prefix}{k}': v for k, v in state.items()}, tmp_path / 'ddp.pth')
+    loaded = FrozenTeacher(teacher['config'], str(tmp_path / 'ddp.pth'), preprocessor)
+    assert loaded.missing_keys == [] and loaded.loaded_weights[0] == loaded.loaded_weights[1]
+    assert all(torch.equal(v, state[k]) for k, v in loaded.model.state_dict().items())
+
+
+def test_weights_that_are_not_finite_are_the_teachers(teacher, preprocessor, tmp_path):
+    content = torch.load(teacher['checkpoint'], weights_only=True)
+    content['state_dict']['bbox_head.cls_convs.0.0.bias'][0] = float('nan')
+    torch.save(content, tmp_path / 'nan.pth')
+    with pytest.raises(CheckpointError, match=r'model.teacher.checkpoint: the teacher .*1 of \d+'):
+        FrozenTeacher(teacher['config'], str(tmp_path / 'nan.pth'), preprocessor)
 
 
 @pytest.mark.parametrize(
