@@ -23,12 +23,15 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.datasets.coco_json import load_coco
     from ldwsccd_mmdet.datasets.files import path_inside
     from ldwsccd_mmdet.preparation.converters import check_new, write_new, yolo_files
+    from ldwsccd_mmdet.preparation.synthetic.writer import whole_or_nothing
 
     check_new(args.out)
     files, left_out = yolo_files(load_coco(args.annotations))
-    paths = {path_inside(args.out, name): text for name, text in files.items()}
-    for path, text in paths.items():
-        write_new(path, text)
+    for name in files:
+        path_inside(args.out, name)  # before anything is written
+    with whole_or_nothing(args.out) as part:
+        for name, text in files.items():
+            write_new(path_inside(part, name), text)
     boxes = sum(text.count('\n') for name, text in files.items() if name[-4:] == '.txt')
     boxes -= files['classes.txt'].count('\n')
     reasons = ''.join(f'; left out {count} boxes {why}' for why, count in left_out.most_common())

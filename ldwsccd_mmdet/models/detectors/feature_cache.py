@@ -4,7 +4,9 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from zipfile import is_zipfile
 
 import torch
 from mmengine.dist import get_world_size
@@ -24,7 +26,8 @@ class FeatureCache:
 
     Maps are kept in float16, or in bfloat16 where that is what the autocast gives or where a value
     is beyond float16. What is returned has been rounded so in any case, whether it was computed or
-    read: a run does not depend on how much of it was cached.
+    read: a run does not depend on how much of it was cached. A file that was cut short is made
+    anew; where nothing more can be written, as on a full disk, the training goes on without.
 
     Args:
         folder: Where the files are put, below a folder of the teacher's own.
@@ -93,16 +96,38 @@ class FeatureCache:
     def _read(self, file: Path) -> list[Tensor] | None:
         if not file.is_file():
             return None
-        return torch.load(file, map_location='cpu', weights_only=True)
+        try:
+            if is_zipfile(file):  # as torch writes them, with a mark at the end
+                return torch.load(file, map_location='cpu', weights_only=True)
+        except (EOFError, OSError, RuntimeError):
+            pass
+        print_log(
+            f"model.teacher.cache: '{file}' is cut short: made anew",
+            logger='current',
+            level=logging.WARNING,
+        )
+        return None
 
     def _write(self, file: Path, maps: list[Tensor] | None) -> None:
         if self._bytes_left <= 0:
             return
-        file.parent.mkdir(exist_ok=True)
         part = file.with_suffix(f'.{os.getpid()}')
-        torch.save(maps, part)
-        self._bytes_left -= part.stat().st_size
-        part.replace(file)  # so that no other process, and no later run, reads half a file
+        try:
+            file.parent.mkdir(exist_ok=True)
+            torch.save(maps, part)
+            self._bytes_left -= part.stat().st_size
+            part.replace(file)  # so that no other process, and no later run, reads half a file
+        except (OSError, RuntimeError) as error:  # torch's writer has no error of its own
+            self._bytes_left = 0
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            print_log(
+                f'model.teacher.cache: {self.folder} takes no more ({error}); the training goes '
+                'on, and other images are computed at every step',
+                logger='current',
+                level=logging.WARNING,
+            )
+            return
         if self._bytes_left <= 0:
             print_log(
                 f'model.teacher.cache: {self.folder} holds {self._max_gb:g} GB; nothing more is '

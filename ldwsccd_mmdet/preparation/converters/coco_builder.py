@@ -215,7 +215,17 @@ def place_images(images: Mapping[str, Path], folder: Path, mode: str) -> None:
         if mode == 'symlink':
             target.symlink_to(os.path.relpath(source.resolve(), target.parent.resolve()))
         else:
-            shutil.copyfile(source, target)
+            _copy_whole(source, target)
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy a file so that it is there whole or not at all."""
+    part = target.with_name(f'.{target.name}.{os.getpid()}')
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def same(one: Path, other: Path) -> bool:

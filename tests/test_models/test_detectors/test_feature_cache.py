@@ -92,6 +92,33 @@ def test_a_file_is_read_as_weights_only(tmp_path):
         cache.get(x, LEVELS, Teacher())
 
 
+@pytest.mark.parametrize('left', [0, 1, 200, -20])
+def test_a_file_that_is_cut_short_is_made_anew(tmp_path, left):
+    cache, teacher = FeatureCache(tmp_path, 'owner'), Teacher()
+    x = torch.randn(1, 3, 8, 8)
+    maps = cache.get(x, LEVELS, teacher)
+    file = next(tmp_path.rglob('*.pt'))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:left])
+    again = cache.get(x, LEVELS, teacher)
+    assert teacher.images == 2 and all(torch.equal(a, b) for a, b in zip(maps, again, strict=True))
+    cache.get(x, LEVELS, teacher)
+    assert teacher.images == 2 and len(file.read_bytes()) == len(whole)
+
+
+@pytest.mark.parametrize('error', [OSError(28, 'No space left on device'), RuntimeError('writer')])
+def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, error):
+    def full(content, file):
+        file.write_bytes(b'half')
+        raise error
+
+    monkeypatch.setattr('torch.save', full)
+    cache, teacher = FeatureCache(tmp_path, 'owner'), Teacher()
+    for _ in range(2):
+        cache.get(torch.ones(2, 3, 8, 8), LEVELS, teacher)
+    assert teacher.images == 4 and not [f for f in tmp_path.rglob('*') if f.is_file()]
+
+
 def test_detector_with_cache(build, teacher, tmp_path, monkeypatch):
     """The second epoch runs no teacher, and gives the same loss."""
     folder = tmp_path / 'cache'

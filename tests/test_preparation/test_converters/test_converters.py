@@ -96,6 +96,22 @@ def test_images_are_placed(tmp_path, mode):
     assert not (tmp_path / 'none').exists()
 
 
+def test_a_copy_that_is_cut_off_is_not_there(tmp_path, monkeypatch):
+    source = write_image(tmp_path / 'in' / '1.png')
+
+    def half(one, other):
+        other.write_bytes(one.read_bytes()[:20])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('shutil.copyfile', half)
+    with pytest.raises(KeyboardInterrupt):
+        place_images({'1.png': source}, tmp_path / 'out', 'copy')
+    assert not list((tmp_path / 'out').iterdir())
+    monkeypatch.undo()
+    place_images({'1.png': source}, tmp_path / 'out', 'copy')
+    assert (tmp_path / 'out' / '1.png').read_bytes() == source.read_bytes()
+
+
 @pytest.mark.parametrize(
     ('name', 'expected'),
     [
