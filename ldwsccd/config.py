@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import torch
 from mmdet.registry import DATASETS
@@ -15,6 +16,7 @@ from mmengine.runner import Runner
 
 from ldwsccd_mmdet.datasets.plain_dataset import innermost
 from ldwsccd_mmdet.engine.own_data import follow_annotation_files
+from ldwsccd_mmdet.engine.runner import CellRunner
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.utils import class_heads
 
@@ -22,18 +24,30 @@ __all__ = [
     'build_runner',
     'check_checkpoint_classes',
     'check_classes',
+    'check_output',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
     'enable_visualization',
     'set_launcher',
     'set_work_dir',
+    'take_new_schedule',
 ]
 
 
 def build_runner(config: Config) -> Runner:
-    """Build the config's runner; mmengine's own unless ``runner_type`` says otherwise."""
-    return RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    """Build the config's runner; :class:`CellRunner` unless ``runner_type`` says otherwise."""
+    return RUNNERS.build(config) if 'runner_type' in config else CellRunner.from_cfg(config)
+
+
+def take_new_schedule(runner: Runner) -> None:
+    """Let a resumed training take rates and schedules of the config."""
+    if not isinstance(runner, CellRunner):
+        raise ConfigError(
+            f"--new-schedule needs runner_type='CellRunner', found {type(runner).__name__}: leave "
+            'runner_type out of the config'
+        )
+    runner.new_schedule = True
 
 
 def set_work_dir(config: Config, config_path: str, work_dir: str | None) -> None:
@@ -71,6 +85,25 @@ def set_launcher(config: Config, launcher: str) -> None:
         config.model_wrapper_cfg = ConfigDict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
+
+
+def check_output(flag: str, path: str) -> None:
+    """Check that a file can be written, before the work whose result it is to hold.
+
+    Raises:
+        ConfigError: It is a folder, or its folder can't be made or written to.
+    """
+    file = Path(path)
+    if file.is_dir():
+        raise ConfigError(f"{flag}: '{path}' is a folder: name a file in it")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{flag}: '{path}' can't be written ({error.strerror}): name another file"
+        ) from error
 
 
 def enable_amp(config: Config) -> None:

@@ -29,9 +29,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from this checkpoint, or from the last one in the work dir',
+        help='go on from this checkpoint, or from the newest one in the work dir that can be read',
+    )
+    parser.add_argument(
+        '--new-schedule',
+        action='store_true',
+        help='with --resume: rates and schedules of the config, not those of the checkpoint',
     )
     add_run_arguments(parser)
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Check what the flags mean together."""
+    if args.new_schedule and not args.resume:
+        parser.error(
+            '--new-schedule: needs --resume; a new training has the schedule of its config'
+        )
 
 
 def main(args: argparse.Namespace) -> None:
@@ -56,4 +69,7 @@ def main(args: argparse.Namespace) -> None:
     elif config.get('load_from'):
         config.load_from = find_checkpoint(config.load_from)
     fetch_pretrained(config)
-    settings.build_runner(config).train()
+    runner = settings.build_runner(config)
+    if args.new_schedule:
+        settings.take_new_schedule(runner)
+    runner.train()

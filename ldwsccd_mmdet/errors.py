@@ -7,6 +7,7 @@ __all__ = [
     'ImageFileError',
     'InputError',
     'NonFiniteLossError',
+    'NonFiniteWeightsError',
     'OperatorError',
     'ResultsError',
     'check_argument',
@@ -41,6 +42,10 @@ class ImageFileError(DatasetError):
 
 class NonFiniteLossError(InputError, FloatingPointError):
     """A loss is NaN or infinite: the message names which; the last checkpoint is untouched."""
+
+
+class NonFiniteWeightsError(InputError, FloatingPointError):
+    """Weights are NaN or infinite: they are not saved, and the last checkpoint is untouched."""
 
 
 class ResultsError(InputError):

@@ -10,7 +10,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook',
+        type='AtomicCheckpointHook',  # whole or absent, whenever the training is killed
         interval=1,
         max_keep_ckpts=1,
         save_best='coco/bbox_mAP_50',
@@ -21,8 +21,9 @@ default_hooks = dict(
     # evaluation counts what the loader loads
     loader_truth=dict(type='LoaderTruthHook'),
 )
-# each does nothing where its part, the teacher or the MIL head, is not there
+# each of the others does nothing where its part, the teacher or the MIL head, is not there
 custom_hooks = [
+    dict(type='FiniteLossHook'),  # a loss that is NaN ends the training
     dict(type='BagAuditHook'),  # classes that image labels cannot teach, before the first step
     dict(type='DistillationGateHook'),  # what to know before the first step, in the log
     dict(type='ScoreJoinHook'),  # how both heads' scores are joined, learned on validation data

@@ -11,6 +11,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..engine.config_file import find_config, load_config
+from ..engine.find_checkpoint import may_resume
 from ..errors import ConfigError
 from .stages import (
     Show,
@@ -193,7 +194,7 @@ class Comparison:
         log = folder / 'train.log'
 
         def train(show: Show) -> None:
-            resumed = (folder / 'last_checkpoint').is_file()
+            resumed = may_resume(folder)
             run_program(
                 command_line(*self.train_arguments(model, seed), *['--resume'] * resumed),
                 log,

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ..engine.find_checkpoint import may_resume
 from .stages import Show, Stage, command_line, run_program, test_progress, train_progress
 
 __all__ = ['DetectorStages', 'training_config', 'with_epochs', 'write_coco']
@@ -54,7 +55,7 @@ class DetectorStages:
 
         def train(show: Show) -> None:
             folder.mkdir(parents=True, exist_ok=True)
-            resumed = (folder / 'last_checkpoint').is_file()
+            resumed = may_resume(folder)
             config.dump(str(folder / 'config.py'))
             flags = ['--amp'] * self.amp + ['--resume'] * resumed
             command = command_line('train', folder / 'config.py', '--work-dir', folder, *flags)

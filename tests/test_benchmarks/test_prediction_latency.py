@@ -45,7 +45,8 @@ def comparison(make_tiny_coco, tmp_path):
         if name == 'ldwsccd':  # a checkpoint also holds the adapters of the loss
             losses = MODELS.build(model['distillation']).state_dict(prefix='distillation.')
             weights |= losses
-        torch.save(dict(state_dict=weights), folder / 'epoch_1.pth')
+        content = dict(state_dict=weights, optimizer={}, meta=dict(epoch=1, iter=2))
+        torch.save(content, folder / 'epoch_1.pth')
         (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
         config = run_config(model, root)
         config.dump(folder / f'{name}.py')

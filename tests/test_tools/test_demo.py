@@ -64,7 +64,8 @@ class Programs:
             'Epoch(train)  [1][2/2]  lr: 1e-3  eta: 0:00:00  time: 0.1  loss: 2.5000\n'
         )
         (folder / config.name).write_text(config.read_text())
-        (folder / 'last_checkpoint').write_text(str(folder / 'epoch_1.pth'))
+        state = dict(state_dict={}, optimizer={}, meta=dict(epoch=1, iter=2))
+        torch.save(state, folder / 'epoch_1.pth')
         if name == self.interrupt_at:
             self.interrupt_at = None
             raise KeyboardInterrupt

@@ -248,6 +248,7 @@ def test_broken_image_in_a_worker_is_one_line(
     [
         (['gone.pth'], None, "checkpoint 'gone.pth' does not exist"),
         (['any.pth', '--out', 'a.json'], None, "'a.json', but it must end in .pkl"),
+        (['any.pth', '--out', 'any.pth/a.pkl'], None, "--out: 'any.pth/a.pkl' can't be written"),
         (['any.pth', '--show'], ('    visualization=', '    drawing='), 'CellVisualizationHook'),
         (['any.pth'], ('test_dataloader = val_dataloader', ''), 'no test_dataloader'),
         (['evil.pth'], None, 'the checkpoint was not loaded, since it holds more than weights'),

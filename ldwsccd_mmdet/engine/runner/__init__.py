@@ -1,3 +1,4 @@
 from .cell_runner import CellRunner
+from .resumable_train_loop import ResumableTrainLoop
 
-__all__ = ['CellRunner']
+__all__ = ['CellRunner', 'ResumableTrainLoop']

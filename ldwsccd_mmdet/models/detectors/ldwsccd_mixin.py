@@ -204,7 +204,8 @@ class LDWSCCDMixin:
 
         Raises:
             DatasetError: If image labels are to teach an image that has none.
-            NonFiniteLossError: If a loss is not finite; it names each such loss.
+            NonFiniteLossError: If a loss is not finite; it names each such loss, or the teacher
+                if its maps are not finite.
         """
         feats = self.extract_feat(batch_inputs)
         mask_bboxes = None
@@ -221,8 +222,28 @@ class LDWSCCDMixin:
                     feats, batch_inputs, batch_data_samples, mask_bboxes, detection
                 )
             )
-        _check_finite(losses)
+        try:
+            _check_finite(losses)
+        except NonFiniteLossError:
+            self._blame_teacher(batch_inputs)
+            raise
         return losses
+
+    def _blame_teacher(self, batch_inputs: Tensor) -> None:
+        """Raise if it is the teacher's maps of a batch that are not finite, and name it."""
+        if self.distillation is None or self.teacher is None or self.distillation_weight == 0:
+            return
+        broken = [
+            level
+            for level, feat in enumerate(self.teacher.extract_feat(batch_inputs))
+            if not feat.isfinite().all()
+        ]
+        if broken and batch_inputs.isfinite().all():
+            raise NonFiniteLossError(
+                f'model.teacher: the maps of the teacher {self.teacher.checkpoint} are not finite '
+                f'(levels {broken}), so its losses are not; images and rate are not the matter: '
+                'give another checkpoint of it, or train it again'
+            )
 
     def _student_and_mil_loss(
         self, feats: tuple[Tensor, ...], batch_inputs: Tensor, batch_data_samples: SampleList

@@ -197,6 +197,15 @@ def test_non_finite_features_name_their_losses(build, ldm, mil):
         model.loss(x, samples())
 
 
+@pytest.mark.parametrize('mil', [False, True])
+def test_teacher_whose_maps_are_not_finite_is_named(build, mil):
+    model = build(True, mil)
+    for parameter in model.teacher.model.backbone.parameters():
+        parameter.data.fill_(1e30)
+    with pytest.raises(FloatingPointError, match='model.teacher: the maps of the teacher .*pth'):
+        model.loss(images(), samples())
+
+
 @pytest.mark.parametrize('value', ['nan', 'inf'])
 def test_non_finite_loss_of_one_part_is_named_alone(build, value):
     model = build()
