@@ -10,6 +10,7 @@ from importlib import import_module
 from types import ModuleType
 
 from .commands import COMMANDS, Command
+from .parent import end_with_parent
 from .tool import run_tool
 
 __all__ = ['main', 'parse_args', 'run_command']
@@ -39,6 +40,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, prog: str | None =
     Returns:
         The exit code.
     """
+    end_with_parent()
     args = parse_args(name, argv, prog)
     return run_tool(command_module(name).main, args)
 

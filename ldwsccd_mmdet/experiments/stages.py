@@ -51,6 +51,10 @@ KEEP_MEMORY = {
     'MALLOC_TOP_PAD_': str(1 << 28),
     'GLIBC_TUNABLES': 'glibc.malloc.hugetlb=1',
 }
+#: Variable by which a command knows which process it ends with, see ``ldwsccd/parent.py``.
+PARENT = 'LDWSCCD_PARENT'
+#: Files of :func:`claim`; the programs that are started keep their locks, if this one is killed.
+_CLAIMS: list[io.TextIOBase] = []
 # "Epoch(train) [2][15/38] ... eta: 0:01:10 ... loss: 4.2", "Epoch(test) [ 3/10] ... eta: 0:00:02"
 LOG_LINE = re.compile(
     r'Epoch\((?P<mode>train|test)\)\s+(?:\[(?P<epoch>\d+)\])?\[\s*(?P<done>\d+)/(?P<total>\d+)\]'
@@ -236,7 +240,9 @@ def run_program(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={**KEEP_MEMORY, **os.environ, 'PYTHONUNBUFFERED': '1'},
+            # it ends with this program, and holds its folder as long as it runs
+            env={**KEEP_MEMORY, **os.environ, 'PYTHONUNBUFFERED': '1', PARENT: str(os.getpid())},
+            pass_fds=[file.fileno() for file in _CLAIMS if not file.closed],
         )
         try:
             while process.poll() is None:
@@ -367,7 +373,7 @@ def claim(out: Path, kind: str) -> io.TextIOBase:
         kind: What runs, such as ``demo``: the file ``demo.json`` marks its folders.
 
     Returns:
-        The open file that holds the claim.
+        The open file that holds the claim. Programs that :func:`run_program` starts hold it too.
 
     Raises:
         ConfigError: The folder holds something else, or another run uses it.
@@ -387,4 +393,5 @@ def claim(out: Path, kind: str) -> io.TextIOBase:
         raise ConfigError(
             f'--out: another {kind} is running in {out}; wait for it, or name another folder'
         ) from error
+    _CLAIMS[:] = [*(held for held in _CLAIMS if not held.closed), file]
     return file

@@ -1,8 +1,11 @@
+import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -14,8 +17,11 @@ from ldwsccd_mmdet.experiments.stages import (
     StageFailed,
     StageRunner,
     claim,
+    run_program,
     run_stages,
 )
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Work:
@@ -152,3 +158,64 @@ def test_progress_is_read_from_the_log(tmp_path):
     assert stages.train_progress(log, 20, False) == done
     log.write_text('Epoch(test) [ 3/10]    eta: 0:00:02  time: 0.3  data_time: 0.1  \n')
     assert stages.test_progress(log) == (3, 10, 'ETA 0:00:02')
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from ldwsccd.parent import end_with_parent
+end_with_parent()
+Path(sys.argv[1]).write_text('up')
+time.sleep(120)
+"""
+
+
+def wait_for(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what() and time.monotonic() < end:
+        time.sleep(0.1)
+    return bool(what())
+
+
+def free(out):
+    try:
+        claim(out, 'comparison').close()
+    except ConfigError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='needs /proc, as on Linux')
+def test_killed_run_leaves_no_program_and_no_free_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', str(ROOT))
+    out, up = tmp_path / 'run', tmp_path / 'up'
+    runner = os.fork()
+    if runner == 0:  # a comparison, with a training that takes two minutes
+        try:
+            with claim(out, 'comparison'):
+                command = [sys.executable, '-c', CHILD, str(up)]
+                run_program(command, tmp_path / 'log', lambda: (0, 1, ''), lambda *_: None)
+        finally:
+            os._exit(0)
+    try:
+        assert wait_for(up.is_file)
+        # stopped, the training can't see yet that its parent is gone: the folder is its own
+        training = int(next(iter(children(runner))))
+        os.kill(training, signal.SIGSTOP)
+        os.kill(runner, signal.SIGKILL)
+        os.waitpid(runner, 0)
+        assert not free(out)
+        os.kill(training, signal.SIGCONT)
+        assert wait_for(lambda: free(out), 20)
+    finally:
+        for process in (runner, *children(runner)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(process), signal.SIGKILL)
+
+
+def children(process):
+    """Processes that a process started."""
+    try:
+        return Path(f'/proc/{process}/task/{process}/children').read_text().split()
+    except OSError:
+        return []
