@@ -1,3 +1,5 @@
+"""Runner and training loop."""
+
 from .cell_runner import CellRunner
 from .resumable_train_loop import ResumableTrainLoop
 

@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from mmengine.registry import RUNNERS
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from ...errors import CheckpointError
@@ -166,7 +166,7 @@ class CellRunner(Runner):
             self.train_loop.take_up(
                 generators[self.rank] if fits else None, bool(state.get('validated'))
             )
-        elif isinstance(self.train_loop, EpochBasedTrainLoop):
+        else:
             self.logger.warning(
                 f'{type(self.train_loop).__name__} does not take up random states: the training '
                 'goes on with other random numbers than without the interruption'

@@ -59,11 +59,13 @@ class WeightsFit:
 
     def of(self, keep: Callable[[str], bool]) -> WeightsFit:
         """The same for a part of the model: the names for which ``keep`` is true."""
-        kept = {
-            key: tuple(filter(keep, getattr(self, key)))
-            for key in ('wanted', 'missing', 'misshapen', 'not_finite')
-        }
-        return replace(self, **kept)
+        return replace(
+            self,
+            wanted=tuple(filter(keep, self.wanted)),
+            missing=tuple(filter(keep, self.missing)),
+            misshapen=tuple(filter(keep, self.misshapen)),
+            not_finite=tuple(filter(keep, self.not_finite)),
+        )
 
     def describe(self) -> str:
         """Say in a few words what is missing: how many, of which shape, and the first names."""
