@@ -50,6 +50,8 @@ class AtomicCheckpointHook(CheckpointHook):
         NonFiniteWeightsError: Weights are NaN or infinite.
     """
 
+    file_backend: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._validated = False
@@ -147,13 +149,13 @@ class AtomicCheckpointHook(CheckpointHook):
         if not self._is_local:
             super()._save_best_checkpoint(runner, metrics)
             return
-        backend, self.file_backend = self.file_backend, _LaterRemovals()
+        backend, later = self.file_backend, _LaterRemovals()
+        self.file_backend = later
         try:
             super()._save_best_checkpoint(_WholeFiles(runner), metrics)
-            removals = self.file_backend.removals
         finally:
             self.file_backend = backend
-        for path in removals:
+        for path in later.removals:
             # the same name where the same epoch was validated again
             if path not in self._best_paths():
                 path.unlink(missing_ok=True)
