@@ -64,7 +64,7 @@ def find_weights_of(model: nn.Module, checkpoint: Mapping[str, Any], source: str
     return fit
 
 
-def load_weights(model: nn.Module, source: str, mil_head: bool = False) -> WeightsFit:
+def load_weights(model: Any, source: str, mil_head: bool = False) -> WeightsFit:
     """Load a checkpoint into a model that is only looked at, not trained.
 
     Args:

@@ -231,7 +231,7 @@ def _check_resumable(checkpoint: Mapping[str, Any], filename: str) -> None:
         )
 
 
-def _plain_model(model: nn.Module) -> nn.Module:
+def _plain_model(model: Any) -> nn.Module:
     """The detector itself, without what wraps it for several processes or for augmented tests."""
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module
