@@ -51,6 +51,9 @@ class CellRunner(Runner):
 
     new_schedule = False
     _resumed: Mapping[str, Any] = {}
+    _has_loaded: bool
+    _load_from: Any
+    _resume: bool
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:
