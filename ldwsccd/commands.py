@@ -54,5 +54,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     'calibrate': Command('calibrate', 'weights that give the distillation a share of the loss'),
     'audit': Command('audit', 'classes that image labels cannot teach'),
     'recall': Command('recall', 'cells that proposed regions reach'),
-    'darknet': Command('darknet', "Darknet's weights of YOLOv4 as a checkpoint"),
+    'anchors': Command('anchors', 'anchors that fit the boxes of a set, by k-means'),
+    'vgg': Command('vgg', "ImageNet's VGG as weights of SSD's backbone, FC layers included"),
+    'darknet': Command('darknet', "Darknet's weights of YOLO as a checkpoint"),
 }

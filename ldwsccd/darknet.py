@@ -1,8 +1,9 @@
-r"""Convert Darknet's weights of YOLOv4 into a checkpoint of mmdet.
+r"""Convert Darknet's weights of YOLOv1, YOLOv2 or YOLOv4 into a checkpoint of mmdet.
 
 Examples:
     ldwsccd darknet yolov4.weights yolov4_coco.pth
     ldwsccd darknet yolov4.conv.137 yolov4_conv137.pth --partial
+    ldwsccd darknet yolov2.weights yolov2_coco.pth --config _base_/models/yolov2.py
     ldwsccd train yolov4_csp-d53_adamw_ccd.py \
         --cfg-options load_from=yolov4_conv137.pth
 

@@ -1,9 +1,11 @@
-"""Read Darknet's ``.weights`` of YOLOv4 into our model.
+"""Read Darknet's ``.weights`` of YOLOv1, YOLOv2 and YOLOv4 into our models.
 
 The file, little-endian, is a header of three int32 (major, minor, revision) and the number of
 images seen, int64 from version 0.2 on and int32 before; then float32 numbers, layer after layer of
 the ``.cfg``. A convolution with batch norm stores the norm's bias, scale, mean and variance, then
-the kernels (out, in, h, w); one without stores its bias, then the kernels.
+the kernels (out, in, h, w); one without stores its bias, then the kernels. A local layer stores its
+bias (out, h, w), then the kernels of place after place; a connected one its bias, then its weights
+(out, in), or (in, out) where major or minor is above 1000.
 """
 
 from __future__ import annotations
@@ -21,13 +23,27 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from ..errors import CheckpointError, ConfigError
+from ..models.backbones.plain_darknet import PlainDarknet
+from ..models.dense_heads.yolov1_head import YOLOv1Head
+from ..models.dense_heads.yolov2_head import YOLOv2Head
+from ..models.necks.yolov1_neck import YOLOv1Neck
+from ..models.necks.yolov2_neck import YOLOv2Neck
+from ..models.utils.local_conv import LocalConv2d
 
 __all__ = [
     'DarknetLayer',
     'convert_darknet_weights',
+    'darknet_layers',
     'load_darknet_weights',
     'read_darknet_weights',
     'yolov4_layers',
+]
+
+
+#: Backbone, neck and head of models whose modules are registered in the order of the file.
+_IN_ORDER: list[tuple[type, type, type]] = [
+    (PlainDarknet, YOLOv1Neck, YOLOv1Head),
+    (PlainDarknet, YOLOv2Neck, YOLOv2Head),
 ]
 
 
@@ -36,12 +52,12 @@ class DarknetLayer(NamedTuple):
 
     Attributes:
         name: Where it is in the model.
-        conv: The convolution.
+        conv: The convolution, or a local or connected layer.
         norm: Its batch norm, or None.
     """
 
     name: str
-    conv: nn.Conv2d
+    conv: nn.Conv2d | nn.Linear | LocalConv2d
     norm: nn.Module | None
 
     def tensors(self) -> list[Tensor]:
@@ -54,14 +70,28 @@ class DarknetLayer(NamedTuple):
 
 
 def _layers(module: nn.Module, prefix: str) -> Iterator[DarknetLayer]:
-    """Yield the convolutions of a module in the order in which they were registered."""
+    """Yield the layers of a module that have numbers, in the order of their registration."""
     inside: set[nn.Module] = set()
     for name, part in module.named_modules(prefix=prefix):
         if isinstance(part, ConvModule):
             inside.add(part.conv)
             yield DarknetLayer(name, part.conv, part.norm if part.with_norm else None)
-        elif isinstance(part, nn.Conv2d) and part not in inside:
+        elif isinstance(part, (nn.Conv2d, nn.Linear, LocalConv2d)) and part not in inside:
             yield DarknetLayer(name, part, None)
+
+
+def darknet_layers(model: nn.Module) -> list[DarknetLayer]:
+    """List the layers of a model in the order of its ``.cfg``.
+
+    Raises:
+        ConfigError: If the model is none of which Darknet publishes weights.
+    """
+    parts: list[Any] = [getattr(model, key, None) for key in ('backbone', 'neck', 'bbox_head')]
+    for kinds in _IN_ORDER:
+        if all(isinstance(part, kind) for part, kind in zip(parts, kinds, strict=True)):
+            names = ('backbone', 'neck', 'bbox_head')
+            return [x for part, name in zip(parts, names, strict=True) for x in _layers(part, name)]
+    return yolov4_layers(model)
 
 
 def yolov4_layers(model: nn.Module) -> list[DarknetLayer]:
@@ -75,7 +105,8 @@ def yolov4_layers(model: nn.Module) -> list[DarknetLayer]:
     parts: dict[str, Any] = {key: getattr(model, key, None) for key in ('neck', 'bbox_head')}
     if not (hasattr(parts['neck'], 'bottom_up') and hasattr(parts['bbox_head'], 'preds')):
         raise ConfigError(
-            'model: expected type YOLOV4 with YOLOv4Neck and YOLOv4Head, found '
+            'model: expected type YOLOV4 with YOLOv4Neck and YOLOv4Head, Darknet19 with YOLOv2Neck '
+            'and YOLOv2Head, or YOLOv1Backbone with YOLOv1Neck and YOLOv1Head, found '
             f'{type(model).__name__} with {type(parts["neck"]).__name__} and '
             f'{type(parts["bbox_head"]).__name__}'
         )
@@ -122,7 +153,9 @@ def read_darknet_weights(path: str | Path) -> tuple[dict[str, int], np.ndarray]:
 def load_darknet_weights(
     model: nn.Module, path: str | Path, partial: bool = False
 ) -> tuple[dict[str, int], list[str]]:
-    """Copy a ``.weights`` file into a ``YOLOV4``.
+    """Copy a ``.weights`` file into a YOLOv1, YOLOv2 or YOLOv4.
+
+    YOLOv2's ``seen`` gets the number of images that the weights have seen.
 
     Args:
         model: The model.
@@ -135,10 +168,10 @@ def load_darknet_weights(
 
     Raises:
         CheckpointError: If numbers are left over or missing, or are not finite.
-        ConfigError: See :func:`yolov4_layers`.
+        ConfigError: See :func:`darknet_layers`.
     """
     header, numbers = read_darknet_weights(path)
-    layers = yolov4_layers(model)
+    layers = darknet_layers(model)
     sizes = np.array([sum(tensor.numel() for tensor in layer.tensors()) for layer in layers])
     ends = np.cumsum(sizes)
     num_layers = int(np.searchsorted(ends, len(numbers), side='right'))
@@ -158,12 +191,19 @@ def load_darknet_weights(
         )
     if not np.isfinite(numbers).all():
         raise CheckpointError(f"'{path}' holds numbers that are not finite: download it again")
-    start = 0
+    start, transposed = 0, header['major'] > 1000 or header['minor'] > 1000
     for layer in layers[:num_layers]:
         for tensor in layer.tensors():
             part = numbers[start : start + tensor.numel()]
-            tensor.copy_(torch.from_numpy(part.astype(np.float32)).view_as(tensor))
+            values = torch.from_numpy(part.astype(np.float32))
+            if transposed and isinstance(layer.conv, nn.Linear) and tensor.dim() == 2:
+                tensor.copy_(values.view(tensor.shape[::-1]).T)
+            else:
+                tensor.copy_(values.view_as(tensor))
             start += tensor.numel()
+    seen = getattr(model.bbox_head, 'seen', None)
+    if isinstance(seen, Tensor):
+        seen.fill_(header['seen'])
     return header, [layer.name for layer in layers[:num_layers]]
 
 
@@ -192,7 +232,7 @@ def convert_darknet_weights(
     state = {
         key: value
         for key, value in model.state_dict().items()
-        if key.startswith(tuple(f'{name}.' for name in names))
+        if key.startswith(tuple(f'{name}.' for name in names)) or key == 'bbox_head.seen'
     }
     meta = dict(source=Path(weights).name, num_classes=num_classes, **header)
     torch.save(dict(meta=meta, state_dict=state), out)

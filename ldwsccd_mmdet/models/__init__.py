@@ -1,7 +1,16 @@
 """Models of LD-WSCCD, in the rooms where mmdet keeps its own."""
 
-from .backbones import CSPDarknet53, ScaledSSDVGG
-from .dense_heads import DSSDHead, SSDStudentHead, YOLOv4Head
+from .backbones import CSPDarknet53, Darknet19, DSODNet, ScaledSSDVGG, YOLOv1Backbone
+from .dense_heads import (
+    DSODHead,
+    DSSDHead,
+    EfficientDetHead,
+    RSSDHead,
+    SSDStudentHead,
+    YOLOv1Head,
+    YOLOv2Head,
+    YOLOv4Head,
+)
 from .detectors import (
     LDWSCCD,
     YOLOV4,
@@ -11,8 +20,8 @@ from .detectors import (
     ProposerFastRCNN,
 )
 from .losses import CompleteIoULoss, LocalDistillationLoss
-from .necks import DSSDNeck, FSSDNeck, YOLOv4Neck
-from .roi_heads import MILRefinementHead
+from .necks import BiFPN, DSODNeck, DSSDNeck, FSSDNeck, RSSDNeck, YOLOv1Neck, YOLOv2Neck, YOLOv4Neck
+from .roi_heads import MILRefinementHead, SpatialPyramidPool, SPPRoIExtractor
 from .task_modules.proposers import (
     FileProposer,
     NucleusBlobProposer,
@@ -23,10 +32,16 @@ from .task_modules.proposers import (
 __all__ = [
     'LDWSCCD',
     'YOLOV4',
+    'BiFPN',
     'CSPDarknet53',
     'CompleteIoULoss',
+    'DSODHead',
+    'DSODNeck',
+    'DSODNet',
     'DSSDHead',
     'DSSDNeck',
+    'Darknet19',
+    'EfficientDetHead',
     'FSSDNeck',
     'FileProposer',
     'FrozenTeacher',
@@ -37,9 +52,18 @@ __all__ = [
     'NucleusBlobProposer',
     'PriorProposer',
     'ProposerFastRCNN',
+    'RSSDHead',
+    'RSSDNeck',
+    'SPPRoIExtractor',
     'SSDStudentHead',
     'ScaledSSDVGG',
     'SelectiveSearchProposer',
+    'SpatialPyramidPool',
+    'YOLOv1Backbone',
+    'YOLOv1Head',
+    'YOLOv1Neck',
+    'YOLOv2Head',
+    'YOLOv2Neck',
     'YOLOv4Head',
     'YOLOv4Neck',
 ]

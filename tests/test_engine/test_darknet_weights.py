@@ -1,4 +1,4 @@
-"""Darknet's weights, checked by a small interpreter of yolov4.cfg that reads the same file."""
+"""Darknet's weights, checked by a small interpreter of its .cfg files that reads the same file."""
 
 from __future__ import annotations
 
@@ -15,9 +15,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import ldwsccd_mmdet  # noqa: F401
-from ldwsccd_mmdet.engine.darknet_weights import load_darknet_weights, yolov4_layers
+from ldwsccd_mmdet.engine.darknet_weights import (
+    darknet_layers,
+    load_darknet_weights,
+    yolov4_layers,
+)
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 from tests.commands import run_door
+from tests.test_models.test_necks.test_yolov2_neck import brute_reorg
 
 ROOT = Path(__file__).resolve().parents[2]
 CLASSES = 2
@@ -79,6 +84,49 @@ def yolov4_cfg(classes: int) -> list[tuple]:
     return layers
 
 
+def yolov2_cfg(classes: int) -> list[tuple]:
+    """The layers of the published yolov2.cfg: five anchors."""
+    layers: list[tuple] = []
+
+    def convs(*filters_and_sizes: tuple[int, int]) -> None:
+        layers.extend(('conv', filters, size, 1, 'leaky') for filters, size in filters_and_sizes)
+
+    convs((32, 3))
+    for stage in (
+        ((64, 3),),
+        ((128, 3), (64, 1), (128, 3)),
+        ((256, 3), (128, 1), (256, 3)),
+        ((512, 3), (256, 1), (512, 3), (256, 1), (512, 3)),
+        ((1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3)),
+    ):
+        layers.append(('halve',))
+        convs(*stage)
+    convs((1024, 3), (1024, 3))
+    layers.append(('route', -9))
+    convs((64, 1))
+    layers.append(('reorg',))
+    layers.append(('route', -1, -4))
+    convs((1024, 3))
+    layers.append(('conv', 5 * (5 + classes), 1, 1, 'linear'))
+    layers.append(('region',))
+    return layers
+
+
+def yolov1_cfg(classes: int, side: int) -> list[tuple]:
+    """The layers of the published yolov1.cfg: three boxes a cell."""
+    layers: list[tuple] = [('conv', 64, 7, 2, 'leaky')]
+    for stage in (
+        ((192, 3),),
+        ((128, 1), (256, 3), (256, 1), (512, 3)),
+        (*((256, 1), (512, 3)) * 4, (512, 1), (1024, 3)),
+        (*((512, 1), (1024, 3)) * 2, (1024, 3), (1024, 3, 2), (1024, 3), (1024, 3)),
+    ):
+        layers.append(('halve',))
+        layers += [('conv', f, size, *(stride or [1]), 'leaky') for f, size, *stride in stage]
+    layers += [('local', 256), ('connected', side * side * (classes + 15)), ('detection',)]
+    return layers
+
+
 def interpret(layers: list[tuple], x: torch.Tensor, rng: np.random.Generator):
     """Run the network on random numbers; return the three maps and the numbers in file order."""
     outs: list[torch.Tensor] = []
@@ -116,6 +164,20 @@ def interpret(layers: list[tuple], x: torch.Tensor, rng: np.random.Generator):
             x = torch.cat([outs[index] for index in layer[1:]], dim=1)
         elif kind == 'maxpool':
             x = F.max_pool2d(x, layer[1], 1, layer[1] // 2)
+        elif kind == 'halve':
+            x = F.max_pool2d(x, 2, 2)
+        elif kind == 'reorg':
+            x = torch.from_numpy(brute_reorg(x.numpy(), 2))
+        elif kind == 'local':
+            filters, places = layer[1] // WIDTH, x.shape[2] * x.shape[3]
+            bias = draw((filters, *x.shape[2:]), -0.5, 0.5)
+            weight = draw((places, filters, x.shape[1], 3, 3), -0.05, 0.05)
+            patches = F.unfold(x, 3, padding=1)[0]  # (C 9, places)
+            values = [weight[i].flatten(1) @ patches[:, i] for i in range(places)]
+            x = F.leaky_relu(torch.stack(values, dim=1).view(1, *bias.shape) + bias, 0.1)
+        elif kind == 'connected':
+            bias = draw(layer[1], -0.5, 0.5)
+            x = x.flatten(1) @ draw((layer[1], x.numel()), -0.05, 0.05).T + bias
         elif kind == 'upsample':
             x = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
         else:
@@ -262,3 +324,84 @@ model = dict(
     load_darknet_weights(expected, path)
     for key, value in expected.state_dict().items():
         assert torch.equal(model.state_dict()[key], value), key
+
+
+def small_yolov2(num_classes: int = CLASSES):
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/yolov2.py').model
+    cfg.backbone.widen_factor = 1 / WIDTH
+    cfg.neck.update(
+        in_channels=(512 // WIDTH, 1024 // WIDTH),
+        out_channels=1024 // WIDTH,
+        passthrough_channels=64 // WIDTH,
+    )
+    cfg.bbox_head.update(num_classes=num_classes, in_channels=1024 // WIDTH)
+    return MODELS.build(cfg).eval()
+
+
+def test_the_published_yolov2_fits_to_the_last_number():
+    """yolov2.weights has 203,934,260 bytes: a header of 16, and 50,983,561 numbers."""
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/yolov2.py').model
+    cfg.bbox_head.num_classes = 80
+    with torch.device('meta'):
+        layers = darknet_layers(MODELS.build(cfg))
+    assert sum(t.numel() for layer in layers for t in layer.tensors()) == 50_983_561
+    assert 203_934_260 == 16 + 4 * 50_983_561
+    expected = [(x[1], x[2]) for x in yolov2_cfg(80) if x[0] == 'conv']
+    assert [(c.out_channels, c.kernel_size[0]) for _, c, _ in layers] == expected
+
+
+def test_yolov2_read_back_gives_the_map_of_the_cfg(tmp_path):
+    x = torch.rand(1, 3, 64, 96)
+    (expected,), numbers = interpret(yolov2_cfg(CLASSES), x, np.random.default_rng(0))
+    model = small_yolov2()
+    path = write(tmp_path / 'a.weights', numbers, version=(0, 1, 0))
+    header, names = load_darknet_weights(model, path)
+    assert header['seen'] == 32_032_000 == model.bbox_head.seen and len(names) == 23
+    with torch.no_grad():
+        out = model.bbox_head(model.extract_feat(x))[0]
+    torch.testing.assert_close(out, expected, rtol=1e-3, atol=1e-3)
+    write(path, numbers[:-1])
+    with pytest.raises(CheckpointError, match='1 are missing'):
+        load_darknet_weights(model, path)
+
+
+def test_the_published_yolov1_fits_to_the_last_number():
+    """yolov1.weights has 789,312,988 bytes: a header of 16, and 197,328,243 numbers."""
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/yolov1.py').model
+    cfg.bbox_head.num_classes = 20
+    with torch.device('meta'):
+        layers = darknet_layers(MODELS.build(cfg))
+    assert sum(t.numel() for layer in layers for t in layer.tensors()) == 197_328_243
+    assert 789_312_988 == 16 + 4 * 197_328_243
+    expected = [x[1:4] for x in yolov1_cfg(20, 7) if x[0] == 'conv']
+    convs = [c for _, c, _ in layers[:-2]]
+    assert [(c.out_channels, c.kernel_size[0], c.stride[0]) for c in convs] == expected
+
+
+@pytest.mark.parametrize('transposed', [False, True])
+def test_yolov1_read_back_gives_the_numbers_of_the_cfg(tmp_path, transposed):
+    """Where major is above 1000, the connected layer's weights are stored by input."""
+    x = torch.rand(1, 3, 128, 128)
+    (expected,), numbers = interpret(yolov1_cfg(CLASSES, 2), x, np.random.default_rng(0))
+    cfg = Config.fromfile(ROOT / 'configs/_base_/models/yolov1.py').model
+    cfg.backbone.widen_factor = 1 / WIDTH
+    width = 1024 // WIDTH
+    cfg.neck.update(in_channels=width, out_channels=width)
+    cfg.bbox_head.update(
+        num_classes=CLASSES, in_channels=width, side=2, local_channels=256 // WIDTH
+    )
+    model = MODELS.build(cfg).eval()
+    version = (0, 1, 0)
+    if transposed:
+        version = (1001, 0, 0)
+        weight = model.bbox_head.connected.weight
+        stored = numbers[-weight.numel() :].reshape(weight.shape)
+        numbers = np.concatenate([numbers[: -weight.numel()], stored.T.ravel()])
+    path = tmp_path / 'a.weights'
+    header = struct.pack('<iiii', *version, 64_000)
+    path.write_bytes(header + numbers.astype('<f4').tobytes())
+    found, names = load_darknet_weights(model, path)
+    assert found['seen'] == 64_000 and len(names) == 26
+    with torch.no_grad():
+        out = model.bbox_head(model.extract_feat(x))[0]
+    torch.testing.assert_close(out, expected, rtol=1e-3, atol=1e-3)

@@ -8,10 +8,9 @@ from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, OptConfigType, OptMultiConfig
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS as ROOT_MODELS
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
-from ...errors import check_argument
+from .staged_backbone import StagedBackbone, scale_channels
 
 # mmcv 2.1 has no Mish; it looks for activations in mmengine's own registry
 if 'Mish' not in ROOT_MODELS:
@@ -90,7 +89,7 @@ class CSPDarknetStage(BaseModule):
 
 
 @MODELS.register_module()
-class CSPDarknet53(BaseModule):
+class CSPDarknet53(StagedBackbone):
     """Backbone of YOLOv4 (Bochkovskiy et al., 2020): Darknet53 with CSP stages and Mish.
 
     A convolution of stride 1, then five stages of 1, 2, 8, 8 and 4 residual blocks with 64, 128,
@@ -100,7 +99,7 @@ class CSPDarknet53(BaseModule):
     Args:
         deepen_factor: Factor on the number of residual blocks, at least 1 a stage.
         widen_factor: Factor on every channel number, rounded to a multiple of 8. See
-            :attr:`out_channels` for what the neck must expect.
+            ``out_channels`` for what the neck must expect.
         out_indices: Which maps to give: 0 is the first convolution, 1 to 5 the stages.
         frozen_stages: The first convolution and stages up to this number get no gradient and stay
             in eval mode; -1 freezes nothing.
@@ -132,25 +131,9 @@ class CSPDarknet53(BaseModule):
                 dict(type='Kaiming', layer='Conv2d', a=0, nonlinearity='relu'),
                 dict(type='Constant', val=1, layer='_BatchNorm'),
             ]
-        super().__init__(init_cfg=init_cfg)
-        for name, value in (('deepen_factor', deepen_factor), ('widen_factor', widen_factor)):
-            check_argument(value > 0, f'CSPDarknet53.{name}', 'a number > 0', value)
-        num_stages = len(self.stage_blocks)
-        inside = bool(out_indices) and all(0 <= index <= num_stages for index in out_indices)
-        check_argument(
-            inside, 'CSPDarknet53.out_indices', f'stages from 0 to {num_stages}', out_indices
-        )
-        check_argument(
-            -1 <= frozen_stages <= num_stages,
-            'CSPDarknet53.frozen_stages',
-            f'-1 to {num_stages}',
-            frozen_stages,
-        )
-        self.out_indices = tuple(out_indices)
-        self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
-
-        widths = [max(8, round(c * widen_factor / 8) * 8) for c in self.stage_channels]
+        super().__init__(out_indices, frozen_stages, norm_eval, init_cfg)
+        self.check_factors(deepen_factor=deepen_factor, widen_factor=widen_factor)
+        widths = [scale_channels(channels, widen_factor) for channels in self.stage_channels]
         cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
         stages = [ConvModule(3, widths[0], 3, padding=1, **cfg)]
         for index, num_blocks in enumerate(self.stage_blocks):
@@ -158,38 +141,4 @@ class CSPDarknet53(BaseModule):
             stages.append(
                 CSPDarknetStage(widths[index], widths[index + 1], num_blocks, index > 0, **cfg)
             )
-        self.stages = nn.ModuleList(stages)
-        #: Channels of each output.
-        self.out_channels = tuple(widths[index] for index in self.out_indices)
-        self._freeze_stages()
-
-    def _freeze_stages(self) -> None:
-        for stage in self.stages[: self.frozen_stages + 1]:
-            stage.eval()
-            stage.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'CSPDarknet53':
-        """Set the mode; frozen stages, and all norm layers if ``norm_eval``, stay in eval mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """Compute the maps of ``out_indices``.
-
-        Args:
-            x: Normalised images, shape (N, 3, H, W).
-
-        Returns:
-            Maps (N, C, H / 2^i, W / 2^i) for each i of ``out_indices``; odd sizes are rounded up.
-        """
-        outs = []
-        for index, stage in enumerate(self.stages):
-            x = stage(x)
-            if index in self.out_indices:
-                outs.append(x)
-        return tuple(outs)
+        self.set_stages(stages, widths)

@@ -66,7 +66,7 @@ class SSDStudentHead(SSDHead):
       .. math::
           L_{ssd} = \frac{1}{N_{pos}} \Big( \sum_{pos} -\log p_{y}
           + \sum_{hard\ neg} -\log p_{bg} \Big)
-          + \frac{1}{N_{pos}} \sum_{pos} \mathrm{smooth}_{L_1}(t - t^*)
+          + \frac{\alpha}{N_{pos}} \sum_{pos} \mathrm{smooth}_{L_1}(t - t^*)
 
       The hard negatives of an image are its ``neg_pos_ratio`` (3) x positives background priors of
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
@@ -76,7 +76,7 @@ class SSDStudentHead(SSDHead):
 
       .. math::
           p \, (-\log p_{y}) + (1 - p) (-\log p_{bg})
-          + p \, \mathrm{smooth}_{L_1}(t - t^*)
+          + \alpha p \, \mathrm{smooth}_{L_1}(t - t^*)
 
       It counts as :math:`p` positives, and is no hard negative. Boxes of probability 1 are matched
       first: none of their priors goes to another.
@@ -86,13 +86,17 @@ class SSDStudentHead(SSDHead):
         num_classes: Foreground classes, without background. Required: mmdet's default of 80 is
             never what a cytologist means.
         *args: As mmdet's ``SSDHead``.
+        alpha: :math:`\alpha` of eq. 5, the weight of the box loss, 0 or more; the paper gives no
+            number, SSD has 1.
         **kwargs: As mmdet's ``SSDHead``.
 
     Raises:
-        ConfigError: If ``num_classes`` is missing or not a positive integer.
+        ConfigError: If ``num_classes`` is missing or not a positive integer, or ``alpha`` negative.
     """
 
-    def __init__(self, num_classes: Any = None, *args: Any, **kwargs: Any) -> None:
+    def __init__(
+        self, num_classes: Any = None, *args: Any, alpha: float = 1.0, **kwargs: Any
+    ) -> None:
         check_argument(
             isinstance(num_classes, int) and num_classes >= 1,
             'bbox_head.num_classes',
@@ -100,7 +104,9 @@ class SSDStudentHead(SSDHead):
             num_classes,
             'set model.bbox_head.num_classes to len(train_dataloader.dataset.metainfo.classes)',
         )
+        check_argument(alpha >= 0, 'bbox_head.alpha', 'a number >= 0', alpha)
         super().__init__(num_classes, *args, **kwargs)
+        self.alpha = alpha
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
 
@@ -184,7 +190,7 @@ class SSDStudentHead(SSDHead):
                 beta=self.train_cfg['smoothl1_beta'],
                 avg_factor=avg_factor,
             )
-        return dict(loss_cls=loss_cls / avg_factor, loss_bbox=loss_bbox)
+        return dict(loss_cls=loss_cls / avg_factor, loss_bbox=self.alpha * loss_bbox)
 
     @torch.no_grad()
     def _match_uncertain(

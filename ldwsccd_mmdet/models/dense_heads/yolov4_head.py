@@ -7,17 +7,14 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
-from mmdet.models.utils import filter_scores_and_topk
 from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import ConfigType, InstanceList, OptConfigType, OptInstanceList, reduce_mean
 from mmengine.model import bias_init_with_prob
-from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import check_argument
-from ..utils import RegionBatch, diou_nms, no_autocast, pairwise_iou
-from ..utils.cluster_nms import MAX_PAIRS
+from ..utils import no_autocast
+from .grid_head import GridHead, Truths, shape_iou
 
 #: Anchors (w, h) of yolov4.cfg in pixels of its 608 x 608 input, the finest level first.
 YOLOV4_ANCHORS = (
@@ -58,7 +55,7 @@ class Matches(NamedTuple):
 
 
 @MODELS.register_module()
-class YOLOv4Head(BaseDenseHead):
+class YOLOv4Head(GridHead):
     r"""Head of YOLOv4 (Bochkovskiy et al., 2020), with the settings of its ``yolov4.cfg``.
 
     Each of the three anchors of a cell predicts a box, an objectness and C classes. With the
@@ -234,10 +231,9 @@ class YOLOv4Head(BaseDenseHead):
         anchors = torch.cat(self.prior_generator.base_anchors).to(gt_bboxes)
         anchor_size = anchors[:, 2:] - anchors[:, :2]
         size = gt_bboxes[:, 2:] - gt_bboxes[:, :2]
-        inter = torch.minimum(size[:, None], anchor_size).prod(dim=-1)
-        shape_iou = inter / (size.prod(dim=-1)[:, None] + anchor_size.prod(dim=-1) - inter)
-        matched = shape_iou > self.pos_iou_thr
-        matched |= F.one_hot(shape_iou.argmax(dim=1), len(anchors)).bool()
+        iou = shape_iou(size, anchor_size)
+        matched = iou > self.pos_iou_thr
+        matched |= F.one_hot(iou.argmax(dim=1), len(anchors)).bool()
         gt, anchor = matched.nonzero(as_tuple=True)
 
         per_cell = torch.tensor(self.prior_generator.num_base_priors, device=device)
@@ -254,16 +250,6 @@ class YOLOv4Head(BaseDenseHead):
         column, row = torch.minimum(cell.clamp(min=0), map_size[level] - 1).unbind(dim=1)
         prior = first_prior[level] + (row * map_size[level, 0] + column) * per_cell[level]
         return Matches(gt_image[gt], prior + anchor - first_anchor[level], gt)
-
-    @torch.no_grad()
-    def _best_iou(self, bboxes: Tensor, truths: Sequence[Tensor]) -> Tensor:
-        """Greatest IoU (N, P) of each predicted box with any true box of its image."""
-        batch = RegionBatch([len(truth) for truth in truths], bboxes.device, min_size=1)
-        padded = batch.pad(torch.cat(list(truths)).to(bboxes))  # zeros have the IoU 0
-        step = max(1, MAX_PAIRS // (batch.size * len(truths)))
-        return torch.cat(
-            [pairwise_iou(part, padded).amax(dim=1) for part in bboxes.split(step, dim=1)], dim=1
-        )
 
     def loss_by_feat(
         self,
@@ -287,14 +273,8 @@ class YOLOv4Head(BaseDenseHead):
         """
         with no_autocast(pred_maps[0]):
             predictions = self.decode(pred_maps)
-            device = pred_maps[0].device
-            truths = [instances.bboxes.float() for instances in batch_gt_instances]
-            gt_bboxes = torch.cat(truths)
-            gt_labels = torch.cat([instances.labels for instances in batch_gt_instances])
-            gt_image = torch.arange(len(truths), device=device).repeat_interleave(
-                torch.tensor([len(truth) for truth in truths], device=device)
-            )
-            matches = self.match(gt_bboxes, gt_image, [m.shape[-2:] for m in pred_maps])
+            gt = Truths.of(batch_gt_instances, predictions.bboxes)
+            matches = self.match(gt.bboxes, gt.image, [m.shape[-2:] for m in pred_maps])
 
             num_images, num_priors = predictions.objectness.shape
             num_pairs = predictions.bboxes.new_tensor(float(len(matches.gt)))
@@ -302,18 +282,14 @@ class YOLOv4Head(BaseDenseHead):
 
             flat, index = (matches.image * num_priors + matches.prior).unique(return_inverse=True)
             class_targets = predictions.classes.new_zeros(len(flat), self.num_classes)
-            class_targets[index, gt_labels[matches.gt]] = 1
+            class_targets[index, gt.labels[matches.gt]] = 1
             class_targets = class_targets * (1 - self.label_smoothing) + self.label_smoothing / 2
             loss_cls = F.binary_cross_entropy_with_logits(
                 predictions.classes.flatten(0, 1)[flat], class_targets, reduction='sum'
             )
 
-            if batch_gt_instances_ignore is not None:
-                truths = [
-                    truth if ignored is None else torch.cat([truth, ignored.bboxes.float()])
-                    for truth, ignored in zip(truths, batch_gt_instances_ignore, strict=True)
-                ]
-            counts = (self._best_iou(predictions.bboxes, truths) <= self.ignore_iou_thr).flatten()
+            truths = self.boxes_to_spare(gt, batch_gt_instances_ignore)
+            counts = (self.best_iou(predictions.bboxes, truths) <= self.ignore_iou_thr).flatten()
             counts[flat] = True
             object_targets = torch.zeros_like(predictions.objectness).flatten()
             object_targets[flat] = 1
@@ -323,7 +299,7 @@ class YOLOv4Head(BaseDenseHead):
 
             loss_bbox = self.loss_bbox(
                 predictions.bboxes[matches.image, matches.prior],
-                gt_bboxes[matches.gt],
+                gt.bboxes[matches.gt],
                 avg_factor=avg_factor,
             )
         return dict(
@@ -355,31 +331,4 @@ class YOLOv4Head(BaseDenseHead):
         cfg = self.test_cfg if cfg is None else cfg
         predictions = self.decode(pred_maps)
         scores = predictions.objectness.sigmoid()[..., None] * predictions.classes.sigmoid()
-        results = []
-        for bboxes, score, meta in zip(predictions.bboxes, scores, batch_img_metas, strict=True):
-            best, labels, keep, _ = filter_scores_and_topk(
-                score, cfg.get('score_thr', 0), cfg.get('nms_pre', 1000)
-            )
-            height, width = meta['img_shape'][:2]
-            limits = bboxes.new_tensor([width, height, width, height])
-            result = InstanceData(
-                bboxes=torch.minimum(bboxes[keep].clamp(min=0), limits), scores=best, labels=labels
-            )
-            results.append(self._bbox_post_process(result, cfg, rescale, with_nms, meta))
-        return results
-
-    def _bbox_post_process(
-        self,
-        results: InstanceData,
-        cfg: ConfigType,
-        rescale: bool = False,
-        with_nms: bool = True,
-        img_meta: dict | None = None,
-    ) -> InstanceData:
-        """Do as mmdet does, with DIoU-NMS where ``cfg.nms`` asks for it."""
-        if not with_nms or cfg['nms'].get('type') != 'diou_nms':
-            return super()._bbox_post_process(results, cfg, rescale, with_nms, img_meta)
-        results = super()._bbox_post_process(results, cfg, rescale, False, img_meta)
-        options = {key: value for key, value in cfg['nms'].items() if key != 'type'}
-        keep = diou_nms(results.bboxes, results.scores, results.labels, **options)
-        return results[keep[: cfg['max_per_img']]]
+        return self.detections(predictions.bboxes, scores, batch_img_metas, cfg, rescale, with_nms)

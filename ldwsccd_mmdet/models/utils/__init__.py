@@ -4,6 +4,7 @@ from .class_heads import class_heads, set_num_classes
 from .cluster_nms import cluster_nms
 from .diou_nms import diou_nms
 from .distance_iou import iou_and_distance
+from .local_conv import LocalConv2d
 from .pairwise_iou import pairwise_iou
 from .precision import at_least_float32, float_dtype, no_autocast
 from .probabilities import probabilities
@@ -13,6 +14,7 @@ from .weights_fit import LEAST_SHARE, WeightsFit, fit_weights, not_finite
 
 __all__ = [
     'LEAST_SHARE',
+    'LocalConv2d',
     'RegionBatch',
     'WeightsFit',
     'at_least_float32',

@@ -51,6 +51,18 @@ def test_loss_equals_mmdets_loop_over_images(batch, reg_decoded_bbox):
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.parametrize('alpha', [0.0, 0.5, 2.0])
+def test_alpha_of_eq_5_weighs_the_box_loss_alone(alpha):
+    plain, weighed = build(), build(alpha=alpha)
+    weighed.load_state_dict(plain.state_dict())
+    x = feats(3)
+    expected, losses = plain.loss(x, samples()), weighed.loss(x, samples())
+    torch.testing.assert_close(losses['loss_bbox'], alpha * expected['loss_bbox'])
+    torch.testing.assert_close(losses['loss_cls'], expected['loss_cls'])
+    with pytest.raises(ConfigError, match='bbox_head.alpha'):
+        build(alpha=-1.0)
+
+
 def test_no_matched_prior_is_zero_and_connected():
     head = build()
     loss = head.loss(feats(2), [sample([], []), sample([], [])])

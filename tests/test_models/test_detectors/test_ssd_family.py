@@ -1,4 +1,4 @@
-"""FSSD and DSSD as students: distillation and MIL refinement work on them unchanged."""
+"""FSSD, DSSD, RSSD and DSOD as students: distillation and MIL refinement work on them unchanged."""
 
 import copy
 
@@ -32,16 +32,48 @@ DSSD = dict(
     ),
     bbox_head=head_cfg(type='DSSDHead', in_channels=(8, 8, 8), module_channels=(4, 8)),
 )
-FAMILY = {'fssd': (FSSD, (8, 16, 8)), 'dssd': (DSSD, (8, 8, 8))}
+RSSD = dict(
+    neck=dict(
+        type='RSSDNeck',
+        in_channels=(8, 16),
+        out_channels=(8, 16, 8),
+        level_strides=(2,),
+        level_paddings=(1,),
+    ),
+    bbox_head=head_cfg(
+        type='RSSDHead',
+        in_channels=(32, 32, 32),
+        anchor_generator=dict(head_cfg()['anchor_generator'], ratios=[[2, 3]] * 3),
+    ),
+)
+DSOD = dict(
+    backbone=dict(
+        type='DSODNet',
+        stem_channels=(8, 8, 8),
+        growth_rate=4,
+        block_layers=(1, 1, 1, 1),
+        last_channels=8,
+    ),
+    neck=dict(type='DSODNeck', in_channels=(16, 8), half_channels=(8, 4)),
+    bbox_head=head_cfg(type='DSODHead', in_channels=(16, 16, 8)),
+)
+FAMILY = {
+    'fssd': (FSSD, (8, 16, 8)),
+    'dssd': (DSSD, (8, 8, 8)),
+    'rssd': (RSSD, (32, 32, 32)),
+    'dsod': (DSOD, (16, 16, 8)),
+}
 
 
 @pytest.fixture(params=FAMILY)
 def student(request, teacher):
     cfg, channels = copy.deepcopy(FAMILY[request.param])
+    mil_head = mil_cfg()
+    mil_head['bbox_roi_extractor']['out_channels'] = channels[0]
     parts = dict(
         teacher=teacher,
         distillation=distillation_cfg(student_channels=channels),
-        mil_head=mil_cfg(),
+        mil_head=mil_head,
     )
     model = MODELS.build(student_cfg(**cfg, **parts, test_cfg=predict_cfg(score_source='fused')))
     model.init_weights()
