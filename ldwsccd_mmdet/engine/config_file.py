@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.config.utils import MODULE2PACKAGE, ConfigParsingError
+from mmengine.config.utils import MODULE2PACKAGE
 
 from ..errors import ConfigError, InputError
+from .config_check import check_config, check_options
 
 __all__ = ['config_folder', 'find_config', 'load_config', 'read_options']
 
@@ -59,36 +61,94 @@ def find_config(path: str) -> Path:
 
 
 def read_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts as mmengine's ``--cfg-options`` does."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='+', action=DictAction)
-    return parser.parse_args(['--options', *pairs]).options
+    """Read ``KEY=VALUE`` texts as mmengine's ``--cfg-options`` does.
+
+    Raises:
+        ConfigError: Brackets or quotes of a value are not closed.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--options', nargs='+', action=DictAction)
+        try:
+            options.update(parser.parse_args(['--options', pair]).options)
+        except (AssertionError, ValueError, IndexError) as error:
+            raise ConfigError(f"--cfg-options: '{pair}' cannot be read: {error}") from error
+    return options
 
 
 def load_config(path: str, options: Mapping[str, Any] | Sequence[str] | None = None) -> Config:
-    """Read a config file and override settings in it.
+    """Read a config file, override settings in it, and check what it sets.
 
     Args:
         path: The config file, see :func:`find_config`.
         options: ``{'key.of.setting': value}``, or the texts that ``--cfg-options`` gives.
 
     Raises:
-        ConfigError: The file, or a base of it, is missing or is not a config.
+        ConfigError: The file, or a base of it, is missing or is not a config; or a setting is
+            wrong, see :func:`~.config_check.check_config`.
     """
     file = find_config(path)
     try:
         config = Config.fromfile(file)
     except InputError:  # of what the config imports: it says more
         raise
-    except (
-        FileNotFoundError,
-        ModuleNotFoundError,
-        ConfigParsingError,
-        SyntaxError,
-        ValueError,
-    ) as error:
-        raise ConfigError(f"config file '{path}' cannot be read: {error}") from error
+    except Exception as error:  # its text is run, and can fail in any way
+        raise ConfigError(f"config file '{path}' cannot be read: {_reason(error)}") from error
     if options:
         given = dict(options) if isinstance(options, Mapping) else read_options(options)
-        config.merge_from_dict(given)
+        check_options(given, config)
+        _set_options(config, given)
+    check_config(config)
     return config
+
+
+def _set_options(config: Config, options: Mapping[str, Any]) -> None:
+    """Override settings; one that does not go into its place is named."""
+    for key, value in options.items():
+        _check_place(config, key)
+        try:
+            config.merge_from_dict({key: value})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ConfigError(
+                f'{key}={value!r} does not fit into the config: {_reason(error)}'
+            ) from error
+
+
+def _check_place(config: Config, key: str) -> None:
+    """Check that what a key leads through are dicts, and lists by number."""
+    part: Any = config
+    names = key.split('.')
+    for index, name in enumerate(names):
+        place = '.'.join(names[:index])
+        if isinstance(part, (list, tuple)):
+            if isinstance(part, tuple):
+                raise ConfigError(f'{key}: {place} is {part!r}: set it as a whole, {place}=(...)')
+            if not name.isdigit() or int(name) >= len(part):
+                raise ConfigError(
+                    f'{key}: {place} is a list of {len(part)}: expected a number from 0 to '
+                    f"{len(part) - 1} after it, found '{name}'"
+                )
+            part = part[int(name)]
+        elif isinstance(part, (Mapping, Config)):
+            if name not in part:
+                return
+            part = part[name]
+        else:
+            raise ConfigError(f'{key}: {place} is {part!r}, not a dict: set it as a whole')
+
+
+def _reason(error: Exception) -> str:
+    """Say an error in one line of bounded length."""
+    whole = isinstance(error, (SyntaxError, OSError)) or not error.args
+    text = ' '.join(str(error if whole else error.args[0]).split())
+    merged = re.match(r"(\w+)=.* in child config cannot inherit .* type <class '(\w+)'>", text)
+    if merged:
+        return (
+            f"'{merged[1]}' is a dict here and a {merged[2]} in the base: write the whole "
+            f'{merged[2]}, or add _delete_=True to the dict'
+        )
+    if len(text) > 400:
+        text = f'{text[:200]} ... {text[-190:]}'
+    known = isinstance(error, (SyntaxError, OSError, ImportError, ValueError, RuntimeError))
+    return text if known else f'{type(error).__name__}: {text}'

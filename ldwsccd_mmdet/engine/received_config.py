@@ -1,7 +1,8 @@
-"""The config inside a checkpoint, read without running it.
+"""A config inside a checkpoint or a work directory, read without running it.
 
-mmengine keeps a config as Python text and reads it by running that text. A checkpoint may come from
-elsewhere, so here only literals are read, and only registered classes may be built from them.
+mmengine keeps a config as Python text and reads it by running that text. Checkpoints and work
+directories may come from elsewhere, so here only literals are read, and only registered classes may
+be built from them.
 """
 
 from __future__ import annotations
@@ -9,33 +10,28 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
-from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
-import mmdet.registry
-import mmdet.utils
-import mmengine.registry
 from mmengine.config import Config
-from mmengine.registry import Registry
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, ConfigError
+from .registered import SCOPES, UNREGISTERED, registered
 
-__all__ = ['parse_config_text', 'received_config']
+__all__ = ['parse_config_text', 'read_config_file', 'received_config']
 
 _LONGEST = 2_000_000
-_SCOPES = ('mmdet', 'mmengine', 'mmcv', 'ldwsccd_mmdet')
 _OWN_IMPORTS = {'ldwsccd_mmdet'}
-#: Names that mmdet and mmcv look up by themselves, some by evaluating them: no others may pass.
-_UNREGISTERED = frozenset({'nms', 'soft_nms', 'RoIAlign', 'RoIPool'})
 _REMEDY = 'give the config file of its training, which you trust: predict CONFIG --weights FILE'
 
 
-def parse_config_text(text: str, source: str) -> dict[str, Any]:
+def parse_config_text(text: str, source: str, remedy: str = _REMEDY) -> dict[str, Any]:
     """Read ``name = literal`` lines, as mmengine writes a resolved config.
 
     Args:
         text: The config.
         source: The file that it comes from, for messages.
+        remedy: What to do if there is more in it.
 
     Returns:
         Its settings. ``dict(key=value)`` is read as a dict.
@@ -44,7 +40,7 @@ def parse_config_text(text: str, source: str) -> dict[str, Any]:
         CheckpointError: There is anything but literals in it; nothing of it is run.
     """
     if len(text) > _LONGEST:
-        raise CheckpointError(f"'{source}' holds a config of {len(text)} characters: {_REMEDY}")
+        raise CheckpointError(f"'{source}' holds a config of {len(text)} characters: {remedy}")
     try:
         tree = ast.parse(text)
         settings = {}
@@ -60,8 +56,28 @@ def parse_config_text(text: str, source: str) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CheckpointError(
             f"'{source}' holds a config with more than literal settings ({error}), which is not "
-            f'run: {_REMEDY}'
+            f'run: {remedy}'
         ) from error
+
+
+def read_config_file(path: str | Path) -> Config:
+    """Read a config that lies in a folder from elsewhere, as mmengine dumps it.
+
+    Raises:
+        ConfigError: It has bases, or anything but literals; nothing of it is run.
+    """
+    remedy = 'name its predictions instead (.pkl), or trust it: --trust-configs'
+    try:
+        text = Path(path).read_text(encoding='utf-8-sig')
+        settings = parse_config_text(text, str(path), remedy)
+    except (CheckpointError, UnicodeDecodeError) as error:
+        raise ConfigError(str(error)) from error
+    if '_base_' in settings:
+        raise ConfigError(
+            f"'{path}' has bases (_base_), which are not read with a folder that was received: "
+            f'{remedy}'
+        )
+    return Config(settings, filename=str(path))
 
 
 def _literal(node: ast.expr) -> Any:
@@ -133,16 +149,6 @@ def _check_imports(imports: Any, source: str) -> None:
         )
 
 
-@lru_cache(maxsize=1)
-def _registered() -> frozenset[str]:
-    """Names of all classes in the registries of mmengine and mmdet, this package's among them."""
-    mmdet.utils.register_all_modules(init_default_scope=False)
-    registries = [*vars(mmengine.registry).values(), *vars(mmdet.registry).values()]
-    return frozenset(
-        name for item in registries if isinstance(item, Registry) for name in item.module_dict
-    )
-
-
 def _check_types(part: Any, key: str, source: str) -> None:
     """Refuse a type that is no plain registered name: mmengine would import any 'module.name'."""
     if isinstance(part, Mapping):
@@ -151,8 +157,8 @@ def _check_types(part: Any, key: str, source: str) -> None:
             if value is None:
                 continue
             scope, _, plain = str(value).rpartition('.')
-            known = scope in ('', *_SCOPES) and plain in _registered() | _UNREGISTERED
-            if not isinstance(value, str) or not (value in _SCOPES if name != 'type' else known):
+            known = scope in ('', *SCOPES) and (plain in registered() or plain in UNREGISTERED)
+            if not isinstance(value, str) or not (value in SCOPES if name != 'type' else known):
                 raise CheckpointError(
                     f"'{source}' holds a config with {key}.{name}={value!r}, which is not of mmdet "
                     f'or of this package: {_REMEDY}'
