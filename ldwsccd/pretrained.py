@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 
 __all__ = ['fetch_pretrained']
 
@@ -81,6 +81,8 @@ def _unreadable(checkpoint: str) -> str | None:
         return f'it needs the package {error.name}'
     except FileNotFoundError:
         return 'no such file'
+    except CheckpointError as error:
+        return str(error)
     except URLError as error:
         return f'no network: {error.reason}'
     except (OSError, EOFError, RuntimeError, KeyError, ValueError, UnpicklingError) as error:

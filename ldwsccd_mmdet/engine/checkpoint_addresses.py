@@ -1,15 +1,17 @@
-"""Checkpoints from an address, read by torch's safe loader.
+"""Checkpoints from a file or an address, read by torch's safe loader.
 
 mmengine 0.10.7 hands addresses to ``torch.hub``, which reads what it fetched with
 ``weights_only=False``: a file from elsewhere could run code. The loaders here take the place of
 mmengine's, through its own :class:`mmengine.runner.CheckpointLoader`, for
 
+- files, see :mod:`.weights_only`;
 - ``http://`` and ``https://``;
 - ``open-mmlab://NAME`` and ``openmmlab://NAME``, names of mmengine's own list;
 - ``torchvision://NAME``, which then needs torchvision only for networks that are not in
   :data:`TORCHVISION`.
 
-Files stay in torch's cache (``TORCH_HOME``), as before.
+Files stay in torch's cache (``TORCH_HOME``), as before. The text of a config that old checkpoints
+hold in ``meta['config']`` is left out: mmengine's ``resume`` would run it.
 """
 
 from typing import Any
@@ -22,6 +24,8 @@ from mmengine.runner.checkpoint import (
     get_torchvision_models,
 )
 from torch.hub import load_state_dict_from_url
+
+from .weights_only import load_from_local, without_config_text
 
 __all__ = ['TORCHVISION', 'load_from_address', 'register_checkpoint_addresses']
 
@@ -54,7 +58,7 @@ def load_from_address(filename: str, map_location: Any = None) -> dict[str, Any]
     checkpoint = load_state_dict_from_url(filename, map_location=map_location, weights_only=True)
     if rank == 0 and world_size > 1:
         torch.distributed.barrier()
-    return checkpoint
+    return without_config_text(checkpoint)
 
 
 def _load_from_torchvision(filename: str, map_location: Any = None) -> dict[str, Any]:
@@ -74,6 +78,7 @@ def _load_from_openmmlab(filename: str, map_location: Any = None) -> dict[str, A
 def register_checkpoint_addresses() -> None:
     """Register the loaders with mmengine, in place of its own."""
     for prefixes, loader in (
+        ('', load_from_local),
         (('http://', 'https://'), load_from_address),
         ('torchvision://', _load_from_torchvision),
         (('open-mmlab://', 'openmmlab://'), _load_from_openmmlab),

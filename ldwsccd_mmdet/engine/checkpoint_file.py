@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..errors import CheckpointError
 from ..optional import require
+from .weights_only import load_weights_only
 
 __all__ = ['read_checkpoint']
 
@@ -37,15 +37,7 @@ def read_checkpoint(path: str | Path, map_location: Any = 'cpu') -> dict[str, An
         raise CheckpointError(f"checkpoint '{path}' does not exist: check the path")
     if path.suffix == '.safetensors':
         return _read_safetensors(path)
-    try:
-        content = torch.load(path, map_location=map_location, weights_only=True)
-    except Exception as error:  # cut, empty, HTML, Git LFS: each fails in a way of its own
-        raise CheckpointError(
-            f"'{path}' is not a checkpoint that can be read ({path.stat().st_size} bytes; "
-            f'{" ".join(str(error).split())[:160]}): fetch it again, from a source you trust'
-        ) from error
-    if not isinstance(content, Mapping):
-        raise CheckpointError(f"'{path}' holds {type(content).__name__}, not a checkpoint")
+    content = load_weights_only(path, map_location)
     if not isinstance(content.get('state_dict'), Mapping):
         content = _with_state_dict(content)
     return dict(content)

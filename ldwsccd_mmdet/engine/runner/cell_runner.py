@@ -25,6 +25,7 @@ from ..model_weights import (
 from ..own_data import follow_annotation_files
 from ..resumed_settings import ResumedSettings
 from ..run_settings import check_run_settings
+from ..weights_only import without_config_text
 from .resumable_train_loop import ResumableTrainLoop
 
 __all__ = ['CellRunner']
@@ -200,7 +201,7 @@ class CellRunner(Runner):
         Raises:
             CheckpointError: It can't be read, does not fit, or has weights that are not finite.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        checkpoint = without_config_text(read_checkpoint(filename, map_location))
         model = _plain_model(self.model)
         fit = find_weights_of(model, checkpoint, filename)
         if strict or self._resume:
