@@ -70,7 +70,7 @@ STACKS = {
     'py310': Stack('3.10', ('torch==2.13.0',), LITE, 'oldest Python'),
     'py312': Stack('3.12', ('torch==2.13.0',), LITE, ''),
     'py313': Stack('3.13', ('torch==2.13.0',), LITE, 'newest Python'),
-    'torch24': Stack('3.11', ('torch==2.4.1',), LITE, 'oldest torch'),
+    'torch26': Stack('3.11', ('torch==2.6.0',), LITE, 'oldest torch'),
     'torch29': Stack('3.11', ('torch==2.9.1',), LITE, 'a torch between'),
 }
 

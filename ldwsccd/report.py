@@ -47,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--seed', type=int, default=0, help='seed of the bootstrap (default: 0)')
     add('--num-fields', type=int, default=4, help='whole images on the page (default: 4)')
     add('--num-errors', type=int, default=6, help='examples of each kind of error (default: 6)')
+    add(
+        '--trust-configs',
+        action='store_true',
+        help='run the configs in the work directories, instead of reading their plain values',
+    )
     add('--backend', choices=['pycocotools', 'faster_coco_eval'], default='pycocotools')
 
 
@@ -70,7 +75,7 @@ def main(args: argparse.Namespace) -> None:
         backend=args.backend,
     )
     report = collect_report(
-        [parse_source(text) for text in args.models],
+        [parse_source(text, args.trust_configs) for text in args.models],
         settings,
         ann=args.ann,
         images=args.images,

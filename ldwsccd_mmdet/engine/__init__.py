@@ -11,12 +11,14 @@ from .hooks import (
     TeacherEvaluationHook,
 )
 from .optimizers import CPUAmpOptimWrapper
+from .received_files import register_received_files
 from .runner import CellRunner
 
 # At import, as `custom_imports` is the only thing of ours that runs before mmdet loads weights.
 if may_change_process():
     allow_checkpoint_globals()
     register_checkpoint_addresses()
+    register_received_files()
 
 __all__ = [
     'BagAuditHook',
@@ -28,4 +30,5 @@ __all__ = [
     'TeacherEvaluationHook',
     'allow_checkpoint_globals',
     'register_checkpoint_addresses',
+    'register_received_files',
 ]

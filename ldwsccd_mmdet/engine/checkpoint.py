@@ -1,6 +1,6 @@
 """What a checkpoint of mmengine may hold beside tensors, so that torch's safe loader reads it.
 
-From 2.6 on, ``torch.load`` refuses every class and function that is not allow-listed
+``torch.load`` refuses every class and function that is not allow-listed
 (``weights_only=True``). The checkpoints of mmengine 0.10.7 hold, beside weights:
 
 - the log's :class:`mmengine.logging.HistoryBuffer`, with a table of its own methods;
@@ -12,7 +12,7 @@ is answered by a narrower stand-in: a checkpoint's ``getattr`` finds methods of 
 only, its ``numpy.dtype`` makes number types only, and a log buffer takes numbers only (the
 original would let a file replace the statistics of every later log).
 
-Before torch 2.6 there is no such list to fill: ``torch.load`` trusts the file, as it always did.
+torch before 2.6 reads any pickle in spite of ``weights_only``, and is not asked for.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
-from mmengine.utils import digit_version
 
 __all__ = ['allow_checkpoint_globals', 'checkpoint_globals']
 
@@ -111,5 +110,4 @@ def checkpoint_globals() -> list[tuple[Callable, str]]:
 
 def allow_checkpoint_globals() -> None:
     """Let ``torch.load(weights_only=True)`` read checkpoints of mmengine, in this process."""
-    if digit_version(torch.__version__) >= digit_version('2.6.0'):
-        torch.serialization.add_safe_globals([*checkpoint_globals()])
+    torch.serialization.add_safe_globals([*checkpoint_globals()])

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..errors import ResultsError
+from .number_unpickler import NumberUnpickler
 
 __all__ = ['Detections', 'load_image_paths', 'load_predictions']
 
@@ -39,40 +36,6 @@ class Detections:
         """Return the detections whose score is at least ``score_thr``."""
         keep = self.scores >= score_thr
         return Detections(self.bboxes[keep], self.scores[keep], self.labels[keep])
-
-
-def _load_storage(data: bytes) -> Any:
-    """Rebuild a tensor's storage without running what a crafted file might name."""
-    return torch.load(io.BytesIO(data), map_location='cpu', weights_only=True)
-
-
-class _PredictionUnpickler(pickle.Unpickler):
-    """An unpickler that knows tensors, arrays and plain containers, and nothing else."""
-
-    _replaced: dict[tuple[str, str], Callable[..., Any]] = {
-        ('torch.storage', '_load_from_bytes'): _load_storage,
-    }
-    _allowed = {
-        ('collections', 'OrderedDict'),
-        ('torch._utils', '_rebuild_tensor_v2'),
-        ('torch', 'Size'),
-        ('torch', 'device'),
-        ('numpy', 'ndarray'),
-        ('numpy', 'dtype'),
-        ('numpy.core.multiarray', '_reconstruct'),
-        ('numpy.core.multiarray', 'scalar'),
-        ('numpy._core.multiarray', '_reconstruct'),
-        ('numpy._core.multiarray', 'scalar'),
-        ('numpy._core.numeric', '_frombuffer'),
-        ('_codecs', 'encode'),
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in self._replaced:
-            return self._replaced[module, name]
-        if (module, name) in self._allowed:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f'{module}.{name} is not allowed in a file of predictions')
 
 
 def load_predictions(path: str | Path) -> dict[int, Detections]:
@@ -125,7 +88,7 @@ def _read(path: str | Path) -> Any:
         )
     try:
         with path.open('rb') as file:
-            return _PredictionUnpickler(file).load()
+            return NumberUnpickler(file).load()
     except Exception as error:  # bytes cut or changed can make any instruction fail
         cut = isinstance(error, EOFError) or 'truncated' in str(error)
         raise ResultsError(

@@ -418,7 +418,7 @@ def test_wheel_contents(sources, wheel):
     assert 'ldwsccd_mmdet/py.typed' in names
     assert not [n for n in names if n.endswith('.pyc') or n.startswith(('tests/', 'build/'))]
     assert 'ldwsccd_mmdet/.mim/tools/train.py' in record
-    for requirement in ('mmdet<4,>=3.3', 'mmcv<2.2,>=2.0.0rc4', 'mmcv-lite<2.2', 'torch>=2.4'):
+    for requirement in ('mmdet<4,>=3.3', 'mmcv<2.2,>=2.0.0rc4', 'mmcv-lite<2.2', 'torch>=2.6'):
         assert f'Requires-Dist: {requirement}' in metadata
     assert 'License-File: LICENSE' in metadata
     assert '](docs/' not in metadata and 'Description-Content-Type: text/markdown' in metadata

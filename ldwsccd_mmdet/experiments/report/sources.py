@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from ...datasets.coco_json import label_names, load_truth
 from ...datasets.plain_dataset import innermost
 from ...engine.config_file import load_config
+from ...engine.received_config import read_config_file
 from ...errors import ConfigError, DatasetError, ResultsError
 from ...evaluation import Detections, evaluate_detections, load_predictions
 from ...evaluation.predictions import load_image_paths
@@ -61,12 +62,18 @@ class Source:
         return None if seed is None else int(seed)
 
 
-def parse_source(text: str) -> Source:
+def parse_source(text: str, trust_configs: bool = False) -> Source:
     """Read one argument: ``[NAME=]PATH[,PATH]``.
 
     A path is a work directory, a file of predictions (``.pkl``), or one of each.
 
+    Args:
+        text: The argument.
+        trust_configs: Run the config that lies in the work directory, as mmengine does, instead of
+            reading its literals. A directory from elsewhere could run code by it.
+
     Raises:
+        ConfigError: The config that lies there is more than literals, and not trusted.
         ResultsError: Predictions are missing, or it is open which are meant.
     """
     name, _, paths = text.rpartition('=')
@@ -89,7 +96,10 @@ def parse_source(text: str) -> Source:
     stem = (config_path or predictions).stem
     if config_path is None and stem == 'predictions':
         stem = predictions.resolve().parent.name
-    config = load_config(str(config_path)) if config_path is not None else None
+    config = None
+    if config_path is not None:
+        read = load_config if trust_configs else read_config_file
+        config = read(str(config_path))
     return Source(name or stem, predictions, folder, config_path, config)
 
 
