@@ -56,6 +56,9 @@ def parse_args(
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.add_arguments(parser)
+    parser.add_argument(
+        '--traceback', action='store_true', help='show where in the code an error came from'
+    )
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
     args.command_line = shlex.join(['ldwsccd', *name.split(), *words])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests a checkpoint on several GPUs (or CPU processes) of one or more machines, with torchrun.
+# Tests a checkpoint on several GPUs (or CPU processes) of one or more machines, with torchrun (`ldwsccd.processes`).
 # Usage: tools/dist_test.sh CONFIG CHECKPOINT GPUS [arguments of tools/test.py]
 # On several machines, run it on each with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
 set -euo pipefail
@@ -20,7 +20,7 @@ command -v "$python" >/dev/null || python=python3
 
 # One OpenMP thread a process, as torchrun itself would set it: more of them fight for the cores.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-exec "$python" -m torch.distributed.run \
+exec "$python" -m ldwsccd.processes \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \

@@ -37,7 +37,7 @@ read -r -a py_args <<<"${PY_ARGS:-}"
 on_node='
 python=$1; nodes=$2; per_node=$3; shift 3
 master=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-exec "$python" -m torch.distributed.run --nnodes="$nodes" --node_rank="$SLURM_NODEID" \
+exec "$python" -m ldwsccd.processes --nnodes="$nodes" --node_rank="$SLURM_NODEID" \
     --master_addr="$master" --master_port="${PORT:-$((29500 + SLURM_JOB_ID % 1000))}" \
     --nproc_per_node="$per_node" "$@"'
 

@@ -66,7 +66,7 @@ def test_missing_arguments_give_one_usage_line(launch, script, arguments):
 def test_dist_train(launch):
     done = launch('dist_train.sh', 'my config.py', '4', '--cfg-options', 'a=1 2', PORT='1234')
     assert done.stdout.splitlines() == [
-        *['-m', 'torch.distributed.run', '--nnodes=1', '--node_rank=0'],
+        *['-m', 'ldwsccd.processes', '--nnodes=1', '--node_rank=0'],
         *['--master_addr=127.0.0.1', '--master_port=1234', '--nproc_per_node=4'],
         *[str(TOOLS / 'train.py'), 'my config.py', '--launcher', 'pytorch'],
         *['--cfg-options', 'a=1 2'],
@@ -77,7 +77,7 @@ def test_dist_test_on_the_second_of_two_machines(launch):
     env = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1')
     done = launch('dist_test.sh', 'config.py', 'epoch_1.pth', '8', '--out', 'r.pkl', **env)
     assert done.stdout.splitlines() == [
-        *['-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'],
+        *['-m', 'ldwsccd.processes', '--nnodes=2', '--node_rank=1'],
         *['--master_addr=10.0.0.1', '--master_port=29500', '--nproc_per_node=8'],
         *[str(TOOLS / 'test.py'), 'config.py', 'epoch_1.pth', '--launcher', 'pytorch'],
         *['--out', 'r.pkl'],
@@ -91,7 +91,7 @@ def test_slurm_train(launch):
         *['srun -p', 'srun gpu', 'srun --job-name=my job', 'srun --gres=gpu:8', 'srun --nodes=2'],
         *['srun --ntasks=2', 'srun --ntasks-per-node=1', 'srun --cpus-per-task=32'],
         *['srun --kill-on-bad-exit=1', 'srun --mem=8G', 'srun -q', 'srun fast'],
-        *['-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1', '--master_addr=node7'],
+        *['-m', 'ldwsccd.processes', '--nnodes=2', '--node_rank=1', '--master_addr=node7'],
         *['--master_port=29734', '--nproc_per_node=8', str(TOOLS / 'train.py'), 'config.py'],
         *['--work-dir', 'work_dirs/a', '--launcher', 'pytorch', '--amp', '--resume', '--x'],
     ]

@@ -1,7 +1,7 @@
 """LD-WSCCD as a mixin over mmdet's detectors."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
-from ...errors import ConfigError, NonFiniteLossError
+from ...errors import ConfigError, InputError, NonFiniteLossError
 from ..utils import refuse_old_arguments
 from .dead_levels import dead_levels
 from .frozen_teacher import FrozenTeacher
@@ -169,15 +169,28 @@ class LDWSCCDMixin:
     def teacher(self) -> FrozenTeacher | None:
         """The teacher, built on first use; None when the config names none."""
         if self._teacher is None and self._teacher_cfg is not None:
-            teacher = FrozenTeacher(
-                self._teacher_cfg['config'],
-                self._teacher_cfg['checkpoint'],
-                self.data_preprocessor,
-                self._teacher_cfg.get('cache'),
-            )
+            teacher = self._build_teacher(self._teacher_cfg)
             teacher.model.to(next(self.parameters()).device)
             self._teacher = teacher
         return self._teacher
+
+    def _build_teacher(self, teacher: Mapping[str, Any]) -> FrozenTeacher:
+        try:
+            return FrozenTeacher(
+                teacher['config'],
+                teacher['checkpoint'],
+                self.data_preprocessor,
+                teacher.get('cache'),
+            )
+        except InputError:
+            raise
+        except Exception as error:
+            # nn.Module takes an AttributeError inside a property for "no attribute 'teacher'"
+            reason = f'{type(error).__name__}: {" ".join(str(error).split())[:300]}'
+            raise ConfigError(
+                f"model.teacher: the teacher of '{teacher['config']}' with the weights "
+                f"'{teacher['checkpoint']}' cannot be built ({reason})"
+            ) from error
 
     def init_weights(self) -> None:
         """Initialise the student; build the teacher, so that its errors come before training."""
