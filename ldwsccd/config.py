@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryFile
 
@@ -17,6 +18,7 @@ from mmengine.runner import Runner
 from ldwsccd_mmdet.datasets.plain_dataset import innermost
 from ldwsccd_mmdet.engine.own_data import follow_annotation_files
 from ldwsccd_mmdet.engine.runner import CellRunner
+from ldwsccd_mmdet.engine.weights_only import load_weights_only
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.utils import class_heads
 
@@ -33,6 +35,8 @@ __all__ = [
     'set_work_dir',
     'take_new_schedule',
 ]
+
+TIMEOUT = 300  # seconds that processes wait for one another
 
 
 def build_runner(config: Config) -> Runner:
@@ -64,6 +68,9 @@ def set_launcher(config: Config, launcher: str) -> None:
     mmengine would choose a GPU for each process, and give DistributedDataParallel its index: on a
     CPU both fail. It leaves a process group alone that is there already.
 
+    Processes wait for each other for ``env_cfg.dist_cfg.timeout`` seconds, :data:`TIMEOUT` where
+    the config does not say: then the one that hangs ends the run.
+
     Args:
         config: The config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -72,7 +79,12 @@ def set_launcher(config: Config, launcher: str) -> None:
         ConfigError: The launcher needs accelerators, and there is none.
     """
     config.launcher = launcher
-    if launcher == 'none' or get_device() != 'cpu':
+    if launcher == 'none':
+        return
+    dist_cfg = (config.get('env_cfg') or {}).get('dist_cfg') or {}
+    timeout = dist_cfg.get('timeout') or TIMEOUT
+    config.merge_from_dict({'env_cfg.dist_cfg.timeout': timeout})
+    if get_device() != 'cpu':
         return
     if launcher != 'pytorch':
         raise ConfigError(
@@ -80,7 +92,9 @@ def set_launcher(config: Config, launcher: str) -> None:
             'with tools/dist_train.sh or tools/dist_test.sh'
         )
     if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')  # addresses come from torchrun
+        torch.distributed.init_process_group(  # addresses come from torchrun
+            'gloo', timeout=timedelta(seconds=timeout)
+        )
     if config.get('model_wrapper_cfg') is None:
         config.model_wrapper_cfg = ConfigDict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
@@ -224,15 +238,12 @@ def check_checkpoint_classes(config: Config, checkpoint: str) -> None:
         checkpoint: The checkpoint; one that does not name its classes passes, as does an address.
 
     Raises:
+        CheckpointError: The file cannot be read.
         ConfigError: The classes differ, or stand in another order.
     """
     if '://' in checkpoint:
         return
-    try:  # mapped into memory: the weights themselves are not read
-        content = torch.load(checkpoint, map_location='cpu', weights_only=True, mmap=True)
-    except RuntimeError:  # an old format, or not a checkpoint: the loader says so itself
-        return
-    meta = content.get('meta') if isinstance(content, Mapping) else None
+    meta = load_weights_only(checkpoint, mmap=True).get('meta')  # the weights are not read
     dataset_meta = (meta.get('dataset_meta') if isinstance(meta, Mapping) else None) or {}
     trained = dataset_meta.get('classes', dataset_meta.get('CLASSES'))
     if not trained or isinstance(trained, str):

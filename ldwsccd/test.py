@@ -39,10 +39,10 @@ def main(args: argparse.Namespace) -> None:
 
     from . import config as settings
 
-    if args.out is not None and not args.out.endswith('.pkl'):
-        raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
     if args.out is not None:
         settings.check_output('--out', args.out)
+        if not args.out.endswith('.pkl'):
+            raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
     config = load_config(args.config, args.cfg_options)
     settings.set_launcher(config, args.launcher)
     settings.set_work_dir(config, args.config, args.work_dir)

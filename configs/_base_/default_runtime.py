@@ -32,7 +32,8 @@ custom_hooks = [
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # seconds that processes wait for one another: then one hangs
+    dist_cfg=dict(backend='nccl', timeout=300),
 )
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='CytologyVisualizer', vis_backends=vis_backends, name='visualizer')

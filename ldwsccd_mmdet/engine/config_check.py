@@ -78,6 +78,7 @@ _ALWAYS = frozenset({'type', '_scope_', '_delete_'})
 #: Keys taken out of the dict of a class before it is built, by the first part of its place.
 _TAKEN = {
     'optim_wrapper': {'constructor', 'paramwise_cfg'},
+    'train_cfg': {'by_epoch'},
     'custom_hooks': {'priority'},
     'default_hooks': {'priority'},
     'model': {'bg_cls_weight'},  # DETR's head reads it of its loss
@@ -234,7 +235,6 @@ def _check_part(part: Any, key: str, name: str) -> None:
     kind = part.get('type', _DEFAULTS.get(key))
     if key == 'train_cfg' and kind is None:
         kind = 'EpochBasedTrainLoop' if part.get('by_epoch') else 'IterBasedTrainLoop'
-        part = {k: v for k, v in part.items() if k != 'by_epoch'}
     if kind is not None and name not in _READ_BY_MMCV:
         _check_typed(part, kind, key)
     for item, value in part.items():

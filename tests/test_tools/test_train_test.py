@@ -208,6 +208,8 @@ def test_error_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
         (('num_classes=3, ', ''), [], 'model.bbox_head.num_classes is missing'),
         (('num_classes=3', 'num_classes=4'), [], 'but train_dataloader.dataset has 3'),
         (("type='CervicalCellDataset'", "type='CellData'"), [], "type is 'CellData'"),
+        (("type='RetinaHead'", "type='RetinaHaed'"), [], "'RetinaHead' is near it"),
+        (('in_channels=[16, 32]', 'in_channels=16'), [], 'error: model.neck: '),
         (("default_scope = 'mmdet'", '_base_ = "gone.py"'), [], 'cannot be read'),
         (("default_scope = 'mmdet'", 'default_scope = ('), [], 'cannot be read'),
         (("ann_file='train.json'", "ann_file='gone.json'"), [], "gone.json' does not exist"),
@@ -251,7 +253,13 @@ def test_broken_image_in_a_worker_is_one_line(
         (['any.pth', '--out', 'any.pth/a.pkl'], None, "--out: 'any.pth/a.pkl' can't be written"),
         (['any.pth', '--show'], ('    visualization=', '    drawing='), 'CellVisualizationHook'),
         (['any.pth'], ('test_dataloader = val_dataloader', ''), 'no test_dataloader'),
-        (['evil.pth'], None, 'the checkpoint was not loaded, since it holds more than weights'),
+        (
+            ['evil.pth'],
+            None,
+            "checkpoint 'evil.pth' was not loaded, since it holds more than weights",
+        ),
+        (['half.pth'], None, "checkpoint 'half.pth' is cut short after 300 bytes"),
+        (['any.pth', '--out', '.'], None, "--out: '.' is a folder"),
     ],
 )
 def test_test_says_what_is_wrong(
@@ -267,6 +275,7 @@ def test_test_says_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     torch.save({'state_dict': {}}, 'any.pth')
     torch.save({'state_dict': {}, 'meta': os.getcwd}, 'evil.pth')
+    Path('half.pth').write_bytes(Path('any.pth').read_bytes()[:300])
     if edit is not None:
         config.write_text(config.read_text().replace(*edit))
     assert run('test', config, *flags) == 2
@@ -287,8 +296,9 @@ def test_checkpoint_of_other_classes(config: Path, tmp_path: Path) -> None:
     for other in (('hsil', 'lsil', 'scc'), ('RBC', 'WBC', 'Platelets'), ('lsil', 'hsil')):
         with pytest.raises(ConfigError, match=rf'trained for the classes \({other[0]}.*lsil, hsil'):
             cli.check_checkpoint_classes(settings, checkpoint_for(file, other))
-    file.write_bytes(b'not a checkpoint')  # the loader itself says so
-    cli.check_checkpoint_classes(settings, str(file))
+    file.write_bytes(b'not a checkpoint')
+    with pytest.raises(CheckpointError, match='is not a checkpoint'):
+        cli.check_checkpoint_classes(settings, str(file))
 
 
 def test_missing_checkpoint_lists_its_neighbours(tmp_path: Path) -> None:
@@ -315,6 +325,22 @@ def test_amp_suits_the_device(
     assert config.optim_wrapper.get('loss_scale') == (
         None if device == 'cpu' else 512.0 if kind == 'AmpOptimWrapper' else 'dynamic'
     )
+
+
+@pytest.mark.parametrize(('given', 'seconds'), [(None, cli.TIMEOUT), (7, 7)])
+def test_processes_wait_so_long(
+    monkeypatch: pytest.MonkeyPatch, given: float | None, seconds: float
+) -> None:
+    """gloo alone would wait for half an hour for a process that hangs."""
+    asked: dict = {}
+    monkeypatch.setattr(cli, 'get_device', lambda: 'cpu')
+    monkeypatch.setattr(
+        cli.torch.distributed, 'init_process_group', lambda backend, **kwargs: asked.update(kwargs)
+    )
+    config = Config({} if given is None else {'env_cfg': {'dist_cfg': {'timeout': given}}})
+    cli.set_launcher(config, 'pytorch')
+    assert asked['timeout'].total_seconds() == seconds
+    assert config.env_cfg.dist_cfg.timeout == seconds  # what mmengine takes on GPUs
 
 
 def test_amp_needs_an_optimizer() -> None:

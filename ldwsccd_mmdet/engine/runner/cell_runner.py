@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.device import get_device
+from mmengine.model import BaseTTAModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import RUNNERS
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
@@ -66,6 +68,41 @@ class CellRunner(Runner):
         check_run_settings(cfg)
         follow_annotation_files(cfg)
         return super().from_cfg(cfg)
+
+    def wrap_model(self, model_wrapper_cfg: dict | None, model: nn.Module) -> Any:
+        """Wrap the model for several processes, as mmengine does, after what it does too late.
+
+        - mmdet's backbones freeze their first stages in ``train()``, and so after
+          DistributedDataParallel has noted which parameters get gradients: it would wait for those
+          of the frozen ones, and the second step fail.
+        - ``SyncBatchNorm`` of torch runs on accelerators only: on CPUs each process takes the
+          statistics of its own images.
+
+        Args:
+            model_wrapper_cfg: See :meth:`mmengine.runner.Runner.wrap_model`.
+            model: The model.
+        """
+        if self.distributed and not is_model_wrapper(model):
+            training = model.training
+            model.train()
+            model.train(training)
+            if get_device() == 'cpu':
+                model = self._without_sync(model)
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def _without_sync(self, model: nn.Module) -> nn.Module:
+        synced = self.cfg.get('sync_bn') or any(
+            isinstance(module, nn.SyncBatchNorm) for module in model.modules()
+        )
+        if not synced:
+            return model
+        self.cfg.sync_bn = None
+        self.logger.log(
+            logging.WARNING,
+            'SyncBatchNorm needs accelerators: on CPUs each process normalises by its own images, '
+            'so give each of them enough (train_dataloader.batch_size)',
+        )
+        return revert_sync_batchnorm(model)
 
     def register_default_hooks(self, hooks: Mapping[str, Any] | None = None) -> None:
         """Register the default hooks; checkpoints are whole or absent."""

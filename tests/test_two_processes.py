@@ -1,0 +1,37 @@
+"""Every shipped config takes two steps in two gloo processes: minutes, see `make test-slow`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ldwsccd_mmdet.engine.config_file import load_config
+from tests.two_steps import classes_of
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = sorted(p for p in (ROOT / 'configs').rglob('*.py') if '_base_' not in p.parts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('config', CONFIGS, ids=lambda file: file.stem)
+def test_two_steps(config: Path, tmp_path: Path, make_tiny_coco: Callable[..., Path]) -> None:
+    """The second step fails where DDP waits for gradients of parameters that get none."""
+    classes = classes_of(load_config(str(config)))
+    make_tiny_coco(tmp_path / 'data' / '-'.join(classes), size=(384, 384), classes=classes)
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, '-m', 'ldwsccd.processes', '--nproc_per_node=2']
+    command += [f'--master_port={port}', str(ROOT / 'tests' / 'two_steps.py'), str(tmp_path)]
+    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    done = subprocess.run(
+        [*command, str(config)], capture_output=True, text=True, env=env, cwd=ROOT, timeout=1800
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count(f'passed {config}') == 2
