@@ -18,6 +18,7 @@ from ..models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from ..models.detectors.supervision import Supervision
 from .argument_types import accepted_arguments, expected_type, type_hints
 from .registered import UNREGISTERED, find_registered, registered
+from .run_settings import check_run_settings
 
 __all__ = ['TOP_LEVEL', 'check_config', 'check_options', 'nearest']
 
@@ -102,7 +103,6 @@ def _positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
 
-#: Ranges of other numbers of a run, and what a class says of its own, are checked elsewhere.
 _RULES: tuple[Rule, ...] = (
     ('env_cfg.dist_cfg.timeout', _positive, 'seconds, a number above 0'),
     ('auto_scale_lr.base_batch_size', _whole(1), 'a whole number of 1 or more'),
@@ -135,6 +135,7 @@ def check_config(config: Config) -> None:
     for key, right, expected in _RULES:
         value = _at(content, key)
         check_argument(value is _MISSING or right(value), key, expected, value)
+    check_run_settings(content)
     for key in ('env_cfg', 'randomness', 'auto_scale_lr'):
         _check_untyped(content.get(key), key, key)
     for key in ('mp_cfg', 'dist_cfg'):

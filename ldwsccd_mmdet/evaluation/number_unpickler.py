@@ -84,6 +84,11 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode(encoding)
 
 
+def _no_bytes() -> bytes:
+    """Stand for ``bytes()``, by which protocol 2 writes those of an empty array."""
+    return b''
+
+
 _KNOWN: Mapping[tuple[str, str], Any] = {
     ('collections', 'OrderedDict'): OrderedDict,
     ('mmengine.structures.instance_data', 'InstanceData'): InstanceData,
@@ -92,6 +97,8 @@ _KNOWN: Mapping[tuple[str, str], Any] = {
     ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
     ('torch.storage', '_load_from_bytes'): _load_storage,
     ('_codecs', 'encode'): _encode,
+    ('__builtin__', 'bytes'): _no_bytes,
+    ('builtins', 'bytes'): _no_bytes,
     ('numpy', 'ndarray'): _ARRAY,
     ('numpy', 'dtype'): _Dtype,
     **{
