@@ -99,8 +99,12 @@ def test_right_settings_pass() -> None:
         ('custom_hooks.0.type', 'DistilationGateHook', r"0\.type .*'DistillationGateHook' is near"),
         # types and ranges
         ('model.distillation.temperature', 'hot', "a number or a list of numbers, found 'hot'"),
-        ('model.bbox_head.num_classes', '3', r"num_classes: expected a whole number, found '3'"),
-        ('train_cfg.max_epochs', '12', "train_cfg.max_epochs: expected a whole number, found '12'"),
+        (
+            'model.bbox_head.stacked_convs',
+            '3',
+            r"stacked_convs: expected a whole number, found '3'",
+        ),
+        ('train_cfg.max_epochs', '12', "train_cfg.max_epochs: expected a whole number .* '12'"),
         ('env_cfg.dist_cfg.timeout', 0, 'dist_cfg.timeout: expected seconds'),
         ('randomness.seed', -3, 'randomness.seed: expected'),
         ('load_from', 3, 'load_from: expected a path'),
