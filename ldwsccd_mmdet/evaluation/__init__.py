@@ -1,5 +1,6 @@
 """Evaluation of cervical cell detectors."""
 
+from .coco_results import load_coco_results
 from .functional import DetectionMetrics, evaluate_detections
 from .metrics import CheckedCocoMetric, CytologyMetric
 from .predictions import Detections, load_predictions
@@ -10,5 +11,6 @@ __all__ = [
     'DetectionMetrics',
     'Detections',
     'evaluate_detections',
+    'load_coco_results',
     'load_predictions',
 ]

@@ -23,7 +23,9 @@ from .curves import (
     sensitivity_at,
 )
 from .detection_errors import DetectionErrors, confusion_matrix, sort_errors
+from .image_level import ImageLevel, image_level
 from .matching import Matches, match_detections, voc_outcome
+from .overlapping_cells import OverlapMetrics, overlap_metrics
 
 __all__ = ['Bootstrap', 'DetectionMetrics', 'evaluate_detections', 'interval']
 
@@ -76,6 +78,8 @@ class DetectionMetrics:
         calibration: Scores against precision.
         errors: What is wrong with the detections kept at the score of ``pooled``.
         confusion: Truth by detection at that score, last is background, ``(C + 1, C + 1)``.
+        image_level: Whole images, positive or negative at that score.
+        overlap: Overlapping cells against separate ones.
         bootstrap: Samples for intervals, if asked for.
     """
 
@@ -96,6 +100,8 @@ class DetectionMetrics:
     calibration: Calibration
     errors: DetectionErrors
     confusion: np.ndarray
+    image_level: ImageLevel
+    overlap: OverlapMetrics
     bootstrap: Bootstrap | None
 
     @property
@@ -133,6 +139,7 @@ def evaluate_detections(
     num_resamples: int = 0,
     seed: int = 0,
     backend: str = 'pycocotools',
+    targets: Sequence[str] | None = None,
 ) -> DetectionMetrics:
     """Measure a detector on an annotated set.
 
@@ -151,6 +158,7 @@ def evaluate_detections(
         num_resamples: Samples of the bootstrap over images; 0: none.
         seed: Seed of the samples.
         backend: ``'pycocotools'`` or ``'faster_coco_eval'``.
+        targets: Classes whose cells make an image positive, see :class:`ImageLevel`; None: all.
 
     Raises:
         ResultsError: Predictions and annotations do not belong together.
@@ -159,69 +167,107 @@ def evaluate_detections(
     check_argument(ap_mode in AP_MODES, 'ap_mode', f'one of {", ".join(AP_MODES)}', ap_mode)
     check_argument(0 < iou_thr <= 1, 'iou_thr', 'a number above 0, up to 1', iou_thr)
     matches = match_detections(truth, predictions, classes, iou_thr, max_dets, size_bounds, backend)
-    num_classes, num_images = len(matches.classes), len(matches.image_ids)
-    counted = ~matches.det_ignored
-    curves, points = [], []
-    for label in range(num_classes):
-        mine = np.flatnonzero(counted & (matches.det_label == label))
-        curve = detection_curve(
-            matches.det_score[mine], matches.hit[mine], int(matches.num_truths[:, label].sum())
-        )
-        curves.append(curve)
-        points.append(_point(curve, matches.det_iou[mine], score_thr))
-    pooled_curve = detection_curve(
-        matches.det_score[counted], matches.hit[counted], int(matches.num_truths.sum())
+    if targets is not None:
+        unknown = [name for name in targets if name not in matches.classes]
+        expected = f'classes among {", ".join(matches.classes)}'
+        check_argument(bool(targets) and not unknown, 'targets', expected, list(targets))
+        targets = tuple(targets)
+    return _measure(
+        matches,
+        ap_mode,
+        score_thr,
+        np.asarray(rates, float),
+        calibration_score_thr,
+        _image_weights(len(matches.image_ids), num_resamples, seed),
+        targets,
     )
-    pooled = _point(pooled_curve, matches.det_iou[counted], score_thr)
+
+
+def _measure(
+    matches: Matches,
+    ap_mode: str,
+    score_thr: float | None,
+    rates: np.ndarray,
+    calibration_score_thr: float,
+    weights: np.ndarray,
+    targets: tuple[str, ...] | None,
+) -> DetectionMetrics:
+    """Measure matched detections; the first row of the weights is for the values themselves."""
+    num_classes, num_images = len(matches.classes), len(matches.image_ids)
+    curves = tuple(_curve(matches, matches.det_label == c, c) for c in range(num_classes))
+    points = [_point(curve, iou, score_thr) for curve, iou in curves]
+    pooled_curve, pooled_iou = _curve(matches, np.ones(len(matches.det_score), bool))
+    pooled = _point(pooled_curve, pooled_iou, score_thr)
     errors = sort_errors(matches, pooled.score)
-    fps = np.asarray(rates, float)
-
-    def grid(iou: float) -> np.ndarray:
-        return matches.ap_grid[int(np.argmin(np.abs(matches.ious - iou)))]
-
-    weights = np.ones((1, num_images), int)
-    if num_resamples:
-        drawn = np.random.default_rng(seed).multinomial(
-            num_images, np.full(num_images, 1 / num_images), num_resamples
-        )
-        weights = np.vstack([weights, drawn])
+    counted = ~matches.det_ignored
     ap = _class_ap(matches, weights, ap_mode)
-    coco = np.array([grid(iou) for iou in np.linspace(0.5, 0.95, 10)])
+    coco = np.array([_grid(matches, iou) for iou in np.linspace(0.5, 0.95, 10)])
+    by_class = [sensitivity_at(curve, num_images, rates) for curve, _ in curves]
     return DetectionMetrics(
         matches=matches,
         ap_mode=ap_mode,
         ap=ap[0],
-        ap75=grid(0.75)[0],
+        ap75=_grid(matches, 0.75)[0],
         coco_ap=coco[:, 0].mean(0),
-        size_ap=grid(iou_thr)[1:],
-        curves=tuple(curves),
+        size_ap=_grid(matches, matches.iou_thr)[1:],
+        curves=tuple(curve for curve, _ in curves),
         points=tuple(points),
         pooled_curve=pooled_curve,
         pooled=pooled,
-        rates=fps,
-        sensitivity=np.array([sensitivity_at(curve, num_images, fps) for curve in curves])
-        .reshape(num_classes, len(fps))
-        .T,
-        pooled_sensitivity=sensitivity_at(pooled_curve, num_images, fps),
+        rates=rates,
+        sensitivity=np.array(by_class).reshape(num_classes, len(rates)).T,
+        pooled_sensitivity=sensitivity_at(pooled_curve, num_images, rates),
         corloc=_corloc(matches),
         calibration=calibration(
             matches.det_score[counted], matches.hit[counted], score_thr=calibration_score_thr
         ),
         errors=errors,
         confusion=confusion_matrix(matches, errors),
-        bootstrap=Bootstrap(
-            ap[1:],
-            resampled_sensitivity(
-                matches.hit[counted],
-                matches.det_image[counted],
-                matches.num_truths.sum(1),
-                weights[1:],
-                fps,
-            ),
-        )
-        if num_resamples
-        else None,
+        image_level=image_level(matches, pooled.score, weights, targets),
+        overlap=overlap_metrics(matches, pooled.score, weights),
+        bootstrap=_bootstrap(matches, ap[1:], weights[1:], rates) if len(weights) > 1 else None,
     )
+
+
+def _image_weights(num_images: int, num_resamples: int, seed: int) -> np.ndarray:
+    """Say how often each image counts: once, then as each sample draws it, ``(1 + B, I)``."""
+    once = np.ones((1, num_images), int)
+    if not num_resamples:
+        return once
+    drawn = np.random.default_rng(seed).multinomial(
+        num_images, np.full(num_images, 1 / num_images), num_resamples
+    )
+    return np.vstack([once, drawn])
+
+
+def _curve(
+    matches: Matches, chosen: np.ndarray, label: int | slice = slice(None)
+) -> tuple[Curve, np.ndarray]:
+    """Return the curve of some detections, those on crowds left out, and their overlaps."""
+    mine = np.flatnonzero(chosen & ~matches.det_ignored)
+    truths = int(matches.num_truths[:, label].sum())
+    curve = detection_curve(matches.det_score[mine], matches.hit[mine], truths)
+    return curve, matches.det_iou[mine]
+
+
+def _grid(matches: Matches, iou: float) -> np.ndarray:
+    """Return COCO's AP at one overlap, ``(4, C)``."""
+    return matches.ap_grid[int(np.argmin(np.abs(matches.ious - iou)))]
+
+
+def _bootstrap(
+    matches: Matches, ap: np.ndarray, weights: np.ndarray, rates: np.ndarray
+) -> Bootstrap:
+    """Put the samples together."""
+    counted = ~matches.det_ignored
+    sensitivity = resampled_sensitivity(
+        matches.hit[counted],
+        matches.det_image[counted],
+        matches.num_truths.sum(1),
+        weights,
+        rates,
+    )
+    return Bootstrap(ap, sensitivity)
 
 
 def interval(samples: np.ndarray, level: float = 0.95) -> tuple[float, float]:

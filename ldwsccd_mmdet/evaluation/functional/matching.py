@@ -48,12 +48,14 @@ class Matches:
         truth_image: Image of each truth, as a place in ``image_ids``, ``(G,)``.
         truth_label: Class of each truth, ``(G,)``.
         truth_bbox: Box of each truth, ``(G, 4)``.
+        truth_area: Area of each truth in px^2, as the file gives it, ``(G,)``.
         truth_ignored: Whether a truth is a crowd, which need not be found, ``(G,)``.
         truth_difficult: Whether VOC leaves a truth out: ``iscrowd``, ``ignore`` or ``difficult``,
             ``(G,)``.
         ious: Overlaps of ``ap_grid``, ascending, ``(T,)``.
         ap_grid: COCO's average precision by overlap, size of box (all, small, medium, large) and
             class, ``(T, 4, C)``; NaN where there is no truth.
+        area_ranges: Least and largest area of the three sizes in px^2, ends included, ``(3, 2)``.
     """
 
     classes: tuple[str, ...]
@@ -69,10 +71,12 @@ class Matches:
     truth_image: np.ndarray
     truth_label: np.ndarray
     truth_bbox: np.ndarray
+    truth_area: np.ndarray
     truth_ignored: np.ndarray
     truth_difficult: np.ndarray
     ious: np.ndarray
     ap_grid: np.ndarray
+    area_ranges: np.ndarray
 
     @cached_property
     def det_ignored(self) -> np.ndarray:
@@ -103,6 +107,15 @@ class Matches:
         table = np.zeros((len(self.image_ids), len(self.classes)), int)
         counted = ~self.truth_ignored
         np.add.at(table, (self.truth_image[counted], self.truth_label[counted]), 1)
+        return table
+
+    @cached_property
+    def size_truths(self) -> np.ndarray:
+        """Truths that should be found, by size (small, medium, large) and class, ``(3, C)``."""
+        table = np.zeros((len(self.area_ranges), len(self.classes)), int)
+        for row, (low, high) in enumerate(self.area_ranges):
+            fits = ~self.truth_ignored & (self.truth_area >= low) & (self.truth_area <= high)
+            np.add.at(table[row], self.truth_label[fits], 1)
         return table
 
 
@@ -190,10 +203,12 @@ def match_detections(
         truth_image=gt['image'],
         truth_label=gt['label'],
         truth_bbox=truth_bbox,
+        truth_area=gt['area'],
         truth_ignored=flags[:, 0],
         truth_difficult=np.asarray(flags.any(axis=1)),
         ious=ious,
         ap_grid=ap_grid,
+        area_ranges=np.array(areas[1:]),
     )
 
 
