@@ -8,6 +8,7 @@ from .distillation_gate_hook import DistillationGateHook
 from .distillation_schedule_hook import DistillationScheduleHook
 from .finite_loss_hook import FiniteLossHook
 from .loader_truth_hook import LoaderTruthHook
+from .progress_hook import ProgressHook
 from .score_join_hook import ScoreJoinHook
 from .teacher_evaluation_hook import TeacherEvaluationHook
 
@@ -20,6 +21,7 @@ __all__ = [
     'DistillationScheduleHook',
     'FiniteLossHook',
     'LoaderTruthHook',
+    'ProgressHook',
     'ScoreJoinHook',
     'TeacherEvaluationHook',
 ]
