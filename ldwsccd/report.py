@@ -4,9 +4,13 @@ Examples:
     ldwsccd report work_dirs/ssd512 work_dirs/ldwsccd_ssd512 --out report.html
     ldwsccd report SSD=ssd.pkl LD-WSCCD=ld.pkl --ann val.json --csv results/ap.csv
 
+    ldwsccd report LD-WSCCD=ld.pkl YOLO=runs/val/predictions.json --ann val.json
+    ldwsccd report work_dirs/ldwsccd_ssd512    # while it trains: the curves so far
+
 Each model is [NAME=]PATH, where PATH is a work directory that holds the predictions of
-ldwsccd test --out, the .pkl itself, or both with a comma between. Models of one name are seeds of
-one model. Beside report.html come report.md and a folder of CSV files.
+ldwsccd test --out, the .pkl itself, or both with a comma between. COCO's results json of any other
+tool stands for a .pkl. Models of one name are seeds of one model. Beside report.html come report.md
+and a folder of CSV files.
 """
 
 from __future__ import annotations
@@ -26,6 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--title', help='title of the page')
     add('--baseline', metavar='NAME', help='model that gains are over (default: the first)')
     add('--teacher', metavar='NAME', help='the teacher among them (default: as the configs say)')
+    add('--classes', nargs='+', metavar='NAME', help='measure these classes only (default: all)')
+    add(
+        '--targets',
+        nargs='+',
+        metavar='NAME',
+        help='classes whose cells make an image positive (default: all that are measured)',
+    )
+    add('--speed', metavar='FILE.csv', help='what models cost: model, latency_ms, gflops, ...')
     add('--iou-thr', type=float, default=0.5, help='overlap of a hit (default: 0.5)')
     add(
         '--score-thr',
@@ -62,6 +74,7 @@ def main(args: argparse.Namespace) -> None:
         parse_source,
         write_ap_table,
         write_report,
+        write_training_page,
     )
 
     settings = dict(
@@ -73,15 +86,22 @@ def main(args: argparse.Namespace) -> None:
         num_resamples=args.resamples,
         seed=args.seed,
         backend=args.backend,
+        targets=args.targets,
     )
+    sources = [parse_source(text, args.trust_configs) for text in args.models]
+    if not any(source.predictions for source in sources):
+        print(f'Page: {write_training_page(sources, args.out, args.title)}')
+        return
     report = collect_report(
-        [parse_source(text, args.trust_configs) for text in args.models],
+        sources,
         settings,
         ann=args.ann,
         images=args.images,
         title=args.title,
         baseline=args.baseline,
         teacher=args.teacher,
+        classes=args.classes,
+        speed=args.speed,
         num_fields=args.num_fields,
         num_errors=args.num_errors,
         command=args.command_line,

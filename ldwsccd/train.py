@@ -54,6 +54,7 @@ def main(args: argparse.Namespace) -> None:
 
     from . import config as settings
     from .pretrained import fetch_pretrained
+    from .watch import watched_runner, write_curves
 
     config = load_config(args.config, args.cfg_options)
     settings.set_launcher(config, args.launcher)
@@ -69,7 +70,8 @@ def main(args: argparse.Namespace) -> None:
     elif config.get('load_from'):
         config.load_from = find_checkpoint(config.load_from)
     fetch_pretrained(config)
-    runner = settings.build_runner(config)
+    runner = watched_runner(config)
     if args.new_schedule:
         settings.take_new_schedule(runner)
     runner.train()
+    write_curves(runner)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -171,6 +172,12 @@ def test_folder_without_predictions(data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data)
     (tmp_path / 'run' / 'predictions.pkl').unlink()
     (tmp_path / 'run' / 'epoch_2.pth').touch()
+    page = tmp_path / 'r.html'
+    run(tmp_path / 'run', '--out', page)  # what the training has logged so far
+    text = page.read_text(encoding='utf-8')
+    assert 'ldwsccd test' in text and 'epoch_2.pth --out' in text
+    assert 'Training of ssd' in text and '1 of 2' in text
+    shutil.rmtree(tmp_path / 'run' / '20261122_230000')
     with pytest.raises(ResultsError, match='ldwsccd test .*ssd.py .*epoch_2.pth --out'):
         run(tmp_path / 'run')
     for name in 'ab':
@@ -181,7 +188,7 @@ def test_folder_without_predictions(data, tmp_path):
 
 def test_other_faults(data, tmp_path):
     write_run(tmp_path / 'run', 'ssd', data)
-    with pytest.raises(ResultsError, match='neither a work directory nor a .pkl'):
+    with pytest.raises(ResultsError, match='neither a work directory nor a .pkl .* nor a .json'):
         run(tmp_path / 'nothing')
     with pytest.raises(ConfigError, match="--baseline is 'SSD', expected one of ssd"):
         run(tmp_path / 'run', '--baseline', 'SSD')
@@ -191,6 +198,47 @@ def test_other_faults(data, tmp_path):
         run(tmp_path / 'run', '--ann', __file__)
     with pytest.raises(DatasetError, match='--images: .* has not the images val_1.jpg'):
         run(tmp_path / 'run', '--images', tmp_path)
+
+
+def coco_results(root):
+    """The truth as another tool writes it: images by their stems."""
+    content = json.loads((root / 'val.json').read_text())
+    stems = {image['id']: image['file_name'].partition('.')[0] for image in content['images']}
+    return [
+        dict(image_id=stems[a['image_id']], category_id=a['category_id'], bbox=a['bbox'], score=0.8)
+        for a in content['annotations']
+    ]
+
+
+def test_results_of_another_tool_and_some_classes(data, tmp_path, capsys):
+    """A model that knows other classes in another order stands beside COCO's results."""
+    write_run(tmp_path / 'run', 'ssd', data, classes=('scc', 'hsil', 'lsil'))
+    turned = samples(data)
+    for sample in turned:
+        sample['pred_instances']['labels'] = 2 - sample['pred_instances']['labels']
+    (tmp_path / 'run' / 'predictions.pkl').write_bytes(pickle.dumps(turned))
+    (tmp_path / 'yolo').mkdir()
+    (tmp_path / 'yolo' / 'predictions.json').write_text(json.dumps(coco_results(data)))
+    speed = tmp_path / 'speed.csv'
+    speed.write_text('model,latency_ms\nyolo,12.5\n')
+    flags = ['--out', tmp_path / 'r.html', '--classes', 'hsil', 'scc', '--speed', speed]
+    run(tmp_path / 'run', tmp_path / 'yolo', *flags, '--targets', 'scc')
+    said = capsys.readouterr().out
+    assert '| ssd | SSDVGG | 0 | 100.0' in said
+    assert '| yolo |  | 1 run of unknown seed | 100.0' in said and '| 12.5 |' in said
+    text = (tmp_path / 'r.html').read_text(encoding='utf-8')
+    assert 'target cell (scc)' in text and 'lsil</th>' not in text.partition('id="settings"')[0]
+    with pytest.raises(ResultsError, match='--classes: agc is none of the classes of ssd'):
+        run(tmp_path / 'run', '--classes', 'agc')
+    with pytest.raises(ConfigError, match=r'has none of the models \(ssd\), but yolo'):
+        run(tmp_path / 'run', '--speed', speed, '--out', tmp_path / 'r.html')
+
+
+def test_speed_table_of_something_else(data, tmp_path):
+    write_run(tmp_path / 'run', 'ssd', data)
+    (tmp_path / 'speed.csv').write_text('name,ms\nssd,1\n')
+    with pytest.raises(ConfigError, match='has the columns ms, name, expected model and some of'):
+        run(tmp_path / 'run', '--speed', tmp_path / 'speed.csv')
 
 
 def test_ap_table(data, tmp_path, capsys):

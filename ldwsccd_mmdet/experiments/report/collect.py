@@ -8,10 +8,19 @@ from typing import Any
 
 from pycocotools.coco import COCO
 
-from ...errors import ConfigError
+from ...errors import ConfigError, ResultsError
 from ...version import __version__
+from .costs import read_costs
 from .page import Report
-from .sources import Source, find_images, find_teacher, find_truth, measure
+from .sources import (
+    Source,
+    classes_of,
+    find_images,
+    find_teacher,
+    find_truth,
+    measure,
+    test_command,
+)
 from .tables import ModelResult
 
 __all__ = ['collect_report']
@@ -26,6 +35,7 @@ SETTINGS: dict[str, Any] = dict(
     num_resamples=1000,
     seed=0,
     backend='pycocotools',
+    targets=None,
 )
 
 
@@ -37,6 +47,8 @@ def collect_report(
     title: str | None = None,
     baseline: str | None = None,
     teacher: str | None = None,
+    classes: Sequence[str] | None = None,
+    speed: str | Path | None = None,
     num_fields: int = 4,
     num_errors: int = 6,
     command: str = '',
@@ -52,6 +64,8 @@ def collect_report(
         title: Title of the page.
         baseline: Model that gains are over; None: the first.
         teacher: The teacher among them; None: as the configs say.
+        classes: The classes that count; None: those of the models, which must be the same in all.
+        speed: CSV of what models cost, see :func:`read_costs`.
         num_fields: Images in the gallery.
         num_errors: Examples of each kind of error.
         command: The command that makes the page.
@@ -64,11 +78,20 @@ def collect_report(
     for key, name in (('baseline', baseline), ('teacher', teacher)):
         if name not in (None, *names):
             raise ConfigError(f"--{key} is '{name}', expected one of {', '.join(names)}")
+    _check_tested(sources)
     settings = {**SETTINGS, **settings}
     truth, path = find_truth(sources, ann)
     image_dir = find_images(sources, truth, path, images)
     teacher = teacher or find_teacher(sources)
-    models = measure(sources, truth, teacher, **settings)
+    costs = read_costs(speed) if speed is not None else None
+    models = measure(sources, truth, teacher, classes, costs, **settings)
+    if costs is not None and not any(model.cost for model in models):
+        raise ConfigError(
+            f'--speed: {speed} has none of the models ({", ".join(names)}), but '
+            f'{", ".join(costs)}: name them alike, as in NAME=PATH'
+        )
+    if classes is not None:
+        truth = classes_of(truth, classes)
     several = len(names) > 1
     return Report(
         title=title or f'Detectors on {path.parent.name}/{path.name}',
@@ -80,9 +103,19 @@ def collect_report(
         intro=_intro(models, image_dir),
         num_fields=num_fields,
         num_errors=num_errors,
-        facts={'Evaluation': _facts(settings, truth, path)},
+        facts={'Evaluation': _facts(settings, truth, path, models[0].runs[0].metrics.classes)},
         commands=['# this page', command, '# the models'],
     )
+
+
+def _check_tested(sources: Sequence[Source]) -> None:
+    """Raise where a training stands among models that have been tested."""
+    for source in sources:
+        if source.predictions is None and source.work_dir is not None:
+            raise ResultsError(
+                f"'{source.work_dir}' has no predictions (.pkl), but other models have: test it "
+                f'first, with {test_command(source.work_dir, source.config_path)}'
+            )
 
 
 def _intro(models: Sequence[ModelResult], image_dir: Path | None) -> list[str]:
@@ -95,13 +128,17 @@ def _intro(models: Sequence[ModelResult], image_dir: Path | None) -> list[str]:
     return intro
 
 
-def _facts(settings: Mapping[str, Any], truth: COCO, ann: Path) -> dict[str, object]:
+def _facts(
+    settings: Mapping[str, Any], truth: COCO, ann: Path, classes: Sequence[str]
+) -> dict[str, object]:
     """Name what was evaluated, and how."""
     score_thr = settings['score_thr']
     return {
         'Annotations': ann,
         'Images': len(truth.imgs),
         'Annotated boxes': len(truth.anns),
+        'Classes': ', '.join(classes),
+        'An image is positive': f'with a cell of {", ".join(settings["targets"] or classes)}',
         'A hit': f'IoU {settings["iou_thr"]:g} or more with a truth of its class',
         'Average precision': 'COCO, 101 recalls'
         if settings['ap_mode'] == 'coco'

@@ -11,13 +11,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...evaluation.functional import Curve
+from ...evaluation.functional import Curve, interval, roc_curve
 from .figure_style import SVG_SETTINGS, line_styles, save_svg
 from .tables import ModelResult
 
-__all__ = ['plot_calibration', 'plot_froc', 'plot_precision_recall']
+__all__ = ['plot_calibration', 'plot_cost', 'plot_froc', 'plot_precision_recall', 'plot_roc']
 
 _TICKS = (0, 0.2, 0.4, 0.6, 0.8, 1)
+_COSTS = {
+    'latency': 'latency of one image, ms',
+    'gflops': 'GFLOPs of one image',
+    'parameters': 'parameters, millions',
+}
 _POINTS = 300  # points of a curve: more cannot be seen
 
 
@@ -140,6 +145,68 @@ def plot_calibration(models: Sequence[ModelResult]) -> str:
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel='score', ylabel='precision', aspect='equal')
         axis.grid(alpha=0.3)
         _legend(figure, models, columns=3)
+        return save_svg(figure)
+
+
+def plot_roc(models: Sequence[ModelResult]) -> str:
+    """Plot the ROC of whole images: all target classes together, then each class of both kinds.
+
+    Empty if all images are of one kind for every class.
+    """
+    first = models[0].runs[0].metrics
+    present = first.image_level.present
+    both = [int(c) for c in np.flatnonzero(present.any(0) & ~present.all(0))]
+    shown = both[-1:] + both[:-1] if both and both[-1] == present.shape[1] - 1 else both
+    if not shown:
+        return ''
+    titles = [*first.classes, 'any target cell']
+    columns = min(4, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    with rc_context(SVG_SETTINGS):
+        figure = Figure(figsize=(2.7 * columns + 0.3, 2.6 * rows + 0.5), layout='constrained')
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        for axis, column in zip(axes, shown, strict=False):
+            axis.plot([0, 1], [0, 1], color='0.6', lw=0.8)
+            for model, style in zip(models, line_styles(len(models)), strict=True):
+                for run in model.runs:
+                    level = run.metrics.image_level
+                    curve = roc_curve(level.score[:, column], level.present[:, column])
+                    axis.plot(curve.fpr, curve.tpr, lw=1.3, **{**style, 'marker': ''})
+            axis.set_title(f'{titles[column]} ({int(present[:, column].sum())})', fontsize=10)
+            axis.set(xlim=(0, 1), ylim=(0, 1.03), xticks=_TICKS, yticks=_TICKS)
+            axis.set(xlabel='false-positive rate', ylabel='sensitivity')
+            axis.grid(alpha=0.3)
+        for axis in axes[len(shown) :]:
+            axis.remove()
+        _legend(figure, models)
+        return save_svg(figure)
+
+
+def plot_cost(models: Sequence[ModelResult]) -> str:
+    """Plot mAP over what a model costs: its latency, else its GFLOPs, else its parameters.
+
+    Bars are the 95 % intervals over images. Empty where nothing is known of any model.
+    """
+    keys = [key for key in _COSTS if any(m.cost and getattr(m.cost, key) > 0 for m in models)]
+    if not keys:
+        return ''
+    key, name = keys[0], _COSTS[keys[0]]
+    known = [m for m in models if m.cost and getattr(m.cost, key) > 0]
+    with rc_context(SVG_SETTINGS):
+        figure = Figure(figsize=(6.2, 3.9), layout='constrained')
+        axis = figure.subplots()
+        for model, style in zip(models, line_styles(len(models)), strict=True):
+            if model not in known:
+                continue
+            x, y = getattr(model.cost, key), np.mean([run.metrics.mean_ap for run in model.runs])
+            samples = [r.metrics.bootstrap.mean_ap for r in model.runs if r.metrics.bootstrap]
+            if len(samples) == len(model.runs):
+                axis.vlines(x, *interval(np.mean(samples, axis=0)), color=style['color'], lw=1)
+            axis.plot(x, y, ms=7, **{**style, 'ls': ''})
+            axis.annotate(model.name, (x, y), (7, 4), textcoords='offset points')
+        axis.set(xlabel=f'{name} (left is better)', ylabel='mAP', ylim=(0, 1), xmargin=0.25)
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
         return save_svg(figure)
 
 

@@ -27,6 +27,7 @@ _MAX_SIDE = 640  # longest side of an embedded field, px: keeps the page small
 _CROP_SIDE = 176  # side of an embedded crop, px
 _JPEG_QUALITY = 85
 _MAX_DRAWN = 60  # detections drawn in one panel: an untrained model has hundreds
+_LEAST_SCORE = 0.05  # the slider's least, below it nothing is drawn
 
 
 def choose_fields(truth: COCO, number: int) -> list[int]:
@@ -117,30 +118,7 @@ def _field(
             'missed': [],
         }
     ]
-    for model in models:
-        metrics = model.runs[0].metrics
-        matches, errors = metrics.matches, metrics.errors
-        here = np.flatnonzero(matches.det_image[errors.det] == place)  # best score first
-        det, kind = errors.det[here], errors.kind[here]
-        missed = errors.missed[matches.truth_image[errors.missed] == place]
-        counts = [(int((kind == i).sum()), name) for i, name in enumerate(KINDS[:-1])]
-        counts.append((len(missed), KINDS[-1]))
-        panels.append(
-            {
-                'title': model.name,
-                'note': ', '.join(f'{count} {name}' for count, name in counts if count)
-                + (f'; the best {_MAX_DRAWN} drawn' if len(det) > _MAX_DRAWN else ''),
-                'boxes': _boxes(
-                    matches.det_bbox[det[:_MAX_DRAWN]],
-                    matches.det_label[det[:_MAX_DRAWN]],
-                    matches.det_score[det[:_MAX_DRAWN]],
-                    kind[:_MAX_DRAWN] == 0,
-                    matches.classes,
-                    size,
-                ),
-                'missed': [_rectangle(bbox) for bbox in matches.truth_bbox[missed]],
-            }
-        )
+    panels += [_panel(model, place, size) for model in models]
     image.thumbnail((_MAX_SIDE, _MAX_SIDE))
     return {
         'id': image_id,
@@ -151,6 +129,61 @@ def _field(
         'font_size': _font_size(size),
         'panels': panels,
     }
+
+
+def _panel(model: ModelResult, place: int, size: tuple[int, int]) -> dict[str, Any]:
+    """Lay out one model's detections on an image, those below its operating point too.
+
+    The latter are ``low``: hidden until the reader moves the slider of the page.
+    """
+    metrics = model.runs[0].metrics
+    matches, errors = metrics.matches, metrics.errors
+    kind = errors.kind[matches.det_image[errors.det] == place]
+    missed = errors.missed[matches.truth_image[errors.missed] == place]
+    counts = [(int((kind == i).sum()), name) for i, name in enumerate(KINDS[:-1])]
+    counts.append((len(missed), KINDS[-1]))
+    # best score first; a match does not depend on the detections of lower scores
+    here = (matches.det_image == place) & ~matches.det_ignored
+    here &= (matches.det_score >= _LEAST_SCORE) | (matches.det_score >= errors.score_thr)
+    det = np.flatnonzero(here)[:_MAX_DRAWN]
+    boxes = _boxes(
+        matches.det_bbox[det],
+        matches.det_label[det],
+        matches.det_score[det],
+        matches.hit[det],
+        matches.classes,
+        size,
+    )
+    for box, score in zip(boxes, matches.det_score[det].tolist(), strict=True):
+        box.update(score=score, low=not score >= errors.score_thr)
+    truths = np.flatnonzero((matches.truth_image == place) & ~matches.truth_ignored)
+    found = _found_at(metrics)[truths]
+    return {
+        'title': model.name,
+        'note': ', '.join(f'{count} {name}' for count, name in counts if count)
+        + (f'; the best {_MAX_DRAWN} drawn' if len(kind) > _MAX_DRAWN else ''),
+        'boxes': boxes,
+        'missed': [
+            {
+                'rect': _rectangle(matches.truth_bbox[truth]),
+                'found': score,
+                'low': truth not in missed,
+            }
+            for truth, score in zip(truths.tolist(), found.tolist(), strict=True)
+        ],
+    }
+
+
+def _found_at(metrics: DetectionMetrics) -> np.ndarray:
+    """Return the score of the detection that met each truth, right or of a wrong class, else -1."""
+    matches, errors = metrics.matches, metrics.errors
+    found = np.full(len(matches.truth_bbox), -1.0)
+    right = np.flatnonzero(matches.hit)
+    wrong = errors.kind == KINDS.index('wrong class')
+    met = np.concatenate([matches.det_truth[right], errors.truth[wrong]])
+    scores = matches.det_score[np.concatenate([right, errors.det[wrong]])]
+    np.maximum.at(found, met, scores)
+    return found
 
 
 def error_gallery(
@@ -288,6 +321,8 @@ def _boxes(
             'color': hex_color(color),
             'contrast': hex_color(contrast_color(color)),
             'correct': bool(right),
+            'score': None,
+            'low': False,
         }
         for bbox, corner, label, text, color, right in zip(
             bboxes, corners, sizes, texts, colors, correct, strict=True

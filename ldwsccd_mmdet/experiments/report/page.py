@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +13,17 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from pycocotools.coco import COCO
 
 from ...datasets.palette import class_palette, hex_color
-from .figures import plot_calibration, plot_froc, plot_precision_recall
+from .figures import (
+    plot_calibration,
+    plot_cost,
+    plot_froc,
+    plot_precision_recall,
+    plot_roc,
+)
 from .gallery import data_uri, error_gallery, field_gallery
 from .tables import (
     ModelResult,
@@ -28,7 +37,7 @@ from .tables import (
 )
 from .training_curves import plot_training_curves
 
-__all__ = ['Report', 'write_report']
+__all__ = ['Report', 'page_environment', 'write_report', 'write_text']
 
 _CONFUSION_NOTE = (
     'Rows: the truth. Columns: what was detected. Numbers are cells; the shade is their part of '
@@ -101,30 +110,31 @@ def write_report(report: Report, path: str | Path) -> Path:
     page = _page(report, tables)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, page)
+    write_text(path, page)
     words = '\n'.join([f'# {markdown_text(report.title)}', '', *report.intro, ''])
-    _write(path.with_suffix('.md'), words + '\n'.join(map(to_markdown, tables.values())))
+    write_text(path.with_suffix('.md'), words + '\n'.join(map(to_markdown, tables.values())))
     folder = path.with_name(f'{path.stem}_tables')
     folder.mkdir(exist_ok=True)
     confusions = {
         f'confusion-{i}': _confusion_table(model) for i, model in enumerate(report.models, start=1)
     }
     for key, table in {**tables, **confusions}.items():
-        _write(folder / f'{key}.csv', to_csv(table))
+        write_text(folder / f'{key}.csv', to_csv(table))
     return path
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a file; a half-written one is never left under the final name."""
     draft = path.with_name(path.name + '.part')
     draft.write_text(text, encoding='utf-8')
     draft.replace(path)
 
 
-def _page(report: Report, tables: Mapping[str, Table]) -> str:
-    """Fill the template."""
+def page_environment() -> Environment:
+    """Make what fills the templates; their script is the only one that a page may run."""
+    loader = PackageLoader('ldwsccd_mmdet.experiments.report', 'templates')
     environment = Environment(
-        loader=PackageLoader('ldwsccd_mmdet.experiments.report', 'templates'),
+        loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -134,45 +144,68 @@ def _page(report: Report, tables: Mapping[str, Table]) -> str:
         Value(math.nan if s is None else s, style='seconds')
     )
     environment.tests['value'] = lambda cell: isinstance(cell, Value)
+    script, _, _ = loader.get_source(environment, 'report.js')
+    digest = hashlib.sha256(script.encode()).digest()
+    environment.globals['script'] = Markup(script)
+    environment.globals['script_hash'] = f'sha256-{base64.b64encode(digest).decode()}'
+    return environment
+
+
+def _page(report: Report, tables: Mapping[str, Table]) -> str:
+    """Fill the template."""
     first = report.models[0].runs[0].metrics
-    logs = {
-        _run_name(model, run): run.log for model in report.models for run in model.runs if run.log
-    }
-    figures = {
-        'precision_recall': plot_precision_recall(report.models),
-        'froc': plot_froc(report.models),
-        'calibration': plot_calibration(report.models),
-        'training': plot_training_curves(logs),
-    }
-    fields, errors = [], {}
-    if report.image_dir is not None:
-        folder = Path(report.image_dir)
-        fields = field_gallery(report.truth, folder, report.models, report.num_fields)
-        if report.num_errors:
-            errors = {
-                model.name: error_gallery(
-                    report.truth, folder, model.runs[0].metrics, report.num_errors
-                )
-                for model in report.models
-            }
+    fields, errors = _galleries(report)
     colors = class_palette(len(first.classes))
     # a teacher differs in everything; it is of interest what the others have in common
     compared = [m for m in report.models if m.name != report.teacher] or list(report.models)
-    return environment.get_template('report.html').render(
-        report=report,
-        tables=tables,
-        swatches={n: hex_color(c) for n, c in zip(first.classes, colors, strict=True)},
-        figures={k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()},
-        confusions=[_confusion(model) for model in report.models],
-        confusion_note=_CONFUSION_NOTE,
-        fields=fields,
-        errors=errors,
-        run_name=_run_name,
-        compared=compared,
-        differences=_differences(compared),
-        facts={**report.facts, **_run_facts(report.models)},
-        commands=[*report.commands, *_run_commands(report.models)],
+    return (
+        page_environment()
+        .get_template('report.html')
+        .render(
+            report=report,
+            tables=tables,
+            swatches={n: hex_color(c) for n, c in zip(first.classes, colors, strict=True)},
+            figures=_figures(report.models),
+            confusions=[_confusion(model) for model in report.models],
+            confusion_note=_CONFUSION_NOTE,
+            fields=fields,
+            errors=errors,
+            run_name=_run_name,
+            compared=compared,
+            differences=_differences(compared),
+            facts={**report.facts, **_run_facts(report.models)},
+            commands=[*report.commands, *_run_commands(report.models)],
+        )
     )
+
+
+def _figures(models: Sequence[ModelResult]) -> dict[str, str]:
+    """Draw the figures; empty where there is nothing to draw."""
+    logs = {_run_name(model, run): run.log for model in models for run in model.runs if run.log}
+    figures = {
+        'precision_recall': plot_precision_recall(models),
+        'froc': plot_froc(models),
+        'calibration': plot_calibration(models),
+        'roc': plot_roc(models),
+        'cost': plot_cost(models),
+        'training': plot_training_curves(logs),
+    }
+    return {k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()}
+
+
+def _galleries(report: Report) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Lay out the pictures: whole fields, and errors by model; none without a folder of images."""
+    if report.image_dir is None:
+        return [], {}
+    folder = Path(report.image_dir)
+    fields = field_gallery(report.truth, folder, report.models, report.num_fields)
+    if not report.num_errors:
+        return fields, {}
+    errors = {
+        model.name: error_gallery(report.truth, folder, model.runs[0].metrics, report.num_errors)
+        for model in report.models
+    }
+    return fields, errors
 
 
 def _run_name(model: ModelResult, run: Run) -> str:

@@ -10,30 +10,41 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
-from ...datasets.coco_json import label_names, load_truth
+from ...datasets.coco_json import index_truth, label_names, load_truth
 from ...datasets.plain_dataset import innermost
 from ...engine.config_file import load_config
 from ...engine.received_config import read_config_file
 from ...errors import ConfigError, DatasetError, ResultsError
-from ...evaluation import Detections, evaluate_detections, load_predictions
+from ...evaluation import (
+    Detections,
+    evaluate_detections,
+    load_coco_results,
+    load_predictions,
+)
 from ...evaluation.predictions import load_image_paths
+from .costs import Cost
 from .tables import ModelResult, Run
 from .training_curves import read_training_log
 
 __all__ = [
     'Source',
+    'classes_of',
     'find_images',
     'find_teacher',
     'find_truth',
     'measure',
     'parse_source',
+    'test_command',
+    'training_source',
 ]
 
 ROOT = Path(__file__).resolve().parents[3]
 _STAMP = re.compile(r'^(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) - mmengine', re.MULTILINE)
+_PLAIN_NAMES = ('predictions', 'results')  # of files that say nothing of the model
 _FACTS = ('Python', 'PyTorch', 'MMEngine', 'OpenCV', 'CUDA available', 'GPU 0', 'GPU number')
 
 
@@ -43,14 +54,15 @@ class Source:
 
     Attributes:
         name: Name of the model.
-        predictions: File of ``ldwsccd test --out``.
+        predictions: File of ``ldwsccd test --out``, or COCO's results json of any tool; None: a
+            training that has not been tested yet.
         work_dir: Work directory of the training, if known.
         config_path: The config dumped in it, if there is one.
         config: That config.
     """
 
     name: str
-    predictions: Path
+    predictions: Path | None
     work_dir: Path | None = None
     config_path: Path | None = None
     config: Config | None = field(default=None, repr=False)
@@ -65,7 +77,8 @@ class Source:
 def parse_source(text: str, trust_configs: bool = False) -> Source:
     """Read one argument: ``[NAME=]PATH[,PATH]``.
 
-    A path is a work directory, a file of predictions (``.pkl``), or one of each.
+    A path is a work directory, a file of predictions, or one of each. Predictions are a ``.pkl`` of
+    ``ldwsccd test --out``, or COCO's results json, which most tools write.
 
     Args:
         text: The argument.
@@ -82,19 +95,19 @@ def parse_source(text: str, trust_configs: bool = False) -> Source:
     for part in map(Path, paths.split(',')):
         if part.is_dir():
             folder = part
-        elif part.suffix == '.pkl':
+        elif part.suffix in ('.pkl', '.json'):
             predictions = part
         else:
             raise ResultsError(
-                f"'{part}' is neither a work directory nor a .pkl of ldwsccd test --out: check "
-                'the path'
+                f"'{part}' is neither a work directory nor a .pkl of ldwsccd test --out, nor a "
+                ".json of COCO's results: check the path"
             )
     config_path = _find_config(folder) if folder is not None else None
     if predictions is None:
         assert folder is not None
         predictions = _find_predictions(folder, config_path)
-    stem = (config_path or predictions).stem
-    if config_path is None and stem == 'predictions':
+    stem = (config_path or predictions or Path()).stem
+    if config_path is None and predictions is not None and stem in _PLAIN_NAMES:
         stem = predictions.resolve().parent.name
     config = None
     if config_path is not None:
@@ -103,15 +116,27 @@ def parse_source(text: str, trust_configs: bool = False) -> Source:
     return Source(name or stem, predictions, folder, config_path, config)
 
 
+def training_source(folder: str | Path) -> Source:
+    """Name the training of a work directory, whether it has been tested or not."""
+    folder = Path(folder)
+    config_path = _find_config(folder)
+    config = load_config(str(config_path)) if config_path is not None else None
+    name = folder.resolve().name if config_path is None else config_path.stem
+    return Source(name, None, folder, config_path, config)
+
+
 def _find_config(folder: Path) -> Path | None:
     """Find the config that mmengine dumped into a work directory: the newest ``.py``."""
     found = sorted(folder.glob('*.py'), key=lambda path: path.stat().st_mtime)
     return found[-1] if found else None
 
 
-def _find_predictions(folder: Path, config_path: Path | None) -> Path:
-    """Find the predictions in a work directory."""
+def _find_predictions(folder: Path, config_path: Path | None) -> Path | None:
+    """Find the predictions in a work directory; None where a training has left only its log."""
     found = sorted(folder.glob('*.pkl'))
+    if not found:  # as `ldwsccd predict`, Ultralytics and others call them
+        found = [folder / f'{name}.json' for name in _PLAIN_NAMES]
+        found = [path for path in found if path.is_file()]
     if len(found) == 1:
         return found[0]
     if found:
@@ -120,14 +145,20 @@ def _find_predictions(folder: Path, config_path: Path | None) -> Path:
             f'({", ".join(path.name for path in found)}): say which, as in '
             f'{folder},{found[0]}'
         )
+    if config_path is not None and any(folder.glob('*/vis_data/scalars.json')):
+        return None
+    raise ResultsError(
+        f"'{folder}' has no predictions (.pkl): test first, with "
+        f'{test_command(folder, config_path)}, or name the file, as in {folder},FILE.pkl'
+    )
+
+
+def test_command(folder: Path, config_path: Path | None) -> str:
+    """Write the command that tests the newest checkpoint of a work directory."""
     checkpoints = sorted(folder.glob('epoch_*.pth'), key=lambda path: path.stat().st_mtime)
     command = ['ldwsccd', 'test', str(config_path or 'CONFIG')]
     command += [str(checkpoints[-1] if checkpoints else 'CHECKPOINT')]
-    command += ['--out', str(folder / 'predictions.pkl')]
-    raise ResultsError(
-        f"'{folder}' has no predictions (.pkl): test first, with {shlex.join(command)}, or name "
-        f'the file, as in {folder},FILE.pkl'
-    )
+    return shlex.join([*command, '--out', str(folder / 'predictions.pkl')])
 
 
 def _test_dataset(config: Config) -> Mapping[str, Any]:
@@ -202,7 +233,8 @@ def find_images(
             prefix = (dataset.get('data_prefix') or {}).get('img', '')
             candidates.append(_existing_path(str(Path(dataset.get('data_root') or '') / prefix)))
     candidates += [ann.parent / 'images', ann.parent]
-    paths = load_image_paths(sources[0].predictions)
+    pickled = [s.predictions for s in sources if s.predictions and s.predictions.suffix == '.pkl']
+    paths = load_image_paths(pickled[0]) if pickled else {}
     first = truth.dataset['images'][0]
     if first['id'] in paths and paths[first['id']].endswith(names[0]):
         candidates.append(_existing_path(paths[first['id']][: -len(names[0])] or '.'))
@@ -227,7 +259,12 @@ def find_teacher(sources: Sequence[Source]) -> str | None:
 
 
 def measure(
-    sources: Sequence[Source], truth: COCO, teacher: str | None = None, **settings: Any
+    sources: Sequence[Source],
+    truth: COCO,
+    teacher: str | None = None,
+    classes: Sequence[str] | None = None,
+    costs: Mapping[str, Cost] | None = None,
+    **settings: Any,
 ) -> list[ModelResult]:
     """Measure all models; sources of one name are runs of one model.
 
@@ -235,37 +272,107 @@ def measure(
         sources: What to measure.
         truth: The annotated set.
         teacher: Name of the teacher, for its role.
+        classes: The classes that count, of which each model may know more; None: those of the
+            models, which must be the same in all.
+        costs: What models cost, by their name or that of their config.
         **settings: For :func:`~ldwsccd_mmdet.evaluation.evaluate_detections`.
 
     Raises:
-        ResultsError: Predictions do not belong to the annotations.
+        ResultsError: Predictions do not belong to the annotations, or to the classes.
     """
+    own = [_classes(source, truth) for source in sources]
+    chosen = tuple(own[0] if classes is None else classes)
+    _check_classes(sources, own, chosen, classes is not None)
     runs: dict[str, list[Run]] = {}
     roles: dict[str, str] = {}
-    for source in sources:
-        predictions = load_predictions(source.predictions)
+    cost: dict[str, Cost | None] = {}
+    for source, names in zip(sources, own, strict=True):
         try:
-            metrics = evaluate_detections(truth, predictions, _classes(source, truth), **settings)
+            predictions = _relabel(_load(source, truth), names, chosen)
+            metrics = evaluate_detections(truth, predictions, chosen, **settings)
         except ResultsError as error:
             raise ResultsError(f'{source.name}, {source.predictions}: {error}') from error
         runs.setdefault(source.name, []).append(_run(source, predictions, metrics))
         roles.setdefault(source.name, _role(source, teacher))
-    models = [ModelResult(name, roles[name], runs[name]) for name in runs]
-    classes = {model.runs[0].metrics.classes for model in models}
-    if len(classes) > 1:
-        listed = '; '.join(', '.join(names) for names in classes)
-        raise ResultsError(f'the models have different classes: {listed}; compare them one by one')
-    return models
+        stem = source.config_path.stem if source.config_path is not None else source.name
+        cost.setdefault(source.name, (costs or {}).get(source.name, (costs or {}).get(stem)))
+    return [ModelResult(name, roles[name], runs[name], cost[name]) for name in runs]
 
 
-def _classes(source: Source, truth: COCO) -> list[str] | None:
-    """Return the classes that labels index: the config's, in the order of the file, as in mmdet."""
-    if source.config is None:
-        return None
-    chosen = (_test_dataset(source.config).get('metainfo') or {}).get('classes')
-    if not chosen or isinstance(chosen, str):
-        return None
-    return label_names(truth, chosen)
+def _load(source: Source, truth: COCO) -> dict[int, Detections]:
+    """Read the predictions of either form; labels index the classes of the source."""
+    assert source.predictions is not None
+    if source.predictions.suffix == '.pkl':
+        return load_predictions(source.predictions)
+    found = load_coco_results(source.predictions, truth)
+    in_file = [category['name'] for category in truth.dataset['categories']]
+    return _relabel(found, in_file, _classes(source, truth))
+
+
+def _check_classes(
+    sources: Sequence[Source], own: Sequence[Sequence[str]], chosen: Sequence[str], asked: bool
+) -> None:
+    """Raise where the models do not know the classes that are compared."""
+    for source, names in zip(sources, own, strict=True):
+        lost = [name for name in chosen if name not in names]
+        if asked and lost:
+            raise ResultsError(
+                f'--classes: {", ".join(lost)} is none of the classes of {source.name} '
+                f'({", ".join(names)}): name some that all models have'
+            )
+        if set(names) != set(chosen):
+            if asked:
+                continue
+            listed = '; '.join(', '.join(of) for of in dict.fromkeys(map(tuple, own)))
+            raise ResultsError(
+                f'the models have different classes: {listed}; compare them one by one, or on the '
+                'classes that they share, with --classes'
+            )
+
+
+def _relabel(
+    predictions: Mapping[int, Detections], old: Sequence[str], new: Sequence[str]
+) -> dict[int, Detections]:
+    """Turn labels that index ``old`` into those of ``new``; detections of other classes go."""
+    if list(old) == list(new):
+        return dict(predictions)
+    place = np.array([new.index(name) if name in new else -1 for name in old])
+    relabelled = {}
+    for image_id, found in predictions.items():
+        if len(found) and not 0 <= found.labels.min() <= found.labels.max() < len(old):
+            raise ResultsError(
+                f'predictions have class indices {found.labels.min()} to {found.labels.max()}, but '
+                f'there are {len(old)} classes ({", ".join(old)})'
+            )
+        labels = place[found.labels]
+        kept = labels >= 0
+        relabelled[image_id] = Detections(found.bboxes[kept], found.scores[kept], labels[kept])
+    return relabelled
+
+
+def _classes(source: Source, truth: COCO) -> list[str]:
+    """Return the classes that labels index: the config's, else the annotation file's, in order."""
+    if source.config is not None:
+        chosen = (_test_dataset(source.config).get('metainfo') or {}).get('classes')
+        if chosen and not isinstance(chosen, str):
+            try:
+                return label_names(truth, chosen)
+            except ResultsError as error:
+                raise ResultsError(f'{source.name}, {source.predictions}: {error}') from error
+    return [category['name'] for category in truth.dataset['categories']]
+
+
+def classes_of(truth: COCO, classes: Sequence[str]) -> COCO:
+    """Leave the annotations of other classes out, for pictures of the chosen ones.
+
+    Args:
+        truth: The annotated set; it is not changed.
+        classes: Names of its classes.
+    """
+    kept = [c for c in truth.dataset['categories'] if c['name'] in classes]
+    ids = {category['id'] for category in kept}
+    boxes = [a for a in truth.dataset['annotations'] if a['category_id'] in ids]
+    return index_truth({**truth.dataset, 'categories': kept, 'annotations': boxes}, 'the truth')
 
 
 def _role(source: Source, teacher: str | None) -> str:

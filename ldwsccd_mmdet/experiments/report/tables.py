@@ -13,6 +13,7 @@ import numpy as np
 from ...csv_table import csv_text
 from ...evaluation import DetectionMetrics, Detections
 from ...evaluation.functional import KINDS, interval
+from .costs import Cost
 
 __all__ = [
     'ModelResult',
@@ -25,6 +26,8 @@ __all__ = [
     'to_markdown',
 ]
 
+#: What a model costs, and the name of its column.
+_COSTS = {'parameters': 'Parameters, M', 'gflops': 'GFLOPs', 'latency': 'Latency, ms'}
 _NONE = '\N{EN DASH}'
 Measure = Callable[[DetectionMetrics], float]
 Samples = Callable[[DetectionMetrics], np.ndarray]
@@ -63,11 +66,13 @@ class ModelResult:
         name: Name shown on the page.
         role: What it is, in a few words, such as ``teacher``.
         runs: Its trainings, all tested on the same images.
+        cost: Parameters, operations and latency, if known.
     """
 
     name: str
     role: str
     runs: Sequence[Run]
+    cost: Cost | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,8 @@ class Value:
         spread: Standard deviation over the seeds (of a sample); NaN with one seed.
         low: Lower end of the 95 % interval over images; NaN without one.
         high: Upper end.
-        style: ``'percent'``, ``'gain'`` (points, with sign), ``'score'``, ``'count'`` or
-            ``'seconds'``.
+        style: ``'percent'``, ``'gain'`` (points, with sign), ``'score'``, ``'count'``,
+            ``'seconds'`` or ``'number'``.
     """
 
     mean: float
@@ -100,6 +105,8 @@ class Value:
             return f'{value:.0f}' if value == round(value) else f'{value:.1f}'
         if self.style == 'score':
             return f'{value:.2f}'
+        if self.style == 'number':
+            return f'{value:.1f}' if value >= 10 else f'{value:.2f}'
         value = round(100 * value, 1) + 0.0  # + 0.0 makes -0.0 a plain 0.0
         return f'{value:+.1f}' if self.style == 'gain' else f'{value:.1f}'
 
@@ -215,8 +222,9 @@ def make_tables(
         teacher: Name of the teacher, or None.
 
     Returns:
-        The tables by their key: ``models``, ``operating``, ``classes``, ``sizes``, ``errors``,
-        ``teacher`` (if there is one), and ``classes-1`` and so on for each model.
+        The tables by their key: ``models``, ``operating``, ``classes``, ``sizes``, ``overlap``,
+        ``images``, ``image-classes``, ``errors``, ``teacher`` (if there is one), and ``classes-1``
+        and so on for each model.
     """
     by_name = {model.name: model for model in models}
     base = by_name[baseline] if baseline is not None else None
@@ -225,6 +233,9 @@ def make_tables(
         _operating(models),
         _classes(models),
         _sizes(models),
+        _overlap(models),
+        _images(models),
+        _image_classes(models),
         _errors(models),
     ]
     if teacher is not None:
@@ -325,6 +336,12 @@ def _summary(models: Sequence[ModelResult], base: ModelResult | None) -> Table:
     if base is not None:
         columns.append(f'Gain over {base.name}')
     columns += ['AP75, %', 'COCO mAP, %', 'Training']
+    costs = [
+        key
+        for key in _COSTS
+        if any(not math.isnan(getattr(model.cost or Cost(), key)) for model in models)
+    ]
+    columns += [_COSTS[key] for key in costs]
     rows = []
     for model in models:
         row: list[str | Value] = [model.name, model.role, _seeds(model)]
@@ -335,6 +352,7 @@ def _summary(models: Sequence[ModelResult], base: ModelResult | None) -> Table:
         row.append(_over_runs(model, lambda m: m.mean(m.coco_ap)))
         times = [run.seconds for run in model.runs if run.seconds is not None]
         row.append(Value(float(np.mean(times)) if times else math.nan, style='seconds'))
+        row += [Value(getattr(model.cost or Cost(), key), style='number') for key in costs]
         rows.append(row)
     rule = '101 recall points' if first.ap_mode == 'coco' else "VOC's exact area"
     several = any(len(model.runs) > 1 for model in models)
@@ -359,7 +377,10 @@ def _summary(models: Sequence[ModelResult], base: ModelResult | None) -> Table:
 def _seeds(model: ModelResult) -> str:
     """List the seeds of a model."""
     seeds = [str(run.seed) for run in model.runs if run.seed is not None]
-    return ', '.join(seeds) if seeds else f'{len(model.runs)} run' + 's' * (len(model.runs) > 1)
+    unknown = len(model.runs) - len(seeds)
+    if unknown:
+        seeds.append(f'{unknown} run{"s" * (unknown > 1)} of unknown seed')
+    return ', '.join(seeds)
 
 
 def _operating(models: Sequence[ModelResult]) -> Table:
@@ -466,16 +487,106 @@ def _sizes(models: Sequence[ModelResult]) -> Table:
     first = models[0].runs[0].metrics
     rows: list[list[str | Value]] = []
     for i, size in enumerate(('small', 'medium', 'large')):
-        row: list[str | Value] = [size]
+        truths = float(first.matches.size_truths[i].sum())
+        row: list[str | Value] = [size, Value(truths, style='count')]
         row += [_over_runs(model, _mean_at('size_ap', i)) for model in models]
         rows.append(row)
     note = (
         "COCO's AP at the chosen IoU, of boxes whose area lies below 32 x 32 px, up to 96 x 96 px, "
-        'and above (px of the image file, unless other bounds were given). A dash: no such box.'
+        'and above (px of the image file, unless other bounds were given). A box on '
+        'a bound counts on both sides. A dash: no such box.'
     )
     title = f'AP{round(100 * first.matches.iou_thr)} by size of the box'
-    columns = ['Size', *(f'{model.name}, %' for model in models)]
+    columns = ['Size', 'Truths', *(f'{model.name}, %' for model in models)]
     return Table('sizes', title, columns, rows, note, 'row')
+
+
+def _overlap(models: Sequence[ModelResult]) -> Table:
+    """Overlapping cells against separate ones."""
+    first = models[0].runs[0].metrics
+    rows: list[list[str | Value]] = []
+    for word in ('AP', 'recall'):
+        for i, cells in enumerate(('overlapping', 'separate')):
+            truths = float(first.overlap.num_truths[i].sum())
+            row: list[str | Value] = [f'{word}, {cells}', Value(truths, style='count')]
+            for model in models:
+                if word == 'AP':
+                    row.append(_over_runs(model, _overlap_ap(i), _overlap_samples(i)))
+                else:
+                    row.append(_over_runs(model, _overlap_recall(i)))
+            rows.append(row)
+    note = (
+        'A cell overlaps if another one, of whatever class, covers a tenth of its box or more. AP: '
+        'mean over the classes, each group by itself; false positives count in both. Recall: of '
+        'all classes, at the operating point. A dash: no such cell.'
+    )
+    columns = ['Cells', 'Truths', *(f'{model.name}, %' for model in models)]
+    return Table('overlap', 'Overlapping cells and separate ones', columns, rows, note, 'row')
+
+
+def _overlap_ap(group: int) -> Measure:
+    """Read the mean AP of a group of cells."""
+    return lambda m: float(m.overlap.mean_ap[0, group])
+
+
+def _overlap_samples(group: int) -> Samples:
+    """Read its bootstrap samples."""
+    return lambda m: m.overlap.mean_ap[1:, group]
+
+
+def _overlap_recall(group: int) -> Measure:
+    """Read the recall of a group of cells."""
+    return lambda m: float(m.overlap.recall[group])
+
+
+def _images(models: Sequence[ModelResult]) -> Table:
+    """Whole images: eq. 1 and 2 of the paper."""
+    level = models[0].runs[0].metrics.image_level
+    names = ('precision', 'recall', 'specificity', 'auc')
+    columns = ['Model', 'At score', 'Precision, %', 'Recall, %', 'Specificity, %', 'AUC, %']
+    rows: list[list[str | Value]] = []
+    for model in models:
+        row: list[str | Value] = [model.name]
+        row.append(_over_runs(model, lambda m: m.image_level.score_thr, style='score'))
+        row += [_over_runs(model, _image_at(key, -1), _image_samples(key, -1)) for key in names]
+        rows.append(row)
+    present = level.present[:, -1]
+    note = (
+        f'{int(present.sum())} images have a target cell ({", ".join(level.targets)}), '
+        f'{int((~present).sum())} have none. An image is called positive if its best detection of '
+        'such a class has at least the score, wherever its box lies (eq. 1 and 2 of the paper). '
+        'AUC: the chance that an image with a target cell has a higher score than one without. A '
+        'dash: all images are of one kind; name the classes that matter with --targets.'
+    )
+    return Table('images', 'Whole images: is there a target cell?', columns, rows, note, 'column')
+
+
+def _image_classes(models: Sequence[ModelResult]) -> Table:
+    """AUC of whole images, class by class."""
+    metrics = models[0].runs[0].metrics
+    columns = ['Class', 'Images with it', 'Images without', *(f'{m.name}, %' for m in models)]
+    rows: list[list[str | Value]] = []
+    for i, name in enumerate(metrics.classes):
+        number = int(metrics.image_level.present[:, i].sum())
+        counts = (number, len(metrics.matches.image_ids) - number)
+        row: list[str | Value] = [name, *(Value(float(n), style='count') for n in counts)]
+        row += [_over_runs(m, _image_at('auc', i), _image_samples('auc', i)) for m in models]
+        rows.append(row)
+    note = (
+        'Area under the ROC curve of the question whether the image has a cell of the class. 50 is '
+        'a guess. A dash: all images have one, or none has.'
+    )
+    return Table('image-classes', 'AUC per class', columns, rows, note, 'row')
+
+
+def _image_at(name: str, column: int) -> Measure:
+    """Read a value of whole images."""
+    return lambda m: float(getattr(m.image_level, name)[0, column])
+
+
+def _image_samples(name: str, column: int) -> Samples:
+    """Read its bootstrap samples."""
+    return lambda m: getattr(m.image_level, name)[1:, column]
 
 
 def _errors(models: Sequence[ModelResult]) -> Table:

@@ -1,4 +1,6 @@
+import base64
 import csv
+import hashlib
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from PIL import Image
 
 from ldwsccd_mmdet.errors import DatasetError
 from ldwsccd_mmdet.experiments.report import ModelResult, Report, Run, choose_fields, write_report
+from ldwsccd_mmdet.experiments.report.costs import Cost
 
 
 @pytest.fixture(scope='module')
@@ -107,11 +110,16 @@ def test_page_is_whole_and_self_contained(page):
     assert parsed.open == []
     assert all(link.startswith(('data:', '#')) for link in parsed.links)
     assert {link[1:] for link in parsed.links if link.startswith('#')} <= parsed.ids
-    assert not re.search(r'url\(|@import|<script|<link|https?:(?!//www.w3.org)', text)
+    assert not re.search(r'url\(|@import|<link|https?:(?!//www.w3.org)', text)
+    # the browser runs the one script whose hash the page names
+    (script,) = re.findall('<script>(.*?)</script>', text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in text
     # 3 fields once each; crops: 3 missed of SSD, and wrong class, duplicate and poor box; the truth
     # of the poor box is missed
     assert text.count('data:image/jpeg;base64,') == 3 + 3 + 4
-    assert text.count('data:image/svg+xml;base64,') == 4
+    # precision over recall, FROC, calibration, ROC, losses
+    assert text.count('data:image/svg+xml;base64,') == 5
     assert not list(page.parent.glob('*.part'))
 
 
@@ -154,6 +162,15 @@ def test_tables_beside_the_page(page):
     assert rows[2][:2] == ['hsil', '1']
     names = {path.name for path in folder.iterdir()}
     assert {'classes.csv', 'classes-1.csv', 'operating.csv', 'errors.csv', 'sizes.csv'} < names
+    rows = list(csv.DictReader((folder / 'sizes.csv').open(encoding='utf-8')))
+    assert [row['Truths'] for row in rows] == ['3', '0', '0']
+    # image 1 and 2 have a cell and 3 has none; its best detection of LD-WSCCD is right
+    rows = list(csv.DictReader((folder / 'images.csv').open(encoding='utf-8')))
+    assert [row['AUC, %'] for row in rows] == ['0.5', '1']
+    assert rows[1]['Recall, %'] == rows[1]['Specificity, %'] == '1'
+    rows = list(csv.DictReader((folder / 'overlap.csv').open(encoding='utf-8')))
+    assert [row['Truths'] for row in rows] == ['0', '3', '0', '3']
+    assert [row['LD-WSCCD, %'][:4] for row in rows] == ['', '0.33', '', '0.33']
     text = page.with_suffix('.md').read_text(encoding='utf-8')
     assert '# Demo & test' in text
     assert re.search(r'\| LD-WSCCD \| student &lt;i&gt; \| 0 \| 33\.3 \(', text)
@@ -200,9 +217,35 @@ def test_marks(report, tmp_path):
     text = write_report(one, tmp_path / 'index.html').read_text()
     panels = text.split('<figure class="panel">')[1:]
     assert len(panels) == 3
-    dashes = [panel.split('</figure>')[0].count('stroke-dasharray') for panel in panels]
+    hidden = re.compile('<g class="[a-z]+ off".*?</g>', re.DOTALL)
+    shown = [hidden.sub('', panel.split('</figure>')[0]) for panel in panels]
+    dashes = [panel.count('stroke-dasharray') for panel in shown]
     # the rarest class first: image 1. SSD: two missed truths; LD-WSCCD: two wrong boxes, two lines
     assert dashes == [0, 2, 4]
+
+
+def test_slider_draws_what_lies_below_the_operating_point(report, tmp_path):
+    two = replace(report, num_fields=2, num_errors=0)
+    text = write_report(two, tmp_path / 'index.html').read_text()
+    # LD-WSCCD on image 2: a box of 0.7, and one of 0.1 below the score 0.3
+    assert text.count('<g class="box" data-score="0.7">') == 1
+    assert text.count('<g class="box off" data-score="0.1" data-low>') == 1
+    # its two truths of image 1: one is met at 0.9, one by a box of the wrong class at 0.8
+    assert text.count('<g class="missed off" data-found="0.9" data-low>') == 1
+    assert text.count('<g class="missed off" data-found="0.8" data-low>') == 1
+    # never met: both of SSD on image 1, and the flora of both models on image 2
+    assert text.count('<g class="missed" data-found="-1.0">') == 4
+
+
+def test_costs(report, tmp_path):
+    assert 'Latency' not in words_of(write_report(report, tmp_path / 'index.html'))
+    known = replace(report.models[1], cost=Cost(parameters=1.5, latency=23.4))
+    costly = replace(report, models=[report.models[0], known])
+    page = write_report(costly, tmp_path / 'costs.html')
+    words = words_of(page)
+    assert 'Parameters, M Latency, ms' in words and 'GFLOPs' not in words
+    assert '1.50 23.4' in words and 'Accuracy over cost' in words
+    assert page.read_text().count('data:image/svg+xml;base64,') == 6
 
 
 def test_chosen_fields_show_every_class(annotated):

@@ -2,6 +2,10 @@ import json
 from xml.etree import ElementTree
 
 from ldwsccd_mmdet.experiments.report import plot_training_curves, read_training_log
+from ldwsccd_mmdet.experiments.report.training_curves import (
+    plot_validation_curves,
+    read_validation_log,
+)
 
 
 def write_run(work_dir, stamp, entries, tail=''):
@@ -25,6 +29,16 @@ def test_resumed_run_replaces_what_it_repeats(tmp_path):
     )
     log = read_training_log(tmp_path)
     assert [(row['step'], row['loss']) for row in log] == [(10, 5.0), (20, 4.5)]
+
+
+def test_validations_apart_from_the_losses(tmp_path):
+    measured = [{'coco/bbox_mAP_50': value, 'step': epoch} for epoch, value in ((1, 0.1), (2, 0.2))]
+    write_run(tmp_path, '20250101_000000', [entry(10, 5.0), measured[0], entry(20, 4.0)])
+    write_run(tmp_path, '20250101_000100', [entry(20, 4.0), *measured])
+    log = read_validation_log(tmp_path)
+    assert [(row['step'], row['coco/bbox_mAP_50']) for row in log] == [(1, 0.1), (2, 0.2)]
+    assert [row['step'] for row in read_training_log(tmp_path)] == [10, 20]
+    assert 'coco/bbox_mAP_50' in plot_validation_curves({'SSD': log})
 
 
 def test_no_log_yet(tmp_path):
