@@ -99,6 +99,8 @@ _KNOWN: Mapping[tuple[str, str], Any] = {
     ('_codecs', 'encode'): _encode,
     ('__builtin__', 'bytes'): _no_bytes,
     ('builtins', 'bytes'): _no_bytes,
+    ('__builtin__', 'set'): set,
+    ('builtins', 'set'): set,
     ('numpy', 'ndarray'): _ARRAY,
     ('numpy', 'dtype'): _Dtype,
     **{
