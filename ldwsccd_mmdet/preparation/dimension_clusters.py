@@ -95,7 +95,7 @@ def dimension_clusters(
     best, best_iou = sizes[:num_anchors], -1.0
     for _ in range(num_starts):
         centroids = _start(sizes, num_anchors, rng)
-        nearest = None
+        nearest: np.ndarray | None = None
         while True:
             iou = shape_iou(sizes, centroids)
             if iou.max(axis=1).mean() > best_iou:
