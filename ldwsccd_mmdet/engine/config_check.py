@@ -413,7 +413,7 @@ def _values(metric: Any) -> set[str] | None:
     kinds = [kind for kind in classes if inspect.isclass(kind) and issubclass(kind, BaseMetric)]
     if not kinds:
         return None
-    prefix = metric.get('prefix') or kinds[0].default_prefix
+    prefix = metric.get('prefix') or getattr(kinds[0], 'default_prefix', None)
     if not prefix:
         return None
     of_boxes = metric.get('metric', 'bbox') in ('bbox', ['bbox'])

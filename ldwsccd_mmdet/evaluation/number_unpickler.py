@@ -39,10 +39,11 @@ class _Dtype:
 class _Array(np.ndarray):
     """An array whose content a file describes: numbers, as many as its shape says."""
 
-    def __setstate__(self, state: Any) -> None:  # type: ignore[override]
+    def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         checked = _from_bytes(data, dtype, shape, 'F' if fortran else 'C')
-        super().__setstate__((1, checked.shape, checked.dtype, bool(fortran), bytes(data)))
+        content: Any = (1, checked.shape, checked.dtype, bool(fortran), bytes(data))
+        super().__setstate__(content)
 
     def __reduce_ex__(self, protocol: Any) -> Any:  # handed on, it is an ordinary array
         return self.view(np.ndarray).__reduce_ex__(protocol)

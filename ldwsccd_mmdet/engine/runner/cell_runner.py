@@ -57,6 +57,7 @@ class CellRunner(Runner):
     _has_loaded: bool
     _load_from: Any
     _resume: bool
+    _train_dataloader: Any
 
     @classmethod
     def from_cfg(cls, cfg: Config) -> Runner:

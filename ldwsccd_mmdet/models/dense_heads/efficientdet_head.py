@@ -131,7 +131,8 @@ class EfficientDetHead(AnchorHead):
     def init_weights(self) -> None:
         """Initialise; at first nothing is of any class."""
         super().init_weights()
-        nn.init.constant_(self.cls_tower.pred.pointwise.bias, bias_init_with_prob(0.01))
+        bias: Any = self.cls_tower.pred.pointwise.bias
+        nn.init.constant_(bias, bias_init_with_prob(0.01))
 
     def forward(self, x: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         """Compute the predictions.
