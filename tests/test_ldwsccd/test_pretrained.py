@@ -100,6 +100,7 @@ def test_baselines_start_from_their_usual_weights():
         name = path.stem.removesuffix('_adamw_ccd')
         found[name] = [p['init_cfg']['checkpoint'] for _, p in _pretrained(model, 'model')]
     scratch = {'cornernet_hourglass104', 'yolov4_csp-d53', 'yolox-s'}
+    scratch |= {'dsod512', 'yolov1', 'yolov2_d19'}
     assert {name for name, weights in found.items() if not weights} == scratch
     assert all(len(weights) == 1 for name, weights in found.items() if name not in scratch)
     # mmengine reads torchvision:// only where torchvision is installed, which we don't require
