@@ -176,7 +176,7 @@ def half_the_boxes_lines(cells: Callable[[Experiment], list[str]]) -> Iterator[l
 
 
 def half_the_boxes() -> str:
-    """What the method gives where boxes are missing: the table that opens README."""
+    """What the method gives where boxes are missing."""
 
     def cells(of: Experiment) -> list[str]:
         ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
@@ -188,19 +188,19 @@ def half_the_boxes() -> str:
 
 
 def fewer_boxes() -> str:
-    """The lines of it that were run, with the plain SSD on all boxes beside them."""
+    """What was run of it, with the plain SSD on all boxes beside: the table that opens README."""
 
     def cells(of: Experiment) -> list[str]:
         ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
         means = [mean_and_spread(values.values()) for values in (ssd, ours)]
         return [*means, difference(ours, ssd), mean_and_spread(every_box.values())]
 
-    lines = list(half_the_boxes_lines(cells))
-    names = {i: line[0] for i, line in enumerate(lines) if line[0]}
+    name = ''
     shown = []
-    for i, line in enumerate(lines):
+    for line in half_the_boxes_lines(cells):
+        name = line[0] or name
         if line[3] != NOT_RUN:
-            shown.append([names[max(k for k in names if k <= i)], *line[1:]])
+            shown.append([name, *line[1:]])
     if not shown:
         shown = [['any', 'any', *[NOT_RUN] * 4]]
     return markdown(['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'SSD on all boxes'], shown)

@@ -1,4 +1,4 @@
-"""A command that another one started ends with it, even where that one is killed."""
+"""A command that another program started ends with it, even where that one is killed."""
 
 from __future__ import annotations
 
@@ -14,18 +14,24 @@ _SECONDS = 0.5
 
 
 def end_with_parent() -> None:
-    """End this process, at once, when the one that :data:`VARIABLE` names is no longer its parent.
+    """End this process, at once, when the one that started it is gone.
 
-    A process that is killed can end no other, so each looks for itself. Nothing is tidied up:
-    checkpoints are whole or absent anyway. Does nothing where the variable is not set, as in a
-    process that this one starts.
+    A process that is killed can end no other, so each looks for itself. That holds for what a
+    comparison starts, which names itself in :data:`VARIABLE`, and for the processes of torchrun: it
+    ends them when it is asked to end, but killed (``SIGKILL``, out of memory) it leaves them
+    running. Nothing is tidied up: checkpoints are whole or absent anyway. A command that the user
+    started, and what it starts by itself, are left alone.
     """
-    parent = os.environ.pop(VARIABLE, '')
-    if not parent.isdigit():
+    named = os.environ.pop(VARIABLE, '')
+    if named.isdigit():
+        parent = int(named)
+    elif 'TORCHELASTIC_RUN_ID' in os.environ:
+        parent = os.getppid()
+    else:
         return
 
     def watch() -> None:
-        while os.getppid() == int(parent):
+        while os.getppid() == parent:
             time.sleep(_SECONDS)
         os._exit(1)
 

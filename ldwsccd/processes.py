@@ -1,39 +1,10 @@
-"""Processes of a launcher: they end with it, and its last line is their error."""
+"""Several processes by torchrun: its last line is their error."""
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import sys
-import threading
-import time
 
-__all__ = ['end_with_launcher', 'launch']
-
-_PR_SET_PDEATHSIG = 1
-_SECONDS = 1.0  # between two looks at the parent, where the system does not tell
-
-
-def end_with_launcher() -> None:
-    """Let this process end when the launcher that started it is killed.
-
-    torchrun ends its processes when it is asked to end; killed (``SIGKILL``, out of memory), it
-    leaves them running. Without a launcher nothing is changed.
-    """
-    if 'TORCHELASTIC_RUN_ID' not in os.environ:
-        return
-    if sys.platform == 'linux':
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        return
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+__all__ = ['launch']
 
 
 def launch(argv: list[str] | None = None) -> int:

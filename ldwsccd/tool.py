@@ -13,8 +13,6 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from .processes import end_with_launcher
-
 __all__ = ['run_tool']
 
 # What DataLoader puts before the message of an error raised in a worker process.
@@ -37,7 +35,6 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
         The exit code of ``main``, or 2 for an error.
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
-    end_with_launcher()
     try:
         # before mmdet: the operators that its import asks for may be ours
         import_module('ldwsccd_mmdet')

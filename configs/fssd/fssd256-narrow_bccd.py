@@ -1,21 +1,8 @@
 """FSSD256, narrow VGG11: SSD256's priors and head on the pyramid of one fused map."""
 
-_base_ = '../ldwsccd/ssd256-narrow_bccd.py'
-
-channels = (128, 128, 64, 64)
+_base_ = ['../ldwsccd/ssd256-narrow_bccd.py', '../_base_/parts/fssd.py']
 
 model = dict(
-    neck=dict(
-        _delete_=True,
-        type='FSSDNeck',
-        in_channels=(128, 256),
-        out_channels=channels,
-        level_strides=(2, 2, 2),
-        level_paddings=(1, 1, 1),
-        last_kernel_size=3,
-        source_channels=128,
-        fusion_channels=64,
-        norm_cfg=dict(type='BN'),
-    ),
-    bbox_head=dict(in_channels=channels),
+    neck=dict(_base_.fssd256_narrow, _delete_=True),
+    bbox_head=dict(in_channels=_base_.fssd256_narrow.out_channels),
 )

@@ -3,23 +3,11 @@
 Its student is ../fssd/fssd256-narrow_bccd.py.
 """
 
-_base_ = '../ldwsccd/ldwsccd_ssd256-narrow_bccd.py'
+_base_ = ['../ldwsccd/ldwsccd_ssd256-narrow_bccd.py', '../_base_/parts/fssd.py']
 
-channels = (128, 128, 64, 64)
-
+channels = _base_.fssd256_narrow.out_channels
 model = dict(
-    neck=dict(
-        _delete_=True,
-        type='FSSDNeck',
-        in_channels=(128, 256),
-        out_channels=channels,
-        level_strides=(2, 2, 2),
-        level_paddings=(1, 1, 1),
-        last_kernel_size=3,
-        source_channels=128,
-        fusion_channels=64,
-        norm_cfg=dict(type='BN'),
-    ),
+    neck=dict(_base_.fssd256_narrow, _delete_=True),
     bbox_head=dict(in_channels=channels),
     distillation=dict(student_channels=channels),
 )

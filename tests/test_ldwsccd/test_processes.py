@@ -13,13 +13,14 @@ import pytest
 import torch.distributed.run
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
+from ldwsccd.parent import VARIABLE
 from ldwsccd.processes import launch
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
 import time
-from ldwsccd.processes import end_with_launcher
-end_with_launcher()
+from ldwsccd.parent import end_with_parent
+end_with_parent()
 print('ready', flush=True)
 time.sleep(60)
 """
@@ -43,7 +44,7 @@ def is_running(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
 @pytest.mark.parametrize('launched', [True, False])
 def test_killed_launcher_leaves_no_orphan(launched: bool) -> None:
-    env = {k: v for k, v in os.environ.items() if k != 'TORCHELASTIC_RUN_ID'}
+    env = {k: v for k, v in os.environ.items() if k not in ('TORCHELASTIC_RUN_ID', VARIABLE)}
     env.update(PYTHONPATH=str(ROOT), **({'TORCHELASTIC_RUN_ID': 'x'} if launched else {}))
     launcher = subprocess.Popen(
         [sys.executable, '-c', LAUNCHER, CHILD], stdout=subprocess.PIPE, text=True, env=env

@@ -1,18 +1,8 @@
 """FSSD512 with VGG16: SSD512's priors and head on the pyramid of one fused map."""
 
-_base_ = './ssd512_vgg16.py'
-
-channels = (512, 512, 256, 256, 256, 256, 256)
+_base_ = ['./ssd512_vgg16.py', '../parts/fssd.py']
 
 model = dict(
-    neck=dict(
-        _delete_=True,
-        type='FSSDNeck',
-        in_channels=(512, 1024),
-        out_channels=channels,
-        level_strides=(2, 2, 2, 2, 2, 1),
-        level_paddings=(1, 1, 1, 1, 1, 1),
-        last_kernel_size=4,
-    ),
-    bbox_head=dict(in_channels=channels),
+    neck=dict(_base_.fssd512, _delete_=True),
+    bbox_head=dict(in_channels=_base_.fssd512.out_channels),
 )

@@ -48,8 +48,9 @@ def overlapping_truths(matches: Matches, min_covered: float = MIN_COVERED) -> np
         min_covered: Area of the intersection with one other box, divided by the box's own area.
     """
     overlapping = np.zeros(len(matches.truth_bbox), bool)
-    for image in np.unique(matches.truth_image):
-        mine = np.flatnonzero(matches.truth_image == image)
+    order = np.argsort(matches.truth_image, kind='stable')
+    _, starts = np.unique(matches.truth_image[order], return_index=True)
+    for mine in np.split(order, starts)[1:]:
         boxes = torch.from_numpy(matches.truth_bbox[mine])
         covered = bbox_overlaps(boxes, boxes, mode='iof').fill_diagonal_(0)
         overlapping[mine] = covered.max(1).values.numpy() >= min_covered

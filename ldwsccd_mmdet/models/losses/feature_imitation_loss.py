@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ..utils import float_dtype, no_autocast
 from .foreground_mask import foreground_mask
+from .level_distillation import EPS
 from .local_distillation_loss import LocalDistillationLoss
-
-EPS = 1e-6
 
 
 @MODELS.register_module()

@@ -2,9 +2,11 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.config import Config
+from torch import nn
 
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError
 from ldwsccd_mmdet.models import FrozenTeacher
+from ldwsccd_mmdet.models.detectors.frozen_teacher import _fold_batch_norms
 from tests.test_models.test_detectors.conftest import student_cfg, teacher_model_cfg
 
 
@@ -38,6 +40,41 @@ def test_is_frozen(teacher, preprocessor):
     assert not frozen.model.training
     assert not any(p.requires_grad for p in frozen.model.parameters())
     assert not any(f.requires_grad for f in frozen.extract_feat(torch.randn(1, 3, 64, 64)))
+
+
+class ConvAndNorm(nn.Module):
+    """A convolution, registered before its batch norm, and run before or behind it."""
+
+    def __init__(self, norm_first):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+        self.norm_first = norm_first
+        nn.init.uniform_(self.norm.running_mean)
+        nn.init.uniform_(self.norm.running_var, 0.5, 2)
+        nn.init.uniform_(self.norm.weight, 0.5, 2)
+
+    def extract_feat(self, x):
+        return (self.conv(self.norm(x)) if self.norm_first else self.norm(self.conv(x)),)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize('norm_first', [False, True])
+def test_batch_norms_are_folded_where_the_maps_stay_the_same(norm_first):
+    model = ConvAndNorm(norm_first).eval()
+    image = torch.randn(1, 3, 8, 8)
+    expected = model.extract_feat(image)[0]
+    folded = _fold_batch_norms(model, image)
+    assert (folded is model) == norm_first
+    assert norm_first or not any(isinstance(m, nn.BatchNorm2d) for m in folded.modules())
+    torch.testing.assert_close(folded.extract_feat(image)[0], expected)
+
+
+def test_runs_folded_and_follows_with_it(teacher, preprocessor):
+    frozen = FrozenTeacher(**teacher, student_preprocessor=preprocessor)
+    assert frozen.folded is None
+    frozen.extract_feat(torch.randn(1, 3, 64, 64))
+    frozen.apply(lambda t: t.double() if t.is_floating_point() else t)
+    assert {p.dtype for p in frozen.folded.parameters()} == {torch.float64}
 
 
 def test_config_may_be_a_dict_or_an_mmdet_name(teacher, preprocessor):
