@@ -25,7 +25,7 @@ def watched_runner(config: Config) -> Runner:
     Args:
         config: The config, with its ``work_dir``.
     """
-    ours = config.get('runner_type') == CellRunner.__name__
+    ours = config.get('runner_type', CellRunner.__name__) == CellRunner.__name__
     if _is_main() and ours and sys.stdout.isatty():
         return TerminalRunner.from_cfg(config)
     return build_runner(config)

@@ -51,4 +51,8 @@ def find_registered(kind: Any) -> tuple[Callable[..., Any], ...]:
     if not isinstance(kind, str):
         return ()
     scope, _, plain = kind.rpartition('.')
-    return registered().get(plain, ()) if not scope or scope.split('.')[0] in SCOPES else ()
+    if scope and scope.split('.')[0] not in SCOPES:
+        return ()
+    if plain not in registered():
+        registered.cache_clear()  # another config may have imported it since
+    return registered().get(plain, ())

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
 
 from ldwsccd_mmdet.engine.argument_types import accepted_arguments, expected_type
 from ldwsccd_mmdet.engine.config_check import check_config, check_options, nearest
@@ -235,3 +237,14 @@ def test_arguments_that_are_handed_on() -> None:
 
     assert accepted_arguments(Base) == (('a', 'b'), True)
     assert accepted_arguments(Child) == (('c', 'a', 'b'), False)
+
+
+def test_a_class_that_a_later_config_brings_is_found() -> None:
+    config = Config(dict(custom_hooks=[dict(type='HookOfALaterConfig')]))
+    with pytest.raises(ConfigError, match='HookOfALaterConfig'):
+        check_config(config)
+    HOOKS.register_module(name='HookOfALaterConfig', module=type('Late', (Hook,), {}))
+    try:
+        check_config(config)
+    finally:
+        HOOKS.module_dict.pop('HookOfALaterConfig')
