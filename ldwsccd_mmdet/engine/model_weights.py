@@ -149,8 +149,11 @@ def say_what_fits(fit: WeightsFit, source: str) -> None:
         f"load_from '{source}' gives {100 * student.share:.0f} % of the student's weights: "
         f'{fit.describe()}; those begin as initialised{hint if student.share < 0.5 else ""}'
     )
+    misshapen = ''.join(f'\nsize mismatch for {name}: as initialised' for name in fit.misshapen)
     print_log(
-        f'{text}\n{_table(fit)}', logger='current', level=logging.WARNING if poor else logging.INFO
+        f'{text}\n{_table(fit)}{misshapen}',
+        logger='current',
+        level=logging.WARNING if poor else logging.INFO,
     )
 
 

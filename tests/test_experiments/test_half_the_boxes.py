@@ -19,7 +19,7 @@ from ldwsccd_mmdet.experiments.half_the_boxes import (
 def make(tmp_path):
     """``make(**settings)``: an experiment whose configs hold only what it looks at."""
     common = dict(
-        train_cfg=dict(max_epochs=20),
+        train_cfg=dict(by_epoch=True, max_epochs=20),
         param_scheduler=[dict(type='CosineAnnealingLR', by_epoch=True, end=20, T_max=20)],
         default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
         train_dataloader=dict(
@@ -30,7 +30,7 @@ def make(tmp_path):
         ),
     )
     teacher, method = tmp_path / 'teacher.py', tmp_path / 'method.py'
-    Config(dict(common, model=dict(type='SSD'))).dump(teacher)
+    Config(dict(common, model=dict(type='SingleStageDetector'))).dump(teacher)
     model = dict(
         type='LDWSCCD',
         teacher=dict(config=str(teacher), checkpoint='x.pth'),

@@ -20,13 +20,13 @@ def configs(tmp_path):
         data_root=str(tmp_path / 'data'), ann_file='train.json', data_prefix=dict(img='images')
     )
     common = dict(
-        train_cfg=dict(max_epochs=20),
+        train_cfg=dict(by_epoch=True, max_epochs=20),
         default_hooks=dict(checkpoint=dict(type='CheckpointHook')),
         train_dataloader=dict(dataset=data),
         test_dataloader=dict(dataset=data),
     )
     teacher, student = tmp_path / 'teacher.py', tmp_path / 'student.py'
-    Config(dict(common, model=dict(type='SSD'))).dump(teacher)
+    Config(dict(common, model=dict(type='SingleStageDetector'))).dump(teacher)
     model = dict(type='LDWSCCD', teacher=dict(config=str(teacher), checkpoint='x.pth'))
     Config(dict(common, model=model)).dump(student)
     return teacher, student

@@ -133,7 +133,7 @@ def test_trained_student(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
         (['plain.py'], 'model.teacher: expected a dict, found None: this config distils nothing'),
         (
             ['distilled.py', '--cfg-options', 'model.type=SingleStageDetector'],
-            "model.type: expected a distilled student, 'LDWSCCD' or 'LDWSCCDTwoStage'",
+            "model.teacher: SingleStageDetector has no setting 'teacher'",
         ),
         (['distilled.py', '--checkpoint', 'gone.pth'], "checkpoint 'gone.pth' does not exist"),
         (

@@ -249,6 +249,11 @@ class CellRunner(Runner):
         else:
             demand_weights(fit.of(is_student), filename)
             demand_mil_head(model, fit, filename)
+            if fit.unused:
+                self.logger.info(
+                    f"'{filename}' has {fit.unused} unexpected keys, weights that this model has "
+                    'not: they are not used'
+                )
         checkpoint['state_dict'] = fit.state  # by the model's names, which the EMA's hook reads
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         model.load_state_dict(checkpoint['state_dict'], strict=False)

@@ -13,6 +13,7 @@ import torch
 from ldwsccd_mmdet.models import losses
 from ldwsccd_mmdet.models.losses import (
     CompleteIoULoss,
+    FeatureImitationLoss,
     LocalDistillationLoss,
     channel_attention,
     foreground_mask,
@@ -26,6 +27,7 @@ from ldwsccd_mmdet.models.roi_heads import MILRefinementHead
 
 PUBLIC = (
     CompleteIoULoss,
+    FeatureImitationLoss,
     LocalDistillationLoss,
     MILRefinementHead,
     channel_attention,
