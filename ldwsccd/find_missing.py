@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--epochs', type=at_least(1), help='length of the training (default: as in its config)')
     add('--fraction', type=float, default=0.2, help='of the boxes that is hidden (default: 0.2)')
     add('--seed', type=int, default=0, help='of the hidden boxes and the training (default: 0)')
+    add('--rounds', type=at_least(1), default=1, help='teachers that mine in turn (default: 1)')
     add('-n', '--num', type=at_least(0), default=24, help='pictures (default: 24)')
     add('--out', type=Path, help='(default: work_dirs/find_missing/<config>)')
     add('--no-amp', action='store_false', dest='amp', help='train in full precision')
@@ -47,6 +48,7 @@ def main(args: argparse.Namespace) -> int:
             args.seed,
             args.num,
             args.amp,
+            args.rounds,
             args.cfg_options,
         )
         code = run_stages(search.runner, Console(), 'Read what was mined', search.read)

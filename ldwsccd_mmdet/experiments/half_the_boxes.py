@@ -26,7 +26,17 @@ from .stages import Show, Stage, StageRunner
 
 __all__ = ['COLUMNS', 'HalfTheBoxes', 'Settings', 'join_sets']
 
-COLUMNS = ('data', 'boxes_kept', 'model', 'score_source', 'seed', 'epochs', 'split', 'AP50')
+COLUMNS = (
+    'data',
+    'boxes_kept',
+    'model',
+    'rounds',
+    'score_source',
+    'seed',
+    'epochs',
+    'split',
+    'AP50',
+)
 #: The parts of the method that each model has, in the order of Table 4.
 MODELS = {
     'ssd': (),
@@ -52,6 +62,7 @@ class Settings:
         epochs: Length of all trainings; None for that of their configs.
         test_files: Annotation files, below the data root, that are tested on together.
         hidden: Share of the kept boxes that is hidden from the teacher.
+        rounds: How many teachers mine cells, one after the other.
         amp: Whether to train in mixed precision.
         options: Settings to override in all configs.
     """
@@ -66,6 +77,7 @@ class Settings:
     epochs: int | None = None
     test_files: Sequence[str] = ('val.json', 'test.json')
     hidden: float = 0.2
+    rounds: int = 1
     amp: bool = True
     options: dict[str, Any] | None = None
 
@@ -139,24 +151,27 @@ class HalfTheBoxes:
                 self.settings.hidden,
                 seed,
                 [labels],
+                self.settings.rounds,
             )
             yield from mining.all
             if 'teacher' in self.settings.models:
                 config, row = mining.config, self._row('teacher', 'ssd', kept, seed)
-                yield self._test(f'{name}/tests/teacher_ssd', where, config, mining.teacher, row)
+                path = f'{name}/tests/teacher{self._suffix}_ssd'
+                yield self._test(path, where, config, mining.teacher, row)
         for model in MODELS:
             if model not in self.settings.models:
                 continue
             config = self._config(model, train, seed, mining)
             needs = [labels] if mining is None or model == 'ssd' else [labels, mining.mined]
+            suffix = '' if model == 'ssd' else self._suffix
             training = self.stages.training(
-                f'{name}/{model}', f'Train {model}{where}', config, needs
+                f'{name}/{model}{suffix}', f'Train {model}{where}', config, needs
             )
             yield training
             for source in SOURCES if 'mil_head' in MODELS[model] else SOURCES[:1]:
                 row = self._row(model, source, kept, seed)
                 option = [f'model.test_cfg.score_source={source}']
-                path = f'{name}/tests/{model}_{source}'
+                path = f'{name}/tests/{model}{suffix}_{source}'
                 yield self._test(path, where, config, training, row, option)
 
     def _test(
@@ -173,11 +188,17 @@ class HalfTheBoxes:
         self.rows.append((stage.outputs[0], {**row, 'epochs': config.train_cfg.max_epochs}))
         return stage
 
+    @property
+    def _suffix(self) -> str:
+        """What tells the folders of a run with several rounds from those with one."""
+        return f'_{self.settings.rounds}' if self.settings.rounds > 1 else ''
+
     def _row(self, model: str, source: str, kept: float, seed: int) -> dict[str, Any]:
         return dict(
             data=self.settings.data,
             boxes_kept=f'{kept:g}',
             model=model,
+            rounds=0 if model == 'ssd' else self.settings.rounds,
             score_source=source,
             seed=seed,
             split='+'.join(Path(file).stem for file in self.settings.test_files),

@@ -28,6 +28,7 @@ class MissingCells:
         seed: Of the hidden boxes and of the training.
         num: How many images are drawn, those with the most mined cells.
         amp: Whether to train in mixed precision.
+        rounds: How many teachers mine, one after the other.
         options: Settings to override in both configs.
 
     Attributes:
@@ -47,6 +48,7 @@ class MissingCells:
         seed: int = 0,
         num: int = 24,
         amp: bool = True,
+        rounds: int = 1,
         options: dict[str, Any] | None = None,
     ) -> None:
         check_argument(0 < hidden < 1, '--fraction', 'a number between 0 and 1', hidden)
@@ -63,7 +65,9 @@ class MissingCells:
         self.images = (root / data.data_prefix.img).resolve()
         stages = DetectorStages(out, amp)
         teacher = with_epochs(load_config(student.model.teacher.config, options), epochs)
-        self.mining = CellMining(stages, '', '', teacher, self.annotations, hidden, seed)
+        self.mining = CellMining(
+            stages, '', '', teacher, self.annotations, hidden, seed, rounds=rounds
+        )
         self.pictures = stages.out / 'pictures'
         draw = stages.work(
             'pictures',

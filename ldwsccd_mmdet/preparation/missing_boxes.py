@@ -22,6 +22,12 @@ with :math:`r` the share of the boxes that was hidden. At the highest scores all
     {1 - P(\text{hidden} | s)} = \frac{(1 - e) P}{1 - e P}, \qquad P = \frac{g(s)}{e}
 
 No hidden truth is looked at. If all cells have boxes, e is 1 and nothing is mined.
+
+The finds may teach a second detector, which finds more. It must not know which of them are hidden
+boxes, else these would no longer be to it what the cells without a box are: it is taught all of
+them, each with :math:`P(cell | s)` (``blind``). Now e is that of the first round, for e does not
+depend on the detector, and what the second one was taught wrongly it scores high: the top of its g
+is no longer all cells.
 """
 
 from __future__ import annotations
@@ -135,7 +141,10 @@ def hide_boxes(coco: Mapping[str, Any], fraction: float = 0.2, seed: int = 0) ->
 
 
 def fit_posterior(
-    scores: np.ndarray, hit: np.ndarray, min_hidden: int = MIN_HIDDEN
+    scores: np.ndarray,
+    hit: np.ndarray,
+    min_hidden: int = MIN_HIDDEN,
+    hidden_share: float | None = None,
 ) -> CellPosterior:
     """Fit g by isotonic regression, and e by the top of it.
 
@@ -147,15 +156,13 @@ def fit_posterior(
         scores: Of finds that no learned box accounts for, (n,).
         hit: Whether each meets a hidden box, (n,).
         min_hidden: See above, >= 1.
+        hidden_share: :math:`e`, in (0, 1], where it is known; None takes the top of g.
     """
     order = np.argsort(scores, kind='stable')
     scores, hit = np.asarray(scores, float)[order], np.asarray(hit, float)[order]
     if not hit.any():
         return CellPosterior(np.zeros(0), np.zeros(0), 1.0)
-    hits = np.flatnonzero(hit[::-1])
-    enough = min(max(min_hidden, len(hits) // 2), len(hits))
-    last = hits[enough - 1]
-    top = float((enough - 1) / last) if enough > 1 else 1.0 / (last + 1)
+    top = _top(hit, min_hidden) if hidden_share is None else hidden_share
     rates = isotonic_regression(hit).x
     # a block of equal rates is one knot at its mean score
     starts = np.flatnonzero(np.r_[True, np.diff(rates) > 1e-12])
@@ -164,12 +171,22 @@ def fit_posterior(
     return CellPosterior(knots, np.minimum(rates[starts], top), top)
 
 
+def _top(hit: np.ndarray, min_hidden: int) -> float:
+    """The top of g (:func:`fit_posterior`), of finds by ascending score, one of them a hit."""
+    hits = np.flatnonzero(hit[::-1])
+    enough = min(max(min_hidden, len(hits) // 2), len(hits))
+    last = hits[enough - 1]
+    return float((enough - 1) / last) if enough > 1 else 1.0 / float(last + 1)
+
+
 def mine_missing_boxes(
     coco: Mapping[str, Any],
     learned: Mapping[str, Any],
     predictions: Mapping[int, Detections],
     min_prob: float = 0.05,
     min_hidden: int = MIN_HIDDEN,
+    blind: bool = False,
+    hidden_shares: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], list[MinedClass]]:
     """Find the cells that have no box, and how sure each is.
 
@@ -179,6 +196,9 @@ def mine_missing_boxes(
         predictions: Its detections in these images, with low scores too.
         min_prob: Finds less sure than this are left out, in (0, 1).
         min_hidden: Hidden boxes found below which a class is judged with all classes together.
+        blind: Whether hidden boxes that were found are finds like the others: to teach a second
+            detector, which must not know them.
+        hidden_shares: :math:`e` by class, of the first round; None estimates it.
 
     Returns:
         The finds in COCO form, with ``prob`` for each, to be named as ``mined_file`` of
@@ -198,12 +218,14 @@ def mine_missing_boxes(
         own = finds['label'] == label
         found = int(finds['hit'][own].sum())
         pooled = found < min_hidden
+        share = None if hidden_shares is None else hidden_shares[category['name']]
         posterior = pool
-        if not pooled:
-            use = own & counted
-            posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden)
-        rows = np.flatnonzero(own & counted & ~finds['hit'])
-        probs = np.minimum(posterior.unhidden_cell(finds['score'][rows]), MAX_PROB)
+        if not pooled or share is not None:
+            use = counted if pooled else own & counted
+            posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden, share)
+        rows = np.flatnonzero(own if blind else own & counted & ~finds['hit'])
+        cell = posterior.cell if blind else posterior.unhidden_cell
+        probs = np.minimum(cell(finds['score'][rows]), MAX_PROB)
         rows, probs = rows[probs >= min_prob], probs[probs >= min_prob]
         annotations += _records(finds, rows, probs, category['id'], len(annotations) + 1)
         report.append(

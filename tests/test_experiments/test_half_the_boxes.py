@@ -95,6 +95,28 @@ def test_ssd_alone_needs_no_teacher(make):
     assert [n.split('/')[-1] for n in names] == ['test_set', 'labels', 'ssd', 'ssd_ssd']
 
 
+def test_the_second_teacher_learns_what_the_first_found(make):
+    once = make(models=['teacher', 'ldwsccd'], seeds=[0], boxes_kept=[0.5])
+    twice = make(models=['teacher', 'ssd', 'ldwsccd'], seeds=[0], boxes_kept=[0.5], rounds=2)
+    name = 'kept_0.5/seed_0'
+    first, second = (stage(twice, f'{name}/teacher{n}') for n in ('', '_2'))
+    assert first.key == stage(once, f'{name}/teacher').key  # done once for both
+    data = second.settings['config']['train_dataloader']['dataset']
+    assert data['ann_file'].endswith(f'{name}/hidden/learned.json')
+    assert data['mined_file'].endswith(f'{name}/taught/mined.json')
+    assert 'mined_file' not in first.settings['config']['train_dataloader']['dataset']
+    student = stage(twice, f'{name}/ldwsccd_2').settings['config']
+    assert student['train_dataloader']['dataset']['mined_file'].endswith(
+        f'{name}/mined_2/mined.json'
+    )
+    assert student['model']['teacher']['checkpoint'].endswith(f'{name}/teacher_2/epoch_20.pth')
+    assert {(row['model'], row['rounds']) for _, row in twice.rows} == {
+        ('teacher', 2),
+        ('ssd', 0),
+        ('ldwsccd', 2),
+    }
+
+
 def test_epochs_go_with_their_schedule(make):
     experiment = make(epochs=3, models=['ssd'], seeds=[0], boxes_kept=[1])
     config = stage(experiment, 'kept_1/seed_0/ssd').settings['config']
@@ -133,7 +155,7 @@ def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
     path = tmp_path / 'results' / 'half_the_boxes.csv'
 
     def row(data, ap50, **more):
-        values = (data, '0.5', 'ssd', 'ssd', 0, 20, 'val+test', ap50)
+        values = (data, '0.5', 'ssd', 0, 'ssd', 0, 20, 'val+test', ap50)
         return {**dict(zip(COLUMNS, values, strict=True)), **more}
 
     merge_csv(path, [row('a', '10.0', lsil='5.0')])

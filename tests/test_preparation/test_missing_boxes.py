@@ -124,6 +124,47 @@ def test_posterior_by_hand():
     assert posterior.unhidden_cell(np.array([0.5]))[0] == pytest.approx((1 - e) * p / (1 - e * p))
 
 
+def test_a_known_share_is_the_top():
+    scores, hit = np.linspace(0, 1, 40), np.arange(40) % 4 == 0
+    posterior = fit_posterior(scores, hit, hidden_share=0.5)
+    assert posterior.hidden_share == 0.5
+    # a quarter of the finds meets a hidden box, half of the cells are hidden: half are cells
+    assert posterior.cell(np.array([0.5]))[0] == pytest.approx(0.5, abs=0.15)
+
+
+def test_blind_finds_do_not_tell_hidden_boxes_from_others():
+    coco, learned, predictions, is_cell = world()
+    blind, report = mine_missing_boxes(coco, learned, predictions, blind=True)
+    mined, _ = mine_missing_boxes(coco, learned, predictions)
+    found = {(a['image_id'], a['score']): a['prob'] for a in blind['annotations']}
+    assert set(found) > {(a['image_id'], a['score']) for a in mined['annotations']}
+    assert len(found) - len(mined['annotations']) >= sum(row.found for row in report)
+    prob = np.array(list(found.values()))
+    cell = np.array([(image, round(score, 12)) in is_cell for image, score in found])
+    assert prob.sum() == pytest.approx(cell.sum(), rel=0.15)
+
+
+def test_a_second_round_keeps_the_share_of_the_first():
+    coco, learned, predictions, _ = world()
+    _, first = mine_missing_boxes(coco, learned, predictions)
+    shares = {row.name: row.hidden_share for row in first}
+    # a second detector that learned half of the background as cells: no top is all cells
+    rng = np.random.default_rng(1)
+    fooled = {
+        image: Detections(
+            found.bboxes,
+            np.where(found.bboxes[:, 1] >= 100, rng.random(len(found.scores)), found.scores),
+            found.labels,
+        )
+        for image, found in predictions.items()
+    }
+    _, second = mine_missing_boxes(coco, learned, fooled, hidden_shares=shares)
+    _, guessed = mine_missing_boxes(coco, learned, fooled)
+    for one, two, guess in zip(first, second, guessed, strict=True):
+        assert two.hidden_share == one.hidden_share
+        assert guess.hidden_share < one.hidden_share - 0.02
+
+
 def test_without_a_hit_nothing_is_a_cell():
     posterior = fit_posterior(np.array([0.2, 0.4]), np.zeros(2, bool))
     assert posterior.cell(np.array([0.3])).tolist() == [0]

@@ -25,7 +25,9 @@ def configs(tmp_path, monkeypatch):
     (folder / 'teacher.py').write_text(
         "model = dict(type='LDWSCCD', bbox_head=dict(num_classes=2))\n"
         "train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3)\n"
-        'param_scheduler = [dict(type="LinearLR", by_epoch=False, end=3), dict(type="ConstantLR", end=3)]\n'
+        'param_scheduler = [\n'
+        '    dict(type="LinearLR", by_epoch=False, end=3), dict(type="ConstantLR", end=3)\n'
+        ']\n'
     )
     teacher = dict(config='configs/mine/teacher.py', checkpoint='work_dirs/teacher/epoch_3.pth')
     for name, parts in (
