@@ -8,13 +8,6 @@ _base_ = [
 ]
 
 model = dict(bbox_head=dict(num_classes=_base_.num_classes))
-
-test_pipeline = [
-    dict(_base_.load_image[0], to_float32=True),
-    *_base_.load_image[1:],
-    _base_.resize,
-    _base_.load_boxes,
-    _base_.centernet_pad,
-    _base_.pack,
-]
+float_image = [dict(_base_.load_image[0], to_float32=True), *_base_.load_image[1:]]
+test_pipeline = [*float_image, _base_.resize, _base_.load_boxes, _base_.centernet_pad, _base_.pack]
 val_dataloader = test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b1_3rdparty_8xb32-aa_in1k_20220119-619d8ae3.pth'
 model = dict(
-    backbone=dict(
-        arch='b1',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b1_3rdparty_8xb32-aa_in1k_20220119-619d8ae3.pth',
-        ),
-    ),
+    backbone=dict(arch='b1', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(40, 112, 320), out_channels=88, num_cells=4),
     bbox_head=dict(in_channels=88),
 )

@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b2_3rdparty_8xb32-aa_in1k_20220119-dd61e80b.pth'
 model = dict(
-    backbone=dict(
-        arch='b2',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b2_3rdparty_8xb32-aa_in1k_20220119-dd61e80b.pth',
-        ),
-    ),
+    backbone=dict(arch='b2', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(48, 120, 352), out_channels=112, num_cells=5),
     bbox_head=dict(in_channels=112),
 )

@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b3_3rdparty_8xb32-aa_in1k_20220119-5b4887a0.pth'
 model = dict(
-    backbone=dict(
-        arch='b3',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b3_3rdparty_8xb32-aa_in1k_20220119-5b4887a0.pth',
-        ),
-    ),
+    backbone=dict(arch='b3', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(48, 136, 384), out_channels=160, num_cells=6),
     bbox_head=dict(in_channels=160, num_convs=4),
 )

@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b4_3rdparty_8xb32-aa_in1k_20220119-45b8bd2b.pth'
 model = dict(
-    backbone=dict(
-        arch='b4',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b4_3rdparty_8xb32-aa_in1k_20220119-45b8bd2b.pth',
-        ),
-    ),
+    backbone=dict(arch='b4', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(56, 160, 448), out_channels=224, num_cells=7),
     bbox_head=dict(in_channels=224, num_convs=4),
 )

@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b5_3rdparty_8xb32-aa_in1k_20220119-2cab8b78.pth'
 model = dict(
-    backbone=dict(
-        arch='b5',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b5_3rdparty_8xb32-aa_in1k_20220119-2cab8b78.pth',
-        ),
-    ),
+    backbone=dict(arch='b5', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(64, 176, 512), out_channels=288, num_cells=7),
     bbox_head=dict(in_channels=288, num_convs=4),
 )

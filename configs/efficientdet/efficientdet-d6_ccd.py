@@ -2,14 +2,9 @@
 
 _base_ = './efficientdet-d0_adamw_ccd.py'
 
+weights = _base_.efficientnets + 'efficientnet-b6_3rdparty_8xb32-aa_in1k_20220119-45b03310.pth'
 model = dict(
-    backbone=dict(
-        arch='b6',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b6_3rdparty_8xb32-aa_in1k_20220119-45b03310.pth',
-        ),
-    ),
+    backbone=dict(arch='b6', init_cfg=dict(checkpoint=weights)),
     neck=dict(in_channels=(72, 200, 576), out_channels=384, num_cells=8),
     bbox_head=dict(in_channels=384, num_convs=5),
 )

@@ -1,20 +1,10 @@
 """EfficientDet, MobileNetV2 in place of EfficientNet: two BiFPN cells of 64 channels."""
 
 _base_ = [
-    '../_base_/models/efficientdet_d0.py',
+    '../_base_/models/efficientdet_mobilenetv2.py',
     '../_base_/datasets/bccd_detection.py',
     '../_base_/schedules/schedule_small_pretrained.py',
     '../_base_/default_runtime.py',
-    '../_base_/parts/mobilenet_v2.py',
 ]
 
-model = dict(
-    backbone=dict(_base_.mobilenet_v2, _delete_=True, out_indices=(2, 4, 6)),
-    neck=dict(in_channels=(32, 96, 320), num_cells=2, num_outs=4),
-    bbox_head=dict(
-        num_classes=_base_.num_classes,
-        num_convs=2,
-        # 16 px first: platelets
-        anchor_generator=dict(octave_base_scale=2, strides=[8, 16, 32, 64]),
-    ),
-)
+model = dict(bbox_head=dict(num_classes=_base_.num_classes))

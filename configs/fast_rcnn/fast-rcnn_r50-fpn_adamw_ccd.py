@@ -1,9 +1,4 @@
-"""Fast R-CNN, ResNet50-FPN, on the priors that stand out most from what surrounds them.
-
-Regions of a file instead, such as a trained SSD's:
-    model.proposer=dict(_delete_=True, type='FileProposer', file='FILE.npz')
-FileProposer does not follow crops: it needs a data base without Expand and MinIoURandomCrop.
-"""
+"""Fast R-CNN, ResNet50-FPN, on the priors that stand out most from what surrounds them."""
 
 _base_ = [
     'mmdet::_base_/models/fast-rcnn_r50_fpn.py',
@@ -13,15 +8,10 @@ _base_ = [
     '../_base_/parts/resnet50.py',
 ]
 
+priors = dict(type='AnchorGenerator', strides=[16, 32, 64], ratios=[0.5, 1.0, 2.0], scales=[2, 3])
 model = dict(
     type='ProposerFastRCNN',
-    proposer=dict(
-        type='PriorProposer',
-        anchor_generator=dict(
-            type='AnchorGenerator', strides=[16, 32, 64], ratios=[0.5, 1.0, 2.0], scales=[2, 3]
-        ),
-        max_per_img=1000,
-    ),
+    proposer=dict(type='PriorProposer', anchor_generator=priors, max_per_img=1000),
     backbone=dict(init_cfg=dict(checkpoint=_base_.resnet50)),
     roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)),
 )

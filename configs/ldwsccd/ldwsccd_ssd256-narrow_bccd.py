@@ -1,7 +1,4 @@
-"""LD-WSCCD on blood cells: narrow SSD256, MobileNetV2-FPN teacher, MIL refinement (Table 4, both).
-
-tools/compare.py configs/ldwsccd/*_bccd.py --amp    # teacher and all four rows
-"""
+"""LD-WSCCD on blood cells (Table 4): tools/compare.py configs/ldwsccd/*_bccd.py --amp."""
 
 _base_ = [
     '../_base_/models/ssd256_vgg11_narrow.py',

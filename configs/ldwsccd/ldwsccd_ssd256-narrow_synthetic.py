@@ -1,7 +1,4 @@
-"""LD-WSCCD on synthetic smears of 256 px: narrow SSD, taught by its like that trained longer.
-
-tools/compare.py configs/ldwsccd/*_synthetic.py --amp    # teacher and all four rows
-"""
+"""LD-WSCCD on synthetic smears (Table 4): tools/compare.py configs/ldwsccd/*_synthetic.py --amp."""
 
 _base_ = [
     '../_base_/models/ssd256_vgg11_synthetic.py',
@@ -12,17 +9,11 @@ _base_ = [
 ]
 
 channels = dict(student_channels=(128, 256, 128, 64), teacher_channels=(128, 256, 128, 64))
-roi_extractor = dict(
-    _base_.mil_head_narrow.bbox_roi_extractor,
-    roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=1),
-)
 model = dict(
     teacher=_base_.teacher_synthetic,
     # 189, 126, 5 % of the SSD loss at the start, 60, 41, 6 % at the end (docs/distillation.md)
     distillation=dict(_base_.distillation, alpha=5.0, beta=2.5, gamma=0.5, **channels),
-    mil_head=dict(
-        _base_.mil_head_narrow, num_classes=_base_.num_classes, bbox_roi_extractor=roi_extractor
-    ),
+    mil_head=dict(_base_.mil_head_synthetic, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=200)),
     test_cfg=dict(proposal=dict(_base_.proposals, nms_pre=300)),
 )

@@ -1,7 +1,4 @@
-"""LD-WSCCD on CRIC: narrow SSD512 student, MobileNetV2-FPN teacher, MIL refinement (Table 4, both).
-
-tools/compare.py configs/ldwsccd/*_cric.py --amp    # teacher and all four rows
-"""
+"""LD-WSCCD on CRIC (Table 4): tools/compare.py configs/ldwsccd/*_cric.py --amp."""
 
 _base_ = [
     '../_base_/models/ssd512_vgg11_narrow.py',

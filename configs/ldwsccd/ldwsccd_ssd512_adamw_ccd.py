@@ -1,7 +1,4 @@
-"""LD-WSCCD among the baselines: their schedule, and the RetinaNet that is one of them as teacher.
-
-tools/train.py configs/retinanet/retinanet_r50-fpn_adamw_ccd.py    # the teacher first
-"""
+"""LD-WSCCD with the baselines' schedule, and the RetinaNet that is one of them as teacher."""
 
 _base_ = [
     '../_base_/models/ssd512_vgg16.py',
@@ -14,10 +11,7 @@ _base_ = [
 channels = dict(student_channels=(512, 1024, 512, 256, 256), teacher_channels=(256,) * 5)
 model = dict(
     bbox_head=dict(num_classes=_base_.num_classes),
-    teacher=dict(
-        config='configs/retinanet/retinanet_r50-fpn_adamw_ccd.py',
-        checkpoint='work_dirs/retinanet_r50-fpn_adamw_ccd/epoch_120.pth',
-    ),
+    teacher=_base_.teacher_ccd_adamw,
     distillation=dict(_base_.distillation, **channels),
     mil_head=dict(_base_.mil_head, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=2000, max_per_img=256)),

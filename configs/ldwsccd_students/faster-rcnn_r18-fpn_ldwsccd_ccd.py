@@ -1,11 +1,7 @@
-"""LD-WSCCD with a two-stage student: Faster R-CNN R18-FPN, taught by RetinaNet R50-FPN.
-
-Levels of equal stride are paired: the student's P3 to P6 with the teacher's. The MIL head takes the
-RPN's best regions.
-"""
+"""LD-WSCCD, two-stage: Faster R-CNN R18-FPN, its P3 to P6 taught by those of RetinaNet R50-FPN."""
 
 _base_ = [
-    'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
+    '../_base_/models/faster-rcnn_r18-fpn.py',
     '../_base_/datasets/ccd_detection.py',
     '../_base_/schedules/schedule_24e.py',
     '../_base_/default_runtime.py',
@@ -13,18 +9,11 @@ _base_ = [
 ]
 
 channels = dict(student_channels=(256,) * 4, teacher_channels=(256,) * 4)
-roi_extractor = dict(
-    _base_.mil_head.bbox_roi_extractor, out_channels=256, featmap_strides=[4, 8, 16, 32]
-)
 model = dict(
     type='LDWSCCDTwoStage',
-    backbone=dict(depth=18, init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet18')),
-    neck=dict(in_channels=[64, 128, 256, 512]),
     roi_head=dict(bbox_head=dict(num_classes=_base_.num_classes)),
     teacher=_base_.teacher_ccd,
     distillation=dict(_base_.distillation, **channels),
-    mil_head=dict(
-        _base_.mil_head, num_classes=_base_.num_classes, bbox_roi_extractor=roi_extractor
-    ),
+    mil_head=dict(_base_.mil_head_fpn, num_classes=_base_.num_classes),
     train_cfg=dict(proposal=dict(max_per_img=256)),
 )

@@ -13,9 +13,7 @@ model = dict(
     distillation=None,
     # boxes are seeds, and mined regions beside them
     mil_head=dict(gt_seeds=True),
-    # mined regions are left out of the SSD head's negatives, those that score 0.1 and more: with
-    # 80 % of the boxes missing a cell that is found scores about 0.2
+    # no negatives: with 80 % of the boxes missing a cell that is found scores about 0.2
     supervision=dict(ignore_mined_negatives=True, mined_score=0.1, pseudo_warmup=150),
 )
-train_dataloader = dict(dataset=dict(data_root=data_root))
-val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(data_root=data_root))

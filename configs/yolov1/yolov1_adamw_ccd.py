@@ -1,7 +1,4 @@
-"""YOLOv1, at the 448 px that its connected layer fits.
-
-It starts from scratch. Darknet's weights: tools/model_converters/darknet2mmdet.py.
-"""
+"""YOLOv1, from scratch, at the 448 px that its connected layer fits."""
 
 _base_ = [
     '../_base_/models/yolov1.py',

@@ -1,31 +1,10 @@
 """YOLOv2 of a quarter of the width, with a map of stride 16: 16 x 16 cells at 256 px."""
 
 _base_ = [
-    '../_base_/models/yolov2.py',
+    '../_base_/models/yolov2_small.py',
     '../_base_/datasets/bccd_detection.py',
     '../_base_/schedules/schedule_small.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    data_preprocessor=dict(
-        batch_augments=[
-            dict(
-                type='BatchSyncRandomResize',
-                random_size_range=(192, 320),
-                size_divisor=32,
-                interval=10,
-            )
-        ]
-    ),
-    backbone=dict(widen_factor=0.25, out_indices=(3, 4)),
-    neck=dict(in_channels=(64, 128), out_channels=256, passthrough_channels=16),
-    bbox_head=dict(
-        num_classes=_base_.num_classes,
-        in_channels=256,
-        # ldwsccd anchors data/bccd/train.json --size 256
-        anchor_generator=dict(
-            base_sizes=[[(16, 21), (40, 44), (38, 56), (48, 59), (85, 103)]], strides=[16]
-        ),
-    ),
-)
+model = dict(bbox_head=dict(num_classes=_base_.num_classes))

@@ -1,25 +1,10 @@
 """YOLOv4 of a quarter of the width and a third of the depth, without mosaic."""
 
 _base_ = [
-    '../_base_/models/yolov4.py',
+    '../_base_/models/yolov4_small.py',
     '../_base_/datasets/bccd_detection.py',
     '../_base_/schedules/schedule_small.py',
     '../_base_/default_runtime.py',
 ]
 
-model = dict(
-    backbone=dict(deepen_factor=0.33, widen_factor=0.25),
-    neck=dict(in_channels=(64, 128, 256), out_channels=(32, 64, 128)),
-    bbox_head=dict(
-        num_classes=_base_.num_classes,
-        in_channels=(32, 64, 128),
-        # those of ../yolov3/yolov3_mobilenetv2_bccd.py, the finest level first
-        anchor_generator=dict(
-            base_sizes=[
-                [(13, 17), (15, 20), (19, 24)],
-                [(41, 46), (39, 55), (46, 58)],
-                [(52, 65), (72, 82), (90, 111)],
-            ]
-        ),
-    ),
-)
+model = dict(bbox_head=dict(num_classes=_base_.num_classes))

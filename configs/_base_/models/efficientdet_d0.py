@@ -1,6 +1,7 @@
 """EfficientDet-D0: EfficientNet-B0, three BiFPN cells of 64 channels, heads of three layers."""
 
 norm_cfg = dict(type='BN', momentum=0.01, eps=1e-3)
+efficientnets = 'https://download.openmmlab.com/mmclassification/v0/efficientnet/'
 
 model = dict(
     type='SingleStageDetector',
@@ -20,8 +21,8 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             prefix='backbone',
-            checkpoint='https://download.openmmlab.com/mmclassification/v0/efficientnet/'
-            'efficientnet-b0_3rdparty_8xb32-aa_in1k_20220119-8d939117.pth',
+            checkpoint=efficientnets
+            + 'efficientnet-b0_3rdparty_8xb32-aa_in1k_20220119-8d939117.pth',
         ),
     ),
     neck=dict(type='BiFPN', in_channels=(40, 112, 320), out_channels=64, num_cells=3),

@@ -22,3 +22,18 @@ mil_head_narrow = dict(
     ),
     fc_out_channels=256,
 )
+# on that of synthetic smears, whose cells are smaller
+mil_head_synthetic = dict(
+    mil_head_narrow,
+    bbox_roi_extractor=dict(
+        mil_head_narrow['bbox_roi_extractor'],
+        roi_layer=dict(type='RoIAlign', output_size=4, sampling_ratio=1),
+    ),
+)
+# on the maps of an FPN that a two-stage student has
+mil_head_fpn = dict(
+    mil_head,
+    bbox_roi_extractor=dict(
+        mil_head['bbox_roi_extractor'], out_channels=256, featmap_strides=[4, 8, 16, 32]
+    ),
+)

@@ -4,6 +4,11 @@ teacher_ccd = dict(
     config='configs/teachers/retinanet_r50-fpn_ccd.py',
     checkpoint='work_dirs/retinanet_r50-fpn_ccd/epoch_24.pth',
 )
+# that of the baselines' schedule
+teacher_ccd_adamw = dict(
+    config='configs/retinanet/retinanet_r50-fpn_adamw_ccd.py',
+    checkpoint='work_dirs/retinanet_r50-fpn_adamw_ccd/epoch_120.pth',
+)
 teacher_cric = dict(
     config='configs/teachers/teacher_mobilenetv2-fpn_cric.py',
     checkpoint='work_dirs/teacher_mobilenetv2-fpn_cric/epoch_40.pth',
