@@ -1,4 +1,4 @@
-"""LD-WSCCD on blood cells (Table 4): tools/compare.py configs/ldwsccd/*_bccd.py --amp."""
+"""LD-WSCCD on blood cells: narrow SSD256, MobileNetV2-FPN teacher, MIL refinement (Table 4, both)."""
 
 _base_ = [
     '../_base_/models/ssd256_vgg11_narrow.py',

@@ -1,4 +1,4 @@
-"""LD-WSCCD on synthetic smears (Table 4): tools/compare.py configs/ldwsccd/*_synthetic.py --amp."""
+"""LD-WSCCD on synthetic smears of 256 px: narrow SSD, taught by its like that trained longer."""
 
 _base_ = [
     '../_base_/models/ssd256_vgg11_synthetic.py',

@@ -1,4 +1,4 @@
-"""LD-WSCCD, two-stage: Faster R-CNN R18-FPN, its P3 to P6 taught by those of RetinaNet R50-FPN."""
+"""LD-WSCCD, two-stage: Faster R-CNN R18-FPN, taught by RetinaNet R50-FPN on P3 to P6."""
 
 _base_ = [
     '../_base_/models/faster-rcnn_r18-fpn.py',
