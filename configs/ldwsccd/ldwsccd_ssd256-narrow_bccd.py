@@ -1,4 +1,4 @@
-"""LD-WSCCD on blood cells: narrow SSD256, MobileNetV2-FPN teacher, MIL refinement (Table 4, both)."""
+"""LD-WSCCD on blood cells: narrow SSD256, MobileNetV2-FPN teacher, MIL (Table 4, both)."""
 
 _base_ = [
     '../_base_/models/ssd256_vgg11_narrow.py',
