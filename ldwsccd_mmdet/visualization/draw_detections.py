@@ -97,20 +97,31 @@ def draw_detections(
     for bbox, color, contrast in zip(bboxes, colors, contrasts, strict=True):
         pen.rectangle(tuple(bbox), outline=tuple(map(int, contrast)), width=4)
         pen.rectangle(tuple(bbox), outline=tuple(map(int, color)), width=2)
-    # the best name last: where there is no room, it lies on top
-    shown = _shown(names, corners, sizes)
     labelled = list(zip(texts, corners, sizes, colors, contrasts, strict=False))
-    for index in shown[::-1]:
-        text, corner, size, color, contrast = labelled[index]
-        pen.rectangle((*corner, *(corner + size)), fill=tuple(map(int, color)))
-        pen.text(
-            tuple(corner + size / 2),
-            text,
-            fill=tuple(map(int, contrast)),
-            font=label_font(font_size),
-            anchor='mm',
-        )
+    # the best name last: where there is no room, it lies on top
+    for index in _shown(names, corners, sizes)[::-1]:
+        _write_name(pen, *labelled[index], font_size)
     return np.asarray(picture)
+
+
+def _write_name(
+    pen: ImageDraw.ImageDraw,
+    text: str,
+    corner: np.ndarray,
+    size: np.ndarray,
+    color: np.ndarray,
+    contrast: np.ndarray,
+    font_size: int,
+) -> None:
+    """Write a name on a ground of its colour."""
+    pen.rectangle((*corner, *(corner + size)), fill=tuple(map(int, color)))
+    pen.text(
+        tuple(corner + size / 2),
+        text,
+        fill=tuple(map(int, contrast)),
+        font=label_font(font_size),
+        anchor='mm',
+    )
 
 
 def _shown(names: str, corners: np.ndarray, sizes: np.ndarray) -> list[int]:

@@ -154,34 +154,9 @@ def match_detections(
     _check(truth, predictions, names, tuple(known))
     image_ids = np.array(sorted(truth.imgs))
     rows = [predictions[i] for i in image_ids.tolist()]
-    counts = [len(row) for row in rows]
-    bbox = np.concatenate([row.bboxes for row in rows])
-    score = np.concatenate([row.scores for row in rows])
-    label = np.concatenate([row.labels for row in rows])
-    image = np.repeat(np.arange(len(rows)), counts)
-    index = np.concatenate([np.arange(count) for count in counts])
-    order = np.argsort(-score, kind='stable')
-    order = order[_rank_in_group(image[order] * len(names) + label[order]) < max_dets]
-    det = dict(image=image[order], label=label[order], score=score[order], bbox=bbox[order])
-
-    label_of = {known[name]: i for i, name in enumerate(names) if name in known}
-    place_of = {int(image_id): i for i, image_id in enumerate(image_ids)}
-    anns = [
-        ann
-        for ann in truth.dataset.get('annotations', [])
-        if ann['category_id'] in label_of and ann['image_id'] in place_of
-    ]
-    truth_bbox = np.array([ann['bbox'] for ann in anns], float).reshape(-1, 4)
-    truth_bbox[:, 2:] += truth_bbox[:, :2]
-    flags = np.array(
-        [[bool(ann.get(key)) for key in ('iscrowd', 'ignore', 'difficult')] for ann in anns], bool
-    ).reshape(-1, 3)
-    gt = dict(
-        image=np.array([place_of[ann['image_id']] for ann in anns], int),
-        label=np.array([label_of[ann['category_id']] for ann in anns], int),
-        bbox=truth_bbox,
-        crowd=flags[:, 0],
-        area=np.array([a.get('area', a['bbox'][2] * a['bbox'][3]) for a in anns], float),
+    det = _detections(rows, len(names), max_dets)
+    gt = _truths(
+        truth, {known[name]: i for i, name in enumerate(names) if name in known}, image_ids
     )
     ious = np.unique(np.round([*_COCO_IOUS, iou_thr], 10))
     small, large = (side**2 for side in size_bounds)
@@ -194,21 +169,65 @@ def match_detections(
         image_ids=image_ids,
         iou_thr=iou_thr,
         det_image=det['image'],
-        det_index=index[order],
+        det_index=det['index'],
         det_label=det['label'],
         det_score=det['score'],
         det_bbox=det['bbox'],
         det_truth=det_truth,
-        truth_id=np.array([ann['id'] for ann in anns], int),
+        truth_id=gt['id'],
         truth_image=gt['image'],
         truth_label=gt['label'],
-        truth_bbox=truth_bbox,
+        truth_bbox=gt['bbox'],
         truth_area=gt['area'],
-        truth_ignored=flags[:, 0],
-        truth_difficult=np.asarray(flags.any(axis=1)),
+        truth_ignored=gt['crowd'],
+        truth_difficult=gt['difficult'],
         ious=ious,
         ap_grid=ap_grid,
         area_ranges=np.array(areas[1:]),
+    )
+
+
+def _detections(
+    rows: Sequence[Detections], num_classes: int, max_dets: int
+) -> dict[str, np.ndarray]:
+    """The detections of all images, best score first, at most so many an image and class."""
+    score = np.concatenate([row.scores for row in rows])
+    columns = dict(
+        image=np.repeat(np.arange(len(rows)), [len(row) for row in rows]),
+        index=np.concatenate([np.arange(len(row)) for row in rows]),
+        label=np.concatenate([row.labels for row in rows]),
+        score=score,
+        bbox=np.concatenate([row.bboxes for row in rows]),
+    )
+    order = np.argsort(-score, kind='stable')
+    group = columns['image'][order] * num_classes + columns['label'][order]
+    order = order[_rank_in_group(group) < max_dets]
+    return {name: column[order] for name, column in columns.items()}
+
+
+def _truths(
+    truth: COCO, label_of: Mapping[int, int], image_ids: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The truths of all images, of the classes that have a label."""
+    place_of = {int(image_id): i for i, image_id in enumerate(image_ids)}
+    anns = [
+        ann
+        for ann in truth.dataset.get('annotations', [])
+        if ann['category_id'] in label_of and ann['image_id'] in place_of
+    ]
+    bbox = np.array([ann['bbox'] for ann in anns], float).reshape(-1, 4)
+    bbox[:, 2:] += bbox[:, :2]
+    flags = np.array(
+        [[bool(ann.get(key)) for key in ('iscrowd', 'ignore', 'difficult')] for ann in anns], bool
+    ).reshape(-1, 3)
+    return dict(
+        id=np.array([ann['id'] for ann in anns], int),
+        image=np.array([place_of[ann['image_id']] for ann in anns], int),
+        label=np.array([label_of[ann['category_id']] for ann in anns], int),
+        bbox=bbox,
+        crowd=flags[:, 0],
+        difficult=np.asarray(flags.any(axis=1)),
+        area=np.array([a.get('area', a['bbox'][2] * a['bbox'][3]) for a in anns], float),
     )
 
 

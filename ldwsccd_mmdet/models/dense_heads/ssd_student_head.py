@@ -32,6 +32,30 @@ class _UncertainMatch(NamedTuple):
     targets: Tensor
 
 
+class _PriorTargets(NamedTuple):
+    """What each prior of each image is taught.
+
+    Attributes:
+        labels: (N, A), class; ``num_classes`` is background.
+        label_weights: (N, A); 0 leaves a prior out.
+        share: (N, A), the share of a positive that it is: 1, or the probability of its box.
+        positive: Boolean (N, A), whether it matches a box.
+        bboxes: (N, A, 4), encoded boxes.
+        bbox_weights: (N, A, 4).
+        avg_factor: Number of positives, a box that may be a cell counting by its probability.
+        uncertain: Boolean (N, A), whether its box may be no cell; None if there is no such box.
+    """
+
+    labels: Tensor
+    label_weights: Tensor
+    share: Tensor
+    positive: Tensor
+    bboxes: Tensor
+    bbox_weights: Tensor
+    avg_factor: Tensor | float
+    uncertain: Tensor | None
+
+
 def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
     """Part the boxes of each image into those that are cells and those that may be.
 
@@ -135,62 +159,86 @@ class SSDStudentHead(SSDHead):
         Returns:
             ``loss_cls`` and ``loss_bbox``, float32 scalars.
         """
-        featmap_sizes = [featmap.shape[-2:] for featmap in cls_scores]
-        anchors, valid_flags = self.get_anchors(
-            featmap_sizes, batch_img_metas, device=cls_scores[0].device
+        priors, targets = self._targets(
+            cls_scores, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
         )
-        certain, uncertain = split_by_certainty(batch_gt_instances)
-        labels, label_weights, bbox_targets, bbox_weights, avg_factor = self.get_targets(
-            anchors,
-            valid_flags,
-            certain,
-            batch_img_metas,
-            batch_gt_instances_ignore=batch_gt_instances_ignore,
-            unmap_outputs=True,
-        )
-        labels = torch.cat(labels, dim=1)
-        label_weights = torch.cat(label_weights, dim=1)
-        bbox_targets = torch.cat(bbox_targets, dim=1)
-        bbox_weights = torch.cat(bbox_weights, dim=1)
-        priors = torch.cat(anchors[0])
         logits, deltas = self._flatten(cls_scores, bbox_preds)
         ignored = self._ignored(priors, batch_gt_instances_ignore)
-        positive = labels < self.num_classes
-        maybe = self._match_uncertain(priors, uncertain, positive)
-        # the share of a positive that each prior is: 1, or the probability of its box
-        share = positive.to(logits)
-        if maybe is not None:
-            share = share + maybe.probs
-            labels = torch.where(maybe.matched, maybe.labels, labels)
-            bbox_targets = torch.where(maybe.matched[..., None], maybe.targets, bbox_targets)
-            bbox_weights = bbox_weights + maybe.probs[..., None]
-            avg_factor = avg_factor + maybe.probs.sum()
-            positive = positive | maybe.matched
-
         with no_autocast(logits):
-            by_class = logits.transpose(1, 2)
-            loss = F.cross_entropy(by_class, labels, reduction='none')
-            if maybe is not None:
-                background = torch.full_like(labels, self.num_classes)
-                other = F.cross_entropy(by_class, background, reduction='none')
-                loss = torch.where(maybe.matched, share * loss + (1 - share) * other, loss)
-            loss = loss * label_weights
-            if ignored is not None:
-                loss = loss.masked_fill(ignored & ~positive, 0)
-            negative = self._hard_negative_loss(loss, positive, share)
-            loss_cls = loss[positive].sum() + negative.sum()
+            loss_cls = self._class_loss(logits, targets, ignored)
             if self.reg_decoded_bbox:
                 deltas = self.bbox_coder.decode(
                     priors.repeat(len(logits), 1), deltas.flatten(0, 1)
                 ).view_as(deltas)
             loss_bbox = smooth_l1_loss(
                 deltas,
-                bbox_targets,
-                bbox_weights,
+                targets.bboxes,
+                targets.bbox_weights,
                 beta=self.train_cfg['smoothl1_beta'],
-                avg_factor=avg_factor,
+                avg_factor=targets.avg_factor,
             )
-        return dict(loss_cls=loss_cls / avg_factor, loss_bbox=self.alpha * loss_bbox)
+        return dict(loss_cls=loss_cls / targets.avg_factor, loss_bbox=self.alpha * loss_bbox)
+
+    def _targets(
+        self,
+        cls_scores: list[Tensor],
+        instances: InstanceList,
+        batch_img_metas: list[dict],
+        ignored: OptInstanceList,
+    ) -> tuple[Tensor, _PriorTargets]:
+        """The priors (A, 4), and what each is taught in each image."""
+        anchors, valid_flags = self.get_anchors(
+            [featmap.shape[-2:] for featmap in cls_scores],
+            batch_img_metas,
+            device=cls_scores[0].device,
+        )
+        certain, uncertain = split_by_certainty(instances)
+        labels, label_weights, bboxes, bbox_weights, avg_factor = self.get_targets(
+            anchors,
+            valid_flags,
+            certain,
+            batch_img_metas,
+            batch_gt_instances_ignore=ignored,
+            unmap_outputs=True,
+        )
+        labels, bboxes = torch.cat(labels, dim=1), torch.cat(bboxes, dim=1)
+        bbox_weights = torch.cat(bbox_weights, dim=1)
+        priors = torch.cat(anchors[0])
+        positive = labels < self.num_classes
+        share = positive.to(bboxes)
+        maybe = self._match_uncertain(priors, uncertain, positive)
+        if maybe is not None:
+            share = share + maybe.probs
+            labels = torch.where(maybe.matched, maybe.labels, labels)
+            bboxes = torch.where(maybe.matched[..., None], maybe.targets, bboxes)
+            bbox_weights = bbox_weights + maybe.probs[..., None]
+            avg_factor = avg_factor + maybe.probs.sum()
+            positive = positive | maybe.matched
+        return priors, _PriorTargets(
+            labels,
+            torch.cat(label_weights, dim=1),
+            share,
+            positive,
+            bboxes,
+            bbox_weights,
+            avg_factor,
+            None if maybe is None else maybe.matched,
+        )
+
+    def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
+        """The sum of the classification losses of positives and hard negatives, a scalar."""
+        by_class = logits.transpose(1, 2)
+        loss = F.cross_entropy(by_class, targets.labels, reduction='none')
+        if targets.uncertain is not None:
+            share = targets.share
+            background = torch.full_like(targets.labels, self.num_classes)
+            other = F.cross_entropy(by_class, background, reduction='none')
+            loss = torch.where(targets.uncertain, share * loss + (1 - share) * other, loss)
+        loss = loss * targets.label_weights
+        if ignored is not None:
+            loss = loss.masked_fill(ignored & ~targets.positive, 0)
+        negative = self._hard_negative_loss(loss, targets.positive, targets.share)
+        return loss[targets.positive].sum() + negative.sum()
 
     @torch.no_grad()
     def _match_uncertain(
