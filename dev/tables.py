@@ -129,13 +129,16 @@ class Experiment:
     epochs: str
     kept: str
 
-    def ap50(self, model: str, source: str = '', kept: str = '') -> dict[str, float]:
+    def ap50(
+        self, model: str, source: str = '', kept: str = '', rounds: str = '1'
+    ) -> dict[str, float]:
         """AP50 by seed; of the score source that the configs use, or of a given one."""
         rows = [
             row
             for row in read('half_the_boxes')
             if (row['data'], row['epochs'], row['model']) == (self.data, self.epochs, model)
             and float(row['boxes_kept']) == float(kept or self.kept)
+            and row['rounds'] in ('0', rounds)
         ]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
@@ -225,6 +228,26 @@ def half_the_boxes_by_source() -> str:
 
     header = ['data', 'boxes kept', *(f"`'{source}'`" for source in sources)]
     return markdown(header, half_the_boxes_lines(cells))
+
+
+def half_the_boxes_by_round() -> str:
+    """The teacher, and LD-WSCCD taught by it, by how many teachers mined in turn."""
+    known = {row['rounds'] for row in read('half_the_boxes')} - {'0'}
+    found = []
+    for rounds in sorted(known, key=int):
+
+        def cells(of: Experiment, rounds: str = rounds) -> list[str]:
+            return [
+                mean_and_spread(of.ap50(model, rounds=rounds).values())
+                for model in ('teacher', 'ldwsccd')
+            ]
+
+        name = ''
+        for line in half_the_boxes_lines(cells):
+            name = line[0] or name
+            if set(line[2:]) != {NOT_RUN}:
+                found.append([name, line[1], rounds, *line[2:]])
+    return markdown(['data', 'boxes kept', 'teachers', 'last teacher', 'LD-WSCCD'], found)
 
 
 def demo() -> str:
@@ -413,6 +436,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'fewer_boxes': fewer_boxes,
     'half_the_boxes_by_model': half_the_boxes_by_model,
     'half_the_boxes_by_source': half_the_boxes_by_source,
+    'half_the_boxes_by_round': half_the_boxes_by_round,
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from dev import tables
-
-HALF = ('data', 'boxes_kept', 'model', 'score_source', 'seed', 'epochs', 'split', 'AP50')
+from ldwsccd_mmdet.experiments.half_the_boxes import COLUMNS as HALF
 
 
 @pytest.fixture
@@ -20,12 +19,16 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def write_half(folder: Path, *rows: tuple[str, str, str, str, int, float]) -> None:
-    with (folder / 'half_the_boxes.csv').open('w', newline='') as file:
+def write_half(
+    folder: Path, *rows: tuple[str, str, str, str, int, float], rounds: int = 1, mode: str = 'w'
+) -> None:
+    with (folder / 'half_the_boxes.csv').open(mode, newline='') as file:
         writer = csv.writer(file)
-        writer.writerow(HALF)
+        if mode == 'w':
+            writer.writerow(HALF)
         for data, kept, model, source, seed, ap50 in rows:
-            writer.writerow([data, kept, model, source, seed, 20, 'test', ap50])
+            mined = 0 if model == 'ssd' else rounds
+            writer.writerow([data, kept, model, mined, source, seed, 20, 'test', ap50])
 
 
 def cells(table: str, *beginning: str) -> list[str]:
@@ -95,6 +98,17 @@ def test_gains_are_paired_by_seed(results: Path) -> None:
     ]
     by_source = tables.half_the_boxes_by_source()
     assert cells(by_source, '', 'half') == ['1.0 (one seed)', ours]
+
+
+def test_rounds_have_a_table_of_their_own(results: Path) -> None:
+    row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
+    write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
+    write_half(results, (*row, 90.0), rounds=2, mode='a')
+    assert cells(tables.half_the_boxes(), '', 'half')[2] == '+1.0 (one seed)'
+    name = 'BCCD, blood cells, 20 epochs'
+    by_round = tables.half_the_boxes_by_round()
+    assert cells(by_round, name, 'half', '1') == ['not run', '80.0 (one seed)']
+    assert cells(by_round, name, 'half', '2') == ['not run', '90.0 (one seed)']
 
 
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
