@@ -14,7 +14,7 @@ import numpy as np
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
-from ..datasets.coco_json import load_coco
+from ..datasets.coco_json import load_coco, read_coco
 from ..engine.config_file import load_config
 from ..errors import ConfigError
 from ..evaluation.functional.matching import match_detections
@@ -22,6 +22,7 @@ from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
 from .cell_mining import CellMining
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
+from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
 from .stages import Show, Stage, StageRunner
 
 __all__ = ['COLUMNS', 'HalfTheBoxes', 'Settings', 'join_sets']
@@ -37,6 +38,7 @@ COLUMNS = (
     'split',
     'AP50',
 )
+MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'seed', 'epochs')
 #: The parts of the method that each model has, in the order of Table 4.
 MODELS = {
     'ssd': (),
@@ -120,6 +122,7 @@ class HalfTheBoxes:
         self.root = Path(self.config.train_dataloader.dataset.data_root)
         self.train_file = self.config.train_dataloader.dataset.ann_file
         self.rows: list[tuple[Path, dict[str, Any]]] = []
+        self.mined: list[tuple[Path, Path, dict[str, Any]]] = []
         self.runner = StageRunner(settings.out, list(self._stages()))
 
     def _stages(self) -> Iterator[Stage]:
@@ -154,6 +157,11 @@ class HalfTheBoxes:
                 self.settings.rounds,
             )
             yield from mining.all
+            row = dict(
+                self._row('teacher', 'ssd', kept, seed),
+                epochs=self.teacher_config.train_cfg.max_epochs,
+            )
+            self.mined.append((train, mining.mined.outputs[0], row))
             if 'teacher' in self.settings.models:
                 config, row = mining.config, self._row('teacher', 'ssd', kept, seed)
                 path = f'{name}/tests/teacher{self._suffix}_ssd'
@@ -240,7 +248,21 @@ class HalfTheBoxes:
                 classes = list(matches.classes)
                 by_class = {name: f'{value:.1f}' for name, value in zip(classes, ap, strict=True)}
                 rows.append({**row, 'AP50': f'{np.nanmean(ap):.1f}', **by_class})
-        merge_csv(self.settings.results, rows)
+        merge_csv(self.settings.results, rows, COLUMNS)
+        self._write_mined()
+
+    def _write_mined(self) -> None:
+        """Write how good the mined boxes are, beside the CSV of AP50."""
+        complete = load_coco(self.root / self.train_file)
+        rows = []
+        for train, mined, row in self.mined:
+            if mined.is_file():
+                content = read_coco(mined).content
+                for judged in judge_mined_boxes(complete, load_coco(train), content):
+                    rows.append({**{key: row[key] for key in MINED_KEYS}, **judged})
+        if rows:
+            path = self.settings.results.with_name('mined_boxes.csv')
+            merge_csv(path, rows, (*MINED_KEYS, *MINED_COLUMNS), (*MINED_KEYS, 'class'))
 
 
 def join_sets(sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -263,20 +285,29 @@ def join_sets(sets: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return joined
 
 
-def merge_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write rows into a CSV; of rows that differ in AP50 alone the new one stays."""
+def merge_csv(
+    path: Path,
+    rows: Sequence[dict[str, Any]],
+    columns: Sequence[str],
+    keys: Sequence[str] | None = None,
+) -> None:
+    """Write rows into a CSV; of rows that are alike in ``keys`` the new one stays.
+
+    Args:
+        path: The CSV; rows that it has already stay.
+        rows: New rows.
+        columns: The first columns; others of the rows follow.
+        keys: Of ``columns``; all but the last if None.
+    """
     old: list[dict[str, Any]] = []
     if path.is_file():
         with path.open(newline='', encoding='utf-8') as file:
             old = list(csv.DictReader(file))
-
-    def key(row: dict[str, Any]) -> tuple[str, ...]:
-        return tuple(str(row[column]) for column in COLUMNS[:-1])
-
-    merged = {key(row): row for row in [*old, *rows]}
-    extra = dict.fromkeys(name for row in merged.values() for name in row if name not in COLUMNS)
+    names = columns[:-1] if keys is None else keys
+    merged = {tuple(str(row[name]) for name in names): row for row in [*old, *rows]}
+    extra = dict.fromkeys(name for row in merged.values() for name in row if name not in columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *extra], restval='', lineterminator='\n')
+        writer = csv.DictWriter(file, [*columns, *extra], restval='', lineterminator='\n')
         writer.writeheader()
         writer.writerows(merged.values())

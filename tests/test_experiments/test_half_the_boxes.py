@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.detector_stages import write_coco
 from ldwsccd_mmdet.experiments.half_the_boxes import (
     COLUMNS,
     HalfTheBoxes,
@@ -117,6 +118,33 @@ def test_the_second_teacher_learns_what_the_first_found(make):
     }
 
 
+def test_judges_what_was_mined(make, tmp_path):
+    experiment = make(models=['ldwsccd'], seeds=[0, 1], boxes_kept=[0.5])
+    boxes = [
+        dict(id=n, image_id=1, category_id=1, bbox=[20 * n, 0, 10, 10], area=100, iscrowd=0)
+        for n in range(1, 5)
+    ]
+    coco = dict(
+        images=[dict(id=1, file_name='a.png', width=200, height=20)],
+        categories=[dict(id=1, name='a')],
+        annotations=boxes,
+    )
+    experiment.root = tmp_path / 'data'
+    write_coco(tmp_path / 'data' / 'train.json', coco)
+    labels = stage(experiment, 'kept_0.5/seed_0/labels').outputs[0]
+    write_coco(labels, dict(coco, annotations=boxes[:2]))
+    found = dict(
+        coco,
+        annotations=[dict(boxes[3], prob=0.9)],
+        info=dict(mined=[dict(name='a', kept_share=0.4, expected=0.9)]),
+    )
+    write_coco(stage(experiment, 'kept_0.5/seed_0/mined').outputs[0], found)
+    experiment._write_mined()  # seed 1 is not mined yet
+    (row,) = csv.DictReader((tmp_path / 'mined_boxes.csv').open())
+    wanted = dict(seed='0', rounds='1', boxes_kept='0.5', taken_away='2', recall='0.50')
+    assert {key: row[key] for key in wanted} == wanted
+
+
 def test_epochs_go_with_their_schedule(make):
     experiment = make(epochs=3, models=['ssd'], seeds=[0], boxes_kept=[1])
     config = stage(experiment, 'kept_1/seed_0/ssd').settings['config']
@@ -158,8 +186,8 @@ def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
         values = (data, '0.5', 'ssd', 0, 'ssd', 0, 20, 'val+test', ap50)
         return {**dict(zip(COLUMNS, values, strict=True)), **more}
 
-    merge_csv(path, [row('a', '10.0', lsil='5.0')])
-    merge_csv(path, [row('b', '20.0', rbc='7.0'), row('a', '11.0', lsil='6.0')])
+    merge_csv(path, [row('a', '10.0', lsil='5.0')], COLUMNS)
+    merge_csv(path, [row('b', '20.0', rbc='7.0'), row('a', '11.0', lsil='6.0')], COLUMNS)
     with path.open(newline='') as file:
         rows = list(csv.DictReader(file))
     assert [(r['data'], r['AP50'], r['lsil'], r['rbc']) for r in rows] == [
