@@ -250,6 +250,33 @@ def half_the_boxes_by_round() -> str:
     return markdown(['data', 'boxes kept', 'teachers', 'last teacher', 'LD-WSCCD'], found)
 
 
+def mined_boxes() -> str:
+    """How good mined boxes are, where boxes were taken away: means over seeds, by class."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in read('mined_boxes'):
+        key = (row['data'], row['boxes_kept'], row['rounds'], row['class'])
+        groups.setdefault(key, []).append(row)
+    lines = []
+    for (data, kept, rounds, name), rows in groups.items():
+        means = [
+            f'{100 * statistics.fmean(float(row[column] or "nan") for row in rows):.0f} %'
+            for column in ('kept_share', 'recall', 'precision')
+        ]
+        seeds = ', '.join(sorted(row['seed'] for row in rows))
+        lines.append([DATA[data], BOXES_KEPT[kept], rounds, seeds, name, *means])
+    header = [
+        'data',
+        'boxes kept',
+        'teachers',
+        'seeds',
+        'class',
+        'estimated share of cells with box',
+    ]
+    return markdown(
+        [*header, 'boxes taken away that were found', 'finds that are such a box'], lines
+    )
+
+
 def demo() -> str:
     """The models of `make demo`: the first table of its page, as the page's own CSV has it."""
     rows = []
@@ -437,6 +464,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes_by_model': half_the_boxes_by_model,
     'half_the_boxes_by_source': half_the_boxes_by_source,
     'half_the_boxes_by_round': half_the_boxes_by_round,
+    'mined_boxes': mined_boxes,
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',
