@@ -28,6 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SOURCE = 'configs/model_zoo.yml'
 NOTE = f'made by dev/model_zoo.py from {SOURCE}: edit that, and run it again'
 NOT_RUN = 'not run'
+PARAMETERS = 'results/parameters.csv'
 
 
 def read_csv(path: str) -> list[dict]:
@@ -206,11 +207,38 @@ def comparison(source: dict, models: list[dict], benchmark: str) -> list[str]:
     return lines
 
 
+def systems(source: dict, models: list[dict]) -> list[str]:
+    """Each system with its configs, its size and what was done with it."""
+    by_path = {model['path']: model for model in models}
+    collections = {c['name']: c for c in source['collections']}
+    counted = {row['config']: int(row['parameters_at_test']) for row in read_csv(PARAMETERS)}
+    rows = []
+    for system in source['systems']:
+        paths = [system.get('full'), system.get('small')]
+        links, sizes = [], []
+        for path in paths:
+            number = counted.get(f'configs/{path}')
+            links.append(f'[{Path(path).stem}](../configs/{path})' if path else '-')
+            sizes.append(NOT_RUN if number is None else f'{number / 1e6:.2f}')
+        small = by_path.get(paths[1] or '')
+        status = 'built, one step, one prediction'
+        if small and small['ap50'] is not None:
+            csv_file = os.path.relpath(small['csv'], 'docs')
+            status = f'trained on BCCD, AP50 [{small["ap50"]}]({csv_file})'
+        url = collections[system.get('collection', system['name'])].get('url')
+        name = f'[{system["name"]}]({url})' if url else system['name']
+        shown = [size if path else '-' for path, size in zip(paths, sizes, strict=True)]
+        rows.append([name, system['kind'], links[0], shown[0], links[1], shown[1], status])
+    header = ['system', 'kind', 'full size', 'parameters (M)', 'small', 'parameters (M)', 'status']
+    return table(header, rows)
+
+
 def page(source: dict, models: list[dict]) -> str:
     lines = [f'<!-- {NOTE} -->']
     for part in source['tables']:
         inside = [model for model in models if fits(model['path'], part['match'])]
         lines += [part['text'].rstrip(), '', *comparison(source, inside, part['csv']), '']
+    lines += [source['systems_text'].rstrip(), '', *systems(source, models), '']
     lines += ['## All configs', '', 'Weights: none published.', '']
     rows = [
         [

@@ -43,6 +43,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     'doctor': Command('doctor', 'check a data set before training on it'),
     'convert': CONVERTERS,
     'weaken': Command('weaken', 'a copy of a set with weaker labels'),
+    'hold-out': Command('hold_out', 'a part of a training set to choose checkpoints on'),
     'find-missing': Command('find_missing', 'find the cells that have no box, in one command'),
     'hide': Command('hide', 'leave boxes out, to see later which of them a detector finds'),
     'mine': Command('mine', 'find cells that have no box, and how many boxes are missing'),
@@ -55,6 +56,7 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     'audit': Command('audit', 'classes that image labels cannot teach'),
     'recall': Command('recall', 'cells that proposed regions reach'),
     'anchors': Command('anchors', 'anchors that fit the boxes of a set, by k-means'),
+    'svm': Command('svm', 'the second stage of R-CNN and SPP-Net: machines and boxes'),
     'vgg': Command('vgg', "ImageNet's VGG as weights of SSD's backbone, FC layers included"),
     'darknet': Command('darknet', "Darknet's weights of YOLO as a checkpoint"),
 }

@@ -147,3 +147,36 @@ def test_paper_priors_are_eq_4():
     sides = sorted((priors[:, 2] - priors[:, 0]).tolist())
     for side in (sizes[0], (sizes[0] * sizes[1]) ** 0.5):
         assert min(abs(side - s) for s in sides) < 0.1
+
+
+@pytest.mark.parametrize(
+    'path', ['configs/ldwsccd_ssd512.py', 'configs/ldwsccd/ldwsccd_ssd512_paper-priors_ccd.py']
+)
+def test_schedule_batch_and_input_are_the_papers(path):
+    """120 epochs, learning rate 1e-4, weight decay 5e-4, batches of 10, 512 px, 11 classes."""
+    cfg = load(path)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (cfg.train_cfg.max_epochs, optimizer.lr, optimizer.weight_decay) == (120, 1e-4, 5e-4)
+    assert cfg.train_dataloader.batch_size == cfg.auto_scale_lr.base_batch_size == 10
+    resizes = [s for s in cfg.train_dataloader.dataset.pipeline if s['type'] == 'Resize']
+    assert [tuple(s['scale']) for s in resizes] == [(512, 512)]
+    assert cfg.model.bbox_head.num_classes == 11
+    # eq. 5-7: smooth L1, and three negatives for a positive
+    assert (cfg.model.train_cfg.neg_pos_ratio, cfg.model.train_cfg.smoothl1_beta) == (3, 1.0)
+    assert cfg.model.train_cfg.assigner.pos_iou_thr == 0.5
+
+
+def test_a_held_out_part_of_train_chooses_the_checkpoint():
+    """Test is looked at once; all else is the paper's config."""
+    held_out = load('configs/ldwsccd/ldwsccd_ssd512_held-out_ccd.py')
+    base = Config.fromfile(ROOT / 'configs/_base_/datasets/ccd_held_out_detection.py')
+    plain = load('configs/ldwsccd_ssd512.py')
+    for cfg in (held_out, base):
+        files = [cfg[f'{stage}_dataloader'].dataset.ann_file for stage in ('train', 'val', 'test')]
+        assert files == ['train_part.json', 'val.json', 'test.json']
+    for stage in ('train', 'val'):
+        held_out[f'{stage}_dataloader'].dataset.ann_file = plain[
+            f'{stage}_dataloader'
+        ].dataset.ann_file
+    for key in ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper'):
+        assert held_out[key] == plain[key], key

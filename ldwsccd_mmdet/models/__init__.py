@@ -13,15 +13,26 @@ from .dense_heads import (
 )
 from .detectors import (
     LDWSCCD,
+    RCNN,
     YOLOV4,
     FrozenTeacher,
     LDWSCCDMixin,
     LDWSCCDTwoStage,
     ProposerFastRCNN,
 )
-from .losses import CompleteIoULoss, LocalDistillationLoss
+from .losses import CompleteIoULoss, HingeLoss, LocalDistillationLoss
 from .necks import BiFPN, DSODNeck, DSSDNeck, FSSDNeck, RSSDNeck, YOLOv1Neck, YOLOv2Neck, YOLOv4Neck
-from .roi_heads import MILRefinementHead, SpatialPyramidPool, SPPRoIExtractor
+from .roi_heads import (
+    BoostedOICRHead,
+    MILRefinementHead,
+    RefinementDistillationHead,
+    SpatialPyramidPool,
+    SPPRoIExtractor,
+    SVMBBoxHead,
+    WarpedRoIExtractor,
+    WSOD2RefinementHead,
+)
+from .task_modules.objectness import EdgeDensity, SuperpixelStraddling
 from .task_modules.proposers import (
     FileProposer,
     NucleusBlobProposer,
@@ -31,8 +42,10 @@ from .task_modules.proposers import (
 
 __all__ = [
     'LDWSCCD',
+    'RCNN',
     'YOLOV4',
     'BiFPN',
+    'BoostedOICRHead',
     'CSPDarknet53',
     'CompleteIoULoss',
     'DSODHead',
@@ -41,10 +54,12 @@ __all__ = [
     'DSSDHead',
     'DSSDNeck',
     'Darknet19',
+    'EdgeDensity',
     'EfficientDetHead',
     'FSSDNeck',
     'FileProposer',
     'FrozenTeacher',
+    'HingeLoss',
     'LDWSCCDMixin',
     'LDWSCCDTwoStage',
     'LocalDistillationLoss',
@@ -54,11 +69,16 @@ __all__ = [
     'ProposerFastRCNN',
     'RSSDHead',
     'RSSDNeck',
+    'RefinementDistillationHead',
     'SPPRoIExtractor',
     'SSDStudentHead',
+    'SVMBBoxHead',
     'ScaledSSDVGG',
     'SelectiveSearchProposer',
     'SpatialPyramidPool',
+    'SuperpixelStraddling',
+    'WSOD2RefinementHead',
+    'WarpedRoIExtractor',
     'YOLOv1Backbone',
     'YOLOv1Head',
     'YOLOv1Neck',

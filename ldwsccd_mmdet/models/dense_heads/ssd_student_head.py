@@ -94,7 +94,8 @@ class SSDStudentHead(SSDHead):
 
       The hard negatives of an image are its ``neg_pos_ratio`` (3) x positives background priors of
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
-      image without a matched prior adds 0; the loss stays connected to the graph.
+      image without a matched prior adds 0; the loss stays connected to the graph. With
+      ``min_negatives`` m an image has max(3 x positives, m) of them: an empty field teaches, too.
     - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss: a
       prior that matches it is a cell of its class with probability :math:`p`, else background,
 
@@ -112,14 +113,23 @@ class SSDStudentHead(SSDHead):
         *args: As mmdet's ``SSDHead``.
         alpha: :math:`\alpha` of eq. 5, the weight of the box loss, 0 or more; the paper gives no
             number, SSD has 1.
+        min_negatives: Hard negatives that an image has at least, 0 or more. 0 is SSD's: a field
+            without any box teaches nothing. Above, it says that such a field has no cell: set it
+            only where an empty record means that somebody has looked and found none.
         **kwargs: As mmdet's ``SSDHead``.
 
     Raises:
-        ConfigError: If ``num_classes`` is missing or not a positive integer, or ``alpha`` negative.
+        ConfigError: If ``num_classes`` is missing or not a positive integer, or ``alpha`` or
+            ``min_negatives`` negative.
     """
 
     def __init__(
-        self, num_classes: Any = None, *args: Any, alpha: float = 1.0, **kwargs: Any
+        self,
+        num_classes: Any = None,
+        *args: Any,
+        alpha: float = 1.0,
+        min_negatives: int = 0,
+        **kwargs: Any,
     ) -> None:
         check_argument(
             isinstance(num_classes, int) and num_classes >= 1,
@@ -128,9 +138,11 @@ class SSDStudentHead(SSDHead):
             num_classes,
             'set model.bbox_head.num_classes to len(train_dataloader.dataset.metainfo.classes)',
         )
-        check_argument(alpha >= 0, 'bbox_head.alpha', 'a number >= 0', alpha)
+        for name, value in (('alpha', alpha), ('min_negatives', min_negatives)):
+            check_argument(value >= 0, f'bbox_head.{name}', 'a number >= 0', value)
         super().__init__(num_classes, *args, **kwargs)
         self.alpha = alpha
+        self.min_negatives = min_negatives
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
 
@@ -282,6 +294,7 @@ class SSDStudentHead(SSDHead):
             share: The share of a positive that it counts, (N, A) in [0, 1].
         """
         num_negatives = self.train_cfg['neg_pos_ratio'] * share.sum(dim=1, keepdim=True)
+        num_negatives = num_negatives.clamp(min=self.min_negatives)
         # losses are >= 0, so that positives, set to 0, come last and add nothing
         hardest = loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
         rank = torch.arange(loss.shape[1], device=loss.device)

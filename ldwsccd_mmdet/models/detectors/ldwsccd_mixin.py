@@ -280,6 +280,8 @@ class LDWSCCDMixin:
                 regions = [boxes[:0] for boxes in regions]
             regions = self._add_proposed(regions, batch_inputs, batch_data_samples)
 
+        metas = [sample.metainfo for sample in batch_data_samples]
+        objectness = self.mil_head.see(batch_inputs, metas, self.data_preprocessor)
         logits = self.mil_head(feats, regions)
         pseudo = None
         if supervision.needs_pseudo_boxes and is_warm:
@@ -288,7 +290,7 @@ class LDWSCCDMixin:
             batch_data_samples, known, pseudo, self.mil_head.fg_iou
         )
         losses = dict(self.student_loss_by_feat(outs, feats, self._for_student(samples)))
-        losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known))
+        losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known, objectness))
         return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo)
 
     def _for_student(self, batch_data_samples: SampleList) -> SampleList:

@@ -26,7 +26,7 @@ class ProposerFastRCNN(FastRCNN):
         super().__init__(*args, **kwargs)
         self.proposer = TASK_UTILS.build(proposer)
 
-    def _propose(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> None:
+    def propose(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> None:
         """Give each sample its ``proposals``, in pixels of the batch tensor."""
         metas = [sample.metainfo for sample in batch_data_samples]
         regions = self.proposer(batch_inputs, metas, self.data_preprocessor)
@@ -35,16 +35,16 @@ class ProposerFastRCNN(FastRCNN):
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses, see ``FastRCNN``."""
-        self._propose(batch_inputs, batch_data_samples)
+        self.propose(batch_inputs, batch_data_samples)
         return super().loss(batch_inputs, batch_data_samples)
 
     def predict(
         self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True
     ) -> SampleList:
         """Detect, see ``FastRCNN``."""
-        self._propose(batch_inputs, batch_data_samples)
+        self.propose(batch_inputs, batch_data_samples)
         return super().predict(batch_inputs, batch_data_samples, rescale)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> tuple:
-        self._propose(batch_inputs, batch_data_samples)
+        self.propose(batch_inputs, batch_data_samples)
         return super()._forward(batch_inputs, batch_data_samples)

@@ -18,11 +18,13 @@ class SeedMatch(NamedTuple):
         labels: (N, R), int64 in [0, C], C is background.
         weights: (N, R), >= 0.
         bboxes: (N, R, 4), the seed that the region overlaps most.
+        seeds: (N, R), int64, which of the image's seeds that is.
     """
 
     labels: Tensor
     weights: Tensor
     bboxes: Tensor
+    seeds: Tensor
 
 
 @torch.no_grad()
@@ -56,7 +58,8 @@ def match_seeds(
     if valid is not None:
         labels.masked_fill_(~valid, num_classes)
         weights.masked_fill_(~valid, 0)
-    return SeedMatch(labels, weights, seeds.bboxes.gather(1, seed[..., None].expand(-1, -1, 4)))
+    own = seeds.bboxes.gather(1, seed[..., None].expand(-1, -1, 4))
+    return SeedMatch(labels, weights, own, seed)
 
 
 def refinement_targets(
@@ -128,7 +131,8 @@ def refinement_targets(
         valid = None if valid is None else valid[None]
     bboxes, scores = bboxes.detach().to(dtype), scores.detach().to(dtype)
     seeds = TopSeeds()(bboxes, scores, image_labels > 0, valid)
-    labels, weights, _ = match_seeds(bboxes, seeds, num_classes, fg_iou, ignore_iou, valid)
+    match = match_seeds(bboxes, seeds, num_classes, fg_iou, ignore_iou, valid)
+    labels, weights = match.labels, match.weights
     return (labels[0], weights[0]) if single else (labels, weights)
 
 

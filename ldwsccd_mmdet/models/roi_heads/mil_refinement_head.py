@@ -1,6 +1,6 @@
 """Multiple-instance head: learns from the classes of an image which of its regions show them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -87,6 +87,29 @@ class RegionLogits:
     def mean_probs(self) -> Tensor:
         """Mean of :attr:`stage_probs`."""
         return torch.stack(self.stage_probs).mean(dim=0)
+
+
+@dataclass
+class RegionBags:
+    """The regions of a batch, padded to R an image, and what is known of them.
+
+    Attributes:
+        regions: (N, R, 4), x1, y1, x2, y2 in pixels of the batch tensor.
+        present: Boolean (N, C), true where the class occurs in the image.
+        valid: Boolean (N, R), false for padding; None where there is none.
+        known: The boxes that an image has, as seeds; None for none.
+        objectness: (N, R), what the picture itself says of a region; None for nothing.
+    """
+
+    regions: Tensor
+    present: Tensor
+    valid: Tensor | None
+    known: Seeds | None
+    objectness: Tensor | None = None
+
+
+#: What a picture says of regions (N, R, 4): (N, R), in [0, 1].
+Objectness = Callable[[Tensor], Tensor]
 
 
 @MODELS.register_module()
@@ -193,6 +216,16 @@ class MILRefinementHead(BaseModule):
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor or ROI_EXTRACTOR)
         self._init_layers(fc_out_channels, dropout, reg_stages)
 
+    @property
+    def num_classifiers(self) -> int:
+        """How many classifiers over C + 1 classes there are: the K stages."""
+        return self.num_stages
+
+    @property
+    def _classifiers(self) -> str:
+        """Their number, for messages."""
+        return f'num_stages = {self.num_stages}'
+
     def _check_arguments(self, reg_stages: int) -> None:
         check_argument(
             isinstance(self.num_classes, int) and self.num_classes >= 1,
@@ -208,8 +241,8 @@ class MILRefinementHead(BaseModule):
         reduction, chunk = self.image_loss_reduction, self.roi_chunk_size
         fine = reduction in ('mean', 'sum')
         _check(fine, 'image_loss_reduction', "'mean' or 'sum'", reduction)
-        expected = f'a number in [0, num_stages = {self.num_stages}]'
-        _check(0 <= reg_stages <= self.num_stages, 'reg_stages', expected, reg_stages)
+        expected = f'a number in [0, {self._classifiers}]'
+        _check(0 <= reg_stages <= self.num_classifiers, 'reg_stages', expected, reg_stages)
         _check(chunk is None or chunk >= 1, 'roi_chunk_size', 'None or >= 1', chunk)
 
     def _loss_weight(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -218,10 +251,10 @@ class MILRefinementHead(BaseModule):
         _check(not unknown, 'loss_weight', f'the keys {", ".join(LOSS_WEIGHT)}', unknown)
         weights: dict[str, Any] = {**LOSS_WEIGHT, **given}
         refine = weights['refine']
-        single = isinstance(refine, (int, float))
-        weights['refine'] = refine = [refine] * self.num_stages if single else list(refine)
-        expected = f'one number, or num_stages = {self.num_stages}'
-        _check(len(refine) == self.num_stages, 'loss_weight.refine', expected, refine)
+        single, stages = isinstance(refine, (int, float)), self.num_classifiers
+        weights['refine'] = refine = [refine] * stages if single else list(refine)
+        expected = f'one number, or {self._classifiers}'
+        _check(len(refine) == stages, 'loss_weight.refine', expected, refine)
         for name, value in weights.items():
             # a NaN passes: the first loss says so by its name
             negative = any(weight < 0 for weight in (value if name == 'refine' else [value]))
@@ -244,7 +277,7 @@ class MILRefinementHead(BaseModule):
         self.fc_cls = nn.Linear(channels, self.num_classes)
         self.fc_det = nn.Linear(channels, self.num_classes)
         self.fc_refine = nn.ModuleList(
-            nn.Linear(channels, self.num_classes + 1) for _ in range(self.num_stages)
+            nn.Linear(channels, self.num_classes + 1) for _ in range(self.num_classifiers)
         )
         self.fc_box = nn.ModuleList(nn.Linear(channels, 4) for _ in range(reg_stages))
 
@@ -297,15 +330,32 @@ class MILRefinementHead(BaseModule):
             [fc(x) for fc in self.fc_box],
         )
 
+    def see(
+        self, batch_inputs: Tensor, batch_img_metas: list[dict], data_preprocessor: Any
+    ) -> Objectness | None:
+        """Look at the pictures of a batch, before the losses; this head has no need of it.
+
+        Args:
+            batch_inputs: Normalised images (N, 3, H, W).
+            batch_img_metas: Per image its meta information.
+            data_preprocessor: What normalised them.
+
+        Returns:
+            What :meth:`loss_by_feat` takes as ``objectness``.
+        """
+        return None
+
     def loss(
         self,
         feats: Sequence[Tensor],
         bboxes: Sequence[Tensor],
         image_labels: Tensor,
         gt_instances: InstanceList | None = None,
+        objectness: Objectness | None = None,
     ) -> dict[str, Tensor]:
         """Compute eq. 15 and 16 for a batch: :meth:`forward` and :meth:`loss_by_feat`."""
-        return self.loss_by_feat(self(feats, bboxes), bboxes, image_labels, gt_instances)
+        logits = self(feats, bboxes)
+        return self.loss_by_feat(logits, bboxes, image_labels, gt_instances, objectness)
 
     def loss_by_feat(
         self,
@@ -313,6 +363,7 @@ class MILRefinementHead(BaseModule):
         bboxes: Sequence[Tensor],
         image_labels: Tensor,
         gt_instances: InstanceList | None = None,
+        objectness: Objectness | None = None,
     ) -> dict[str, Tensor]:
         """Compute eq. 15 and 16 for a batch.
 
@@ -323,6 +374,7 @@ class MILRefinementHead(BaseModule):
                 it is known. Classes above 0.5 choose seeds.
             gt_instances: Per image the boxes that are known, ``bboxes`` (n, 4), ``labels`` (n,) and
                 perhaps ``probs`` (n,), n >= 0; seeds with ``gt_seeds``, else not looked at.
+            objectness: Of :meth:`see`, for the same images.
 
         Returns:
             ``loss_mil``, ``loss_refine_1`` to ``loss_refine_K`` and, of the last ``reg_stages``
@@ -333,7 +385,35 @@ class MILRefinementHead(BaseModule):
             ValueError: If ``image_labels`` is not (N, C).
         """
         batch = self._batch(bboxes, image_labels)
-        valid, present = batch.valid, image_labels > 0.5
+        losses, scores = self._mil_loss(logits, batch, image_labels)
+        regions = self._regions(bboxes, batch, scores)
+        deltas = [batch.pad(x) for x in logits.bbox_deltas]
+        bags = RegionBags(
+            regions,
+            image_labels > 0.5,
+            batch.valid,
+            self._known_seeds(gt_instances, regions) if self.gt_seeds else None,
+            self._objectness(objectness, regions, deltas),
+        )
+        probs: list[Tensor] = []
+        first_with_box = self.num_classifiers - len(deltas)
+        for stage, stage_logits in enumerate(logits.refine_logits):
+            match = self.targets(bags, self.teacher_scores(scores, probs))
+            weight = self.loss_weight['refine'][stage]
+            losses[f'loss_refine_{stage + 1}'] = weight * refinement_loss(
+                batch.pad(stage_logits), match.labels, match.weights, batch.valid
+            )
+            if stage >= first_with_box:
+                loss = self.box_loss(deltas[stage - first_with_box], bags, match)
+                losses[f'loss_refine_box_{stage + 1}'] = self.loss_weight['box'] * loss
+            probs.append(batch.pad(logits.stage_probs[stage]))
+        return losses
+
+    def _mil_loss(
+        self, logits: RegionLogits, batch: RegionBatch, image_labels: Tensor
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Eq. 15, and the scores (N, R, C) of the regions, without gradient."""
+        valid = batch.valid
         scores, image_scores = mil_scores(
             batch.pad(logits.cls_logits), batch.pad(logits.det_logits), valid
         )
@@ -342,48 +422,55 @@ class MILRefinementHead(BaseModule):
             per_class = per_class * valid.any(dim=1, keepdim=True)
         if self.image_loss_reduction == 'sum':
             per_class = per_class * self.num_classes
-        losses = dict(loss_mil=self.loss_weight['mil'] * per_class.mean())
+        return dict(loss_mil=self.loss_weight['mil'] * per_class.mean()), scores.detach()
 
-        regions = self._regions(bboxes, batch, scores)
-        known = self._known_seeds(gt_instances, regions) if self.gt_seeds else None
-        scores = scores.detach()
-        first_with_box = self.num_stages - len(logits.bbox_deltas)
-        for stage, stage_logits in enumerate(logits.refine_logits):
-            seeds = self.choose_seeds(regions, scores, present, valid)
-            if known is not None:
-                seeds = join_seeds(known, seeds, self.fg_iou)
-            match = match_seeds(
-                regions, seeds, self.num_classes, self.fg_iou, self.ignore_iou, valid
-            )
-            weight = self.loss_weight['refine'][stage]
-            losses[f'loss_refine_{stage + 1}'] = weight * refinement_loss(
-                batch.pad(stage_logits), match.labels, match.weights, valid
-            )
-            if stage >= first_with_box:
-                deltas = batch.pad(logits.bbox_deltas[stage - first_with_box])
-                losses[f'loss_refine_box_{stage + 1}'] = self._box_loss(
-                    deltas, regions, match, valid
-                )
-            scores = batch.pad(logits.stage_probs[stage])
-        return losses
+    def teacher_scores(self, mil: Tensor, probs: list[Tensor]) -> Tensor:
+        """Scores that teach the next stage: those of the one before it, for the first the MIL's.
 
-    def _box_loss(
-        self, deltas: Tensor, regions: Tensor, match: SeedMatch, valid: Tensor | None
-    ) -> Tensor:
-        """Loss of one stage's boxes, weighted."""
-        size = torch.minimum(
-            regions[..., 2:] - regions[..., :2], match.bboxes[..., 2:] - match.bboxes[..., :2]
-        )
-        moved = (match.labels < self.num_classes) & (size > 0).all(dim=-1)
-        # a box without a size has no logarithm: take any in its place, of weight 0
+        Args:
+            mil: (N, R, C).
+            probs: Of the stages that came before, (N, R, C + 1) each.
+        """
+        return probs[-1] if probs else mil
+
+    @property
+    def overlaps(self) -> tuple[float, float]:
+        """The ``fg_iou`` and ``ignore_iou`` of this iteration."""
+        return self.fg_iou, self.ignore_iou
+
+    def targets(self, bags: RegionBags, scores: Tensor) -> SeedMatch:
+        """What the regions learn from the scores (N, R, >= C) of the stage before, eq. 16."""
+        seeds = self.choose_seeds(bags.regions, scores, bags.present, bags.valid)
+        if bags.known is not None:
+            seeds = join_seeds(bags.known, seeds, self.fg_iou)
+        return match_seeds(bags.regions, seeds, self.num_classes, *self.overlaps, bags.valid)
+
+    def box_loss(self, deltas: Tensor, bags: RegionBags, match: SeedMatch) -> Tensor:
+        """Loss of one stage's boxes (N, R, 4), encoded, towards the seeds of their regions."""
+        positive = match.labels < self.num_classes
+        targets, moved = self.encoded(bags.regions, match.bboxes, positive)
+        return box_refinement_loss(deltas, targets, match.labels, match.weights * moved, bags.valid)
+
+    def encoded(self, regions: Tensor, bboxes: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
+        """The way (N, R, 4) from regions to boxes, and where there is one, (N, R).
+
+        That is ``where`` (N, R) it is asked for, and both have a size.
+        """
+        size = torch.minimum(regions[..., 2:] - regions[..., :2], bboxes[..., 2:] - bboxes[..., :2])
+        where = where & (size > 0).all(dim=-1)
+        # a box without a size has no logarithm: take any in its place
         unit = regions.new_tensor([0, 0, 1, 1])
         targets = self.bbox_coder.encode(
-            torch.where(moved[..., None], regions, unit).flatten(0, 1),
-            torch.where(moved[..., None], match.bboxes, unit).flatten(0, 1),
-        ).view_as(regions)
-        return self.loss_weight['box'] * box_refinement_loss(
-            deltas, targets, match.labels, match.weights * moved, valid
+            torch.where(where[..., None], regions, unit).flatten(0, 1),
+            torch.where(where[..., None], bboxes, unit).flatten(0, 1),
         )
+        return targets.view_as(regions), where
+
+    def _objectness(
+        self, objectness: Objectness | None, regions: Tensor, deltas: list[Tensor]
+    ) -> Tensor | None:
+        """What the pictures say of the regions (N, R, 4), here nothing."""
+        return None
 
     @staticmethod
     def _known_seeds(gt_instances: InstanceList | None, regions: Tensor) -> Seeds | None:

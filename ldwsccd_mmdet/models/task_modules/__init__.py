@@ -1,5 +1,6 @@
 """Parts that choose boxes, as mmdet's task modules do: no weights, no gradient."""
 
+from .objectness import EdgeDensity, SuperpixelStraddling
 from .seeds import (
     MISTSeeds,
     Seeds,
@@ -7,4 +8,11 @@ from .seeds import (
     TopSeeds,
 )
 
-__all__ = ['MISTSeeds', 'Seeds', 'ThresholdSeeds', 'TopSeeds']
+__all__ = [
+    'EdgeDensity',
+    'MISTSeeds',
+    'Seeds',
+    'SuperpixelStraddling',
+    'ThresholdSeeds',
+    'TopSeeds',
+]

@@ -10,6 +10,8 @@ from .precision import at_least_float32, float_dtype, no_autocast
 from .probabilities import probabilities
 from .region_batch import RegionBatch
 from .renamed_arguments import refuse_old_arguments
+from .restored_images import restored_images
+from .training_progress import training_progress
 from .weights_fit import LEAST_SHARE, WeightsFit, fit_weights, not_finite
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     'pairwise_iou',
     'probabilities',
     'refuse_old_arguments',
+    'restored_images',
     'set_num_classes',
+    'training_progress',
 ]

@@ -72,6 +72,40 @@ def test_no_matched_prior_is_zero_and_connected():
     assert all(p.grad is not None for p in head.parameters())
 
 
+@pytest.mark.parametrize('least', [1, 4, 40])
+def test_an_empty_field_teaches_its_hardest_negatives(least):
+    """Against a loop over images and priors; 3 to 1 stays where it is more."""
+    head = build(min_negatives=least)
+    batch, x = [*samples(), sample([], [])], feats(4)
+    cls_scores, bbox_preds = head(x)
+    logits = head._flatten(cls_scores, bbox_preds)[0]
+    sizes = [score.shape[-2:] for score in cls_scores]
+    metas = [s.metainfo for s in batch]
+    anchors, flags = head.get_anchors(sizes, metas, device='cpu')
+    instances = [s.gt_instances for s in batch]
+    targets = head.get_targets(anchors, flags, instances, metas, unmap_outputs=True)
+    labels, avg_factor = torch.cat(targets[0], dim=1), targets[4]
+    total = 0.0
+    for n in range(len(batch)):
+        loss = F.cross_entropy(logits[n], labels[n], reduction='none').tolist()
+        positive = [value for value, y in zip(loss, labels[n], strict=True) if y < NUM_CLASSES]
+        negative = [value for value, y in zip(loss, labels[n], strict=True) if y == NUM_CLASSES]
+        number = max(3 * len(positive), least)
+        total += sum(positive) + sum(sorted(negative, reverse=True)[:number])
+    losses = head.loss(x, batch)
+    assert losses['loss_cls'].item() == pytest.approx(total / avg_factor, rel=1e-4)
+    empty = head.loss([f[3:] for f in x], batch[3:])
+    assert empty['loss_cls'].item() > 0 and empty['loss_bbox'].item() == 0
+    # its gradient lowers every class at these priors, and raises background
+    empty['loss_cls'].backward()
+    assert any(p.grad.abs().sum() > 0 for p in head.cls_convs.parameters())
+
+
+def test_min_negatives_is_no_negative_number():
+    with pytest.raises(ConfigError, match='bbox_head.min_negatives: .* found -1'):
+        build(min_negatives=-1)
+
+
 def test_one_by_one_maps():
     head = build()
     loss = head.loss(feats(3, (1, 1, 1)), samples())

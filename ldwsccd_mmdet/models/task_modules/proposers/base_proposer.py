@@ -11,7 +11,8 @@ from mmdet.utils import InstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
-from ....errors import ConfigError, check_argument
+from ....errors import check_argument
+from ...utils import restored_images
 
 
 class BaseProposer(ABC):
@@ -102,7 +103,8 @@ class ImageProposer(BaseProposer):
         Raises:
             ConfigError: If there is no ``data_preprocessor`` to undo the normalisation of.
         """
-        images = self._images(batch_inputs, data_preprocessor)
+        pictures = restored_images(batch_inputs, data_preprocessor, type(self).__name__)
+        images = pictures.permute(0, 2, 3, 1).cpu().numpy()
         results = []
         for image, meta in zip(images, batch_img_metas, strict=True):
             height, width = meta['img_shape'][:2]
@@ -111,18 +113,3 @@ class ImageProposer(BaseProposer):
             bboxes, scores = (torch.from_numpy(array).to(batch_inputs.device) for array in found)
             results.append(self.select(bboxes, scores, (height, width)))
         return results
-
-    def _images(self, batch_inputs: Tensor, data_preprocessor: Any) -> np.ndarray:
-        """Undo the normalisation: RGB, uint8 (N, H, W, 3)."""
-        if data_preprocessor is None:
-            raise ConfigError(
-                f'{type(self).__name__}: expected the data_preprocessor that normalised the '
-                'images, found None; hand over model.data_preprocessor'
-            )
-        x = batch_inputs.float()
-        if getattr(data_preprocessor, '_enable_normalize', True):
-            x = x * data_preprocessor.std.to(x) + data_preprocessor.mean.to(x)
-        # mmdet's loader gives BGR, which bgr_to_rgb turns round
-        if not getattr(data_preprocessor, '_channel_conversion', True):
-            x = x.flip(1)
-        return x.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

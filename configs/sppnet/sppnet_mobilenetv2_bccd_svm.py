@@ -1,0 +1,9 @@
+r"""SPP-Net, second stage: support vector machines and ridge regression on the first one's features.
+
+ldwsccd svm configs/sppnet/sppnet_mobilenetv2_bccd_svm.py \
+    work_dirs/sppnet_mobilenetv2_bccd/epoch_40.pth --out work_dirs/sppnet_svm.pth
+"""
+
+_base_ = './sppnet_mobilenetv2_bccd.py'
+
+model = dict(roi_head=dict(bbox_head=dict(type='SVMBBoxHead', with_reg=True)))

@@ -1,0 +1,53 @@
+"""Count the parameters of every system of docs/model_zoo.md's table of systems.
+
+python dev/count_parameters.py    # writes results/parameters.csv; then python dev/model_zoo.py
+
+Each model is built from its config on torch's meta device, without memory or weights; in about a
+minute for all. Those of training alone, distillation and MIL head, are counted apart.
+"""
+
+import csv
+import os
+
+import torch
+import yaml
+from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
+from mmengine.config import Config
+from model_zoo import PARAMETERS, ROOT, SOURCE
+
+import ldwsccd_mmdet  # noqa: F401
+
+TRAINING_ONLY = ('distillation.', 'mil_head.')
+
+
+def count(path: str) -> tuple[int, int]:
+    """Parameters of a config's model, and those that it has at test."""
+    model = Config.fromfile(ROOT / 'configs' / path).model
+    if model.get('teacher'):  # it is in no checkpoint
+        model.update(teacher=None, distillation=None)
+    with torch.device('meta'):
+        built = MODELS.build(model)
+    numbers = {name: p.numel() for name, p in built.named_parameters()}
+    at_test = sum(n for name, n in numbers.items() if not name.startswith(TRAINING_ONLY))
+    return sum(numbers.values()), at_test
+
+
+def main() -> None:
+    os.chdir(ROOT)
+    register_all_modules()
+    source = yaml.safe_load((ROOT / SOURCE).read_text(encoding='utf-8'))
+    paths = [s[size] for s in source['systems'] for size in ('full', 'small') if s.get(size)]
+    rows = []
+    for path in dict.fromkeys(paths):
+        whole, at_test = count(path)
+        rows.append(dict(config=f'configs/{path}', parameters=whole, parameters_at_test=at_test))
+        print(rows[-1], flush=True)
+    with (ROOT / PARAMETERS).open('w', newline='', encoding='utf-8') as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == '__main__':
+    main()
