@@ -4,6 +4,9 @@ Example:
     ldwsccd doctor data/bccd/train.json --other data/bccd/val.json data/bccd/test.json \
         --config ldwsccd_ssd512.py --pictures work_dirs/doctor
 
+How many cells have no box only a detector can tell, that has learned some of the boxes: --found
+takes what ldwsccd find-missing has left, or --predictions and --learned any other's.
+
 Exit status: 0 nothing at or above --fail-on, 1 something, 2 the set can't be read.
 """
 
@@ -36,11 +39,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--pictures', type=Path, metavar='DIR', help='draw the worst here')
     parser.add_argument('--num-pictures', type=int, default=4, help='pictures a finding')
     parser.add_argument(
+        '--found',
+        type=Path,
+        metavar='DIR',
+        help='folder of ldwsccd find-missing: also say how many cells may have no box',
+    )
+    parser.add_argument(
+        '--predictions', type=Path, metavar='PKL', help='the same, of a detector of your own, ...'
+    )
+    parser.add_argument(
+        '--learned', type=Path, metavar='JSON', help='... and the boxes that it had learned'
+    )
+    parser.add_argument(
         '--fail-on',
         choices=['error', 'warning', 'never'],
         default='error',
         help='least level that gives exit status 1 (default: error)',
     )
+
+
+def check(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Check that what a detector found is named once and whole."""
+    if (args.predictions is None) != (args.learned is None):
+        parser.error('--predictions and --learned: give both, or neither')
+    if args.found and args.predictions:
+        parser.error('--found: leave it out, or --predictions and --learned')
 
 
 def main(args: argparse.Namespace) -> int:
@@ -51,12 +74,15 @@ def main(args: argparse.Namespace) -> int:
     from ldwsccd_mmdet.engine.config_file import load_config
     from ldwsccd_mmdet.preparation.checks import LEVELS
     from ldwsccd_mmdet.preparation.checks.examine import examine, read_split
+    from ldwsccd_mmdet.preparation.checks.missing_cells import find_mining, read_missing
     from ldwsccd_mmdet.preparation.checks.pictures import draw_finding
 
     console = Console()
     split = read_split(args.annotations, args.images)
     others = [read_split(path, args.images) for path in args.other]
     config = load_config(args.config) if args.config else None
+    found = find_mining(args.found) if args.found else (args.predictions, args.learned)
+    missing = read_missing(args.annotations, *found) if found[0] else None
     total = sum(len(s.coco['images']) for s in (split, *others))
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task('Reading images', total=total)
@@ -69,6 +95,7 @@ def main(args: argparse.Namespace) -> int:
             args.workers,
             lambda: bar.advance(task),
         )
+    result.missing = missing
     print_text(result, console)
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
@@ -113,10 +140,25 @@ def print_text(result: Any, console: Any) -> None:
             f'{100 * fit.matched:.1f} % of the boxes at IoU {fit.iou_thr:g}; '
             f'by input size {shares}'
         )
+    lines += [escape(line) for line in lines_of_missing(result.missing)]
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False)
     counts = ', '.join(f'{result.count(level)} {level}s' for level in reversed(LEVELS))
     console.print(f'[bold]{counts}[/]')
+
+
+def lines_of_missing(missing: Any) -> list[str]:
+    """Write how many cells may have no box, or how to find out."""
+    if missing is None:
+        return [
+            'cells without a box: not known; ldwsccd find-missing CONFIG trains a detector that '
+            'tells, and --found FOLDER shows it here'
+        ]
+    *classes, everything = map(str, missing)
+    return [
+        f'{everything}; in brackets what 90 % of 200 draws of the images give',
+        *(f'    {line}' for line in classes),
+    ]
 
 
 def lines_of(finding: Any) -> list[str]:

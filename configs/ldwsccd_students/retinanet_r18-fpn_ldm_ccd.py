@@ -13,4 +13,6 @@ model = dict(
     neck=dict(in_channels=[64, 128, 256, 512]),
     teacher=_base_.teacher_ccd,
     distillation=dict(_base_.distillation, **channels),
+    # mined boxes that may be no cell are ignored, not background
+    train_cfg=dict(assigner=dict(ignore_iof_thr=0.5)),
 )

@@ -6,6 +6,7 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .coco_json import CocoFile, missing_classes, quoted, read_coco
 from .files import find_images, frame_fault, image_header
 from .label_counts import warn as _warn
 from .palette import class_palette
+from .splits import Fold
 
 __all__ = ['FULL_NAMES', 'CervicalCellDataset']
 
@@ -84,8 +86,13 @@ class CervicalCellDataset(CocoDataset):
     and :class:`PackCellInputs` hand it to the model; with mmdet's own transforms these boxes are
     ignored.
 
+    A set without images for validation can do with some of those for training: with
+    ``fold=dict(of=10, leave_out=0)`` a training leaves a tenth of them out, and with
+    ``fold=dict(of=10, only=0)`` a validation that names the same ``ann_file`` has just these.
+
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
+        fold: Arguments of :class:`~ldwsccd_mmdet.datasets.splits.Fold`; None: all images.
         mined_file: Boxes in COCO form with ``prob``, of the same images; joined to ``data_root``.
         check_images: Whether to look, once, if every image file is there, and of the size that its
             record gives. Only files on a local disk are looked for. Default: True.
@@ -99,8 +106,14 @@ class CervicalCellDataset(CocoDataset):
     FULL_NAMES = FULL_NAMES
 
     def __init__(
-        self, *args: Any, mined_file: str = '', check_images: bool = True, **kwargs: Any
+        self,
+        *args: Any,
+        mined_file: str = '',
+        check_images: bool = True,
+        fold: Mapping[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
+        self.fold = None if fold is None else Fold(**fold)
         self.mined_file = mined_file
         self.check_images = check_images
         super().__init__(*args, **kwargs)
@@ -129,6 +142,8 @@ class CervicalCellDataset(CocoDataset):
     def load_data_list(self) -> list[dict]:
         """Load the annotation file; say what was put right and what was left out."""
         file = read_coco(self.ann_file, self.ann_file, self.backend_args)
+        if self.fold is not None:
+            file = replace(file, content=self.fold.take(file.content))
         self._counts = file.counts()
         self._counts.boxes = self._counts.crowds = self._counts.image_labels = 0
         self._names = {c['id']: c['name'] for c in file.content['categories']}

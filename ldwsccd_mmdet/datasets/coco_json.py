@@ -244,25 +244,34 @@ def clean_coco(content: Any, source: str, need_sizes: bool = True) -> CocoFile:
             if key in record:
                 ids.setdefault(_key(record[key]), record['id'])
     sizes = {image['id']: (image.get('width'), image.get('height')) for image in images}
-    annotations, left_out = [], defaultdict(list)
-    for place, raw in enumerate(content['annotations'], 1):
-        annotation, fault = _clean_annotation(raw, image_ids, category_ids, mended)
+    cleaned = (
+        _clean_annotation(a, image_ids, category_ids, mended) for a in content['annotations']
+    )
+    annotations, left_out = _sort_out(cleaned, sizes, mended)
+    content = {
+        **content,
+        'images': images,
+        'categories': categories,
+        'annotations': _number_annotations(annotations, mended),
+    }
+    return CocoFile(source, content, left_out, mended)
+
+
+def _sort_out(
+    cleaned: Iterable[tuple[dict[str, Any], str | None]],
+    sizes: Mapping[int, tuple[Any, Any]],
+    mended: Counter[str],
+) -> tuple[list[tuple[int, dict[str, Any]]], dict[str, list[dict]]]:
+    """Annotations that can be used, with their places, and the others by what is wrong."""
+    annotations: list[tuple[int, dict[str, Any]]] = []
+    left_out: dict[str, list[dict]] = defaultdict(list)
+    for place, (annotation, fault) in enumerate(cleaned, 1):
         fault = fault or box_fault(annotation['bbox'], *sizes[annotation['image_id']])
         if fault is not None:
             left_out[fault].append(annotation)
             continue
         annotations.append((place, _complete(annotation, mended)))
-    return CocoFile(
-        source,
-        {
-            **content,
-            'images': images,
-            'categories': categories,
-            'annotations': _number_annotations(annotations, mended),
-        },
-        dict(left_out),
-        mended,
-    )
+    return annotations, dict(left_out)
 
 
 def _check_section(content: Any, section: str, keys: Sequence[str], source: str) -> None:

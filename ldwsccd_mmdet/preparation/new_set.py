@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
+from ..datasets.splits import split_images, subset
 from ..engine.config_file import config_folder
 from ..errors import ConfigError, DatasetError
 from .checks.priors import fit_priors
 from .converters.coco_builder import check_new, dump, write_new
 from .exports import Export
-from .splits import split_images, subset
 
 __all__ = ['NewSet', 'make_new_set', 'splits_of']
 
@@ -105,7 +105,7 @@ def splits_of(
         val_share: Share of the images for validation.
         folds: With 2 or more, as many pairs, each image in one validation.
         seed: Seed of the split.
-        group: See :func:`.splits.split_images`.
+        group: See :func:`~ldwsccd_mmdet.datasets.splits.split_images`.
 
     Returns:
         Pairs of COCO content.
@@ -262,37 +262,24 @@ def _leaves(
 ) -> tuple[str, str]:
     """Write the configs of teacher and student as text."""
     dataset, channels = _SIZES[size]
-    width, height = np.median(boxes[1], axis=0).astype(int).tolist()
-    metainfo = f'classes=classes, field_size=({width}, {height})' + (
-        f', mpp={mpp:g}' if mpp else ''
-    )
-    data = _DATA.format(
-        classes=tuple(classes),
-        metainfo=metainfo,
-        train=files[0].as_posix(),
-        val=files[1].as_posix(),
-        train_images=placed[0][1],
-        val_images=placed[1][1],
-    )
+    data = _data_text(classes, placed, files, boxes[1], mpp)
     models = f'ssd{size}_mobilenetv2_fpn', f'ssd{size}_vgg11_narrow'
     schedules = 'schedule_small_pretrained', 'schedule_small'
-    texts = []
-    for leaf, model, schedule in zip(leaves, models, schedules, strict=True):
-        bases = [
-            f'models/{model}',
-            f'datasets/{dataset}',
-            f'schedules/{schedule}',
-            'default_runtime',
-        ]
-        if leaf is leaves[1]:
-            bases.append('parts/ldwsccd')
-        what = 'Teacher' if leaf is leaves[0] else 'LD-WSCCD'
-        head = _HEAD.format(
-            title=f'{what} on {name}, {len(classes)} classes; made by ldwsccd new.',
-            command=f'ldwsccd train {leaf.as_posix()} --amp',
-            bases='\n'.join(f"    'ldwsccd_mmdet::_base_/{base}.py'," for base in bases),
+    teacher_head, student_head = (
+        _head_text(
+            f'{what} on {name}, {len(classes)} classes; made by ldwsccd new.',
+            leaf,
+            (f'models/{model}', f'datasets/{dataset}', f'schedules/{schedule}', *more),
         )
-        texts.append(head + data)
+        for what, leaf, model, schedule, more in zip(
+            ('Teacher', 'LD-WSCCD'),
+            leaves,
+            models,
+            schedules,
+            (('default_runtime',), ('default_runtime', 'parts/ldwsccd')),
+            strict=True,
+        )
+    )
     weights = ''
     if not Path(_WEIGHTS).is_file():
         address = 'open-mmlab://mmdet/mobilenet_v2'
@@ -305,4 +292,35 @@ def _leaves(
         config=leaves[0].as_posix(),
         checkpoint=f'work_dirs/{leaves[0].stem}/epoch_40.pth',
     )
-    return texts[0] + teacher, texts[1] + student
+    return teacher_head + data + teacher, student_head + data + student
+
+
+def _head_text(title: str, leaf: Path, bases: Sequence[str]) -> str:
+    """Beginning of a config: what it is, how to train it, what it builds on."""
+    return _HEAD.format(
+        title=title,
+        command=f'ldwsccd train {leaf.as_posix()} --amp',
+        bases='\n'.join(f"    'ldwsccd_mmdet::_base_/{base}.py'," for base in bases),
+    )
+
+
+def _data_text(
+    classes: Sequence[str],
+    placed: Sequence[tuple[dict[str, Any], str]],
+    files: Sequence[Path],
+    sizes: np.ndarray,
+    mpp: float | None,
+) -> str:
+    """Part of a config that names the data."""
+    width, height = np.median(sizes, axis=0).astype(int).tolist()
+    metainfo = f'classes=classes, field_size=({width}, {height})' + (
+        f', mpp={mpp:g}' if mpp else ''
+    )
+    return _DATA.format(
+        classes=tuple(classes),
+        metainfo=metainfo,
+        train=files[0].as_posix(),
+        val=files[1].as_posix(),
+        train_images=placed[0][1],
+        val_images=placed[1][1],
+    )

@@ -92,7 +92,21 @@ def weaken(
         )
     faults = LabelFaults(missing=drop, wrong_class=wrong_class, image_labels_only=image_labels_only)
     weak = faults.apply(label_images(coco, labels), seed)
-    counts = {
+    settings = {
+        'image_labels_only': image_labels_only,
+        'drop': drop,
+        'wrong_class': wrong_class,
+        'labels': labels,
+        'seed': seed,
+        'counts': _counts(coco, weak, bool(wrong_class)),
+    }
+    info = coco.get('info') or {}
+    return {**weak, 'info': {**info, 'weakened': settings}}
+
+
+def _counts(coco: Mapping[str, Any], weak: Mapping[str, Any], has_wrong: bool) -> dict[str, int]:
+    """What is in the weakened set, and what was in the one that it was made from."""
+    return {
         'images': len(weak['images']),
         'images_with_image_labels_alone': sum(
             record['supervision'] == 'image' for record in weak['images']
@@ -100,16 +114,6 @@ def weaken(
         'images_without_a_class': sum(not record['image_labels'] for record in weak['images']),
         'boxes_before': len(coco['annotations']),
         'boxes': len(weak['annotations']),
-        'boxes_of_a_wrong_class': sum('true_category_id' in a for a in weak['annotations'])
-        if wrong_class
-        else 0,
+        'boxes_of_a_wrong_class': has_wrong
+        and sum('true_category_id' in a for a in weak['annotations']),
     }
-    settings = {
-        'image_labels_only': image_labels_only,
-        'drop': drop,
-        'wrong_class': wrong_class,
-        'labels': labels,
-        'seed': seed,
-    }
-    info = coco.get('info') or {}
-    return {**weak, 'info': {**info, 'weakened': {**settings, 'counts': counts}}}

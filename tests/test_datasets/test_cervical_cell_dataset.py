@@ -15,7 +15,7 @@ from PIL import Image
 
 from ldwsccd_mmdet.datasets import CervicalCellDataset, cervical_cell_dataset
 from ldwsccd_mmdet.datasets.bag_audit import by_image_labels
-from ldwsccd_mmdet.errors import DatasetError, ImageFileError
+from ldwsccd_mmdet.errors import ConfigError, DatasetError, ImageFileError
 from ldwsccd_mmdet.models.detectors.supervision import Supervision
 
 CLASSES = ('lsil', 'hsil', 'scc')
@@ -506,3 +506,37 @@ def test_leaves_other_faults_of_a_pipeline_alone(tiny_coco: Maker) -> None:
     dataset = load(tiny_coco(), pipeline=[{'type': 'LoadImageFromFile'}, fail])
     with pytest.raises(AssertionError, match='of a transform'):
         dataset[0]
+
+
+def test_folds_of_one_file(tiny_coco: Maker) -> None:
+    """Parts that share no image, hold every class, and are all of the set together."""
+    root = tiny_coco(num_images=12, boxes_per_image=4)
+
+    def names(**fold) -> set[str]:
+        data = load(root, fold=fold)
+        infos = [data.get_data_info(i) for i in range(len(data))]
+        assert {b['bbox_label'] for info in infos for b in info['instances']} == {0, 1, 2}
+        return {Path(info['img_path']).name for info in infos}
+
+    parts = [names(of=3, only=number) for number in range(3)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 12
+    for number, part in enumerate(parts):
+        assert names(of=3, leave_out=number) == set.union(*parts) - part
+    # patients by the first digit: 1, 10, 11 and 12 are of one
+    for number in range(3):
+        part = names(of=3, only=number, group=r'train_(\d)')
+        assert len(part & {f'train_{i}.jpg' for i in (1, 10, 11, 12)}) in (0, 4)
+
+
+@pytest.mark.parametrize(
+    ('fold', 'text'),
+    [
+        (dict(of=1, only=0), 'fold.of: expected a whole number of at least 2'),
+        (dict(of=4), 'one of leave_out and only'),
+        (dict(of=4, only=1, leave_out=1), 'one of leave_out and only'),
+        (dict(of=4, only=4), 'a part from 0 to 3'),
+    ],
+)
+def test_folds_that_cannot_be_meant(tiny_coco: Maker, fold: dict, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        load(tiny_coco(), fold=fold)

@@ -98,6 +98,7 @@ def runner(records, mil_head=True, classes=('a', 'b'), rank=0):
             mil_head=object() if mil_head else None, supervision=SimpleNamespace(regime='box')
         ),
         train_dataloader=SimpleNamespace(dataset=wrapped),
+        hooks=[],
         rank=rank,
     )
 

@@ -19,3 +19,6 @@ distillation_fgd = dict(
     beta=0.0005,
     gamma=0.001,
 )
+# besides, what the teacher's SSD head says of each prior; for SSD heads on equal priors:
+# model = dict(logit_distillation=_base_.logit_distillation)
+logit_distillation = dict(type='LogitDistillationLoss')

@@ -1,10 +1,10 @@
 """Says, before the first step, what image labels cannot teach."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmdet.registry import HOOKS
+from mmdet.registry import HOOKS, TRANSFORMS
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -14,22 +14,25 @@ from ...datasets.bag_audit import UBIQUITOUS, audit_bags
 from ...datasets.plain_dataset import data_infos
 from ...errors import ConfigError
 
-# transforms, of mmdet or derived from them, that take cells out of an image or bring others in
+# transforms, of mmdet or derived from them, that take cells out of an image or bring others in;
+# besides these, whatever has a crop in its name
 UNTRUE = {
     'Albu',
+    'AutoAugment',
     'CopyPaste',
     'CutOut',
-    'MinIoURandomCrop',
+    'GeomTransform',  # shears, shifts and turns
+    'InstaBoost',
     'MixUp',
     'Mosaic',
+    'RandAugment',
     'RandomAffine',
-    'RandomCenterCropPad',
-    'RandomCrop',
     'RandomErasing',
     'RandomShift',
     'CachedMixUp',
-    'CachedMosaic',
 }
+# what data sets, transforms and hooks hold others by
+HOLDING = ('dataset', 'datasets', 'pipeline', 'transforms', 'branch_pipelines', 'switch_pipeline')
 
 
 @HOOKS.register_module()
@@ -39,9 +42,10 @@ class BagAuditHook(Hook):
     If a class is in nearly all images, or in none, one warning says so, and what to do. A detector
     without a MIL head learns from boxes alone: nothing is audited.
 
-    Where image labels teach, a training pipeline that crops or mixes images is refused: the label
-    of the whole image says nothing of what is left of it. (Of CRIC's images such a crop changes 87
-    of 100, and 11 of 100 labels are false afterwards.)
+    Where image labels teach, a training pipeline that crops, shifts or mixes images is refused,
+    also one that a hook switches to later: the label of the whole image says nothing of what is
+    left of it. (Of CRIC's images such a crop changes 87 of 100, and 11 of 100 labels are false
+    afterwards.) :class:`CellRunner` has this hook of itself where a config does not list it.
 
     Args:
         ubiquitous: Share of the images above which a class counts as everywhere, in (0, 1].
@@ -62,7 +66,7 @@ class BagAuditHook(Hook):
         dataset = runner.train_dataloader.dataset
         regime = model.supervision.regime
         if regime != 'box':
-            refuse_untrue_labels(dataset, regime)
+            refuse_untrue_labels([dataset, *runner.hooks], regime)
         if runner.rank != 0:
             return
         classes = dataset.metainfo.get('classes', ())
@@ -77,40 +81,55 @@ class BagAuditHook(Hook):
             )
 
 
-def refuse_untrue_labels(dataset: Any, regime: str) -> None:
+def refuse_untrue_labels(holder: Any, regime: str) -> None:
     """Raise if the pipeline of a data set makes the labels of its images untrue.
 
     Args:
-        dataset: A built data set, or a wrapper of some.
+        holder: A built data set, a wrapper of some, or a list of what may hold transforms.
         regime: ``model.supervision``, for the message.
 
     Raises:
         ConfigError: See above; it names the transforms.
     """
-    found = sorted(
-        {
-            type(transform).__name__
-            for transform in _transforms(dataset)
-            if UNTRUE & {base.__name__ for base in type(transform).__mro__}
-        }
-    )
+    found = sorted({kind.__name__ for kind in _kinds(holder) if _is_untrue(kind)})
     if found:
         raise ConfigError(
             'train_dataloader.dataset.pipeline: expected transforms that leave all cells in the '
-            f"image, because model.supervision is '{regime}' and a label of the whole image is "
-            f'untrue of a part of it, found {", ".join(found)}; take them out (flips, colours, '
-            "Resize and Expand may stay), or set model.supervision.regime='box'"
+            f"image, because model.supervision.regime is '{regime}' and a label of the whole image "
+            f'is untrue of a part of it, found {", ".join(found)}; take them out (flips, colours, '
+            'Resize and Expand may stay), cut the images into tiles with labels of their own '
+            "(ldwsccd weaken --tiles 3), or set model.supervision.regime='box'"
         )
 
 
-def _transforms(dataset: Any) -> Iterator[Any]:
-    """Yield the transforms of a data set, of what it wraps, and of transforms that hold others."""
-    waiting = [dataset]
+def _is_untrue(kind: type) -> bool:
+    """Whether a class of transforms changes which cells an image shows."""
+    names = {base.__name__ for base in kind.__mro__}
+    return bool(UNTRUE & names) or any('Crop' in name for name in names)
+
+
+def _kinds(holder: Any) -> Iterator[type]:
+    """Yield the classes of all transforms that something holds, however deep.
+
+    Things that are built hold them in attributes; a pipeline that a hook switches to is a list of
+    dicts.
+    """
+    waiting: list[Any] = [holder]
+    seen: dict[int, Any] = {}
     while waiting:
-        holder = waiting.pop()
-        for name in ('dataset', 'datasets', 'pipeline', 'transforms'):
-            held = getattr(holder, name, None)
-            if held is not None:
-                waiting += held if isinstance(held, (list, tuple)) else [held]
-        if hasattr(holder, 'transform'):
-            yield holder
+        held = waiting.pop()
+        if isinstance(held, str) or held is None or id(held) in seen:
+            continue
+        seen[id(held)] = held
+        if isinstance(held, Mapping):
+            kind = held.get('type')
+            kind = TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+            if isinstance(kind, type):
+                yield kind
+            waiting += held.values()
+        elif isinstance(held, (list, tuple)):
+            waiting += held
+        else:
+            if hasattr(held, 'transform'):
+                yield type(held)
+            waiting += [getattr(held, name, None) for name in HOLDING]

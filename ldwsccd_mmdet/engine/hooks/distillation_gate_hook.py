@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ...errors import ConfigError
 from ...models.detectors import FrozenTeacher, LDWSCCDMixin
+from ...models.detectors.dead_levels import own_attention
 from ...models.detectors.frozen_teacher import normalisation
 from ..distillation_scale import (
     TERMS,
@@ -30,6 +31,8 @@ from .training_state import distilled_student, untouched_training
 
 # draws of one image that tell whether the pipeline augments; a flip is missed once in 2 ** 7
 NUM_DRAWS = 8
+# of a level's attention: with less of its own the warning names the level
+LEAST_OWN = 0.25
 
 
 @HOOKS.register_module()
@@ -42,6 +45,12 @@ class DistillationGateHook(Hook):
     level, weighted, beside the detection loss.
 
     Other classes than the data's are a warning only: the features of a teacher do not need them.
+    With ``logit_distillation`` they are an error: logits mean classes.
+
+    A line says how much of the teacher's attention differs from image to image, level by level
+    (:func:`~ldwsccd_mmdet.models.detectors.dead_levels.own_attention`); levels where it is less
+    than a quarter are a warning with the setting that leaves them out. Levels that are the same for
+    all images are left out without being asked (:func:`dead_levels`).
 
     A teacher with ``cache`` is refused if the training pipeline changes images at random.
 
@@ -50,7 +59,8 @@ class DistillationGateHook(Hook):
     what it is without the hook. A resumed run shows the table again, for its own first batch.
 
     Raises:
-        ConfigError: Before training, if ``model.teacher.cache`` is given with random augmentation.
+        ConfigError: Before training, if ``model.teacher.cache`` is given with random augmentation,
+            or ``model.logit_distillation`` with a teacher of other classes.
     """
 
     priority = 'VERY_LOW'  # other hooks may set up the batch's iteration
@@ -70,6 +80,13 @@ class DistillationGateHook(Hook):
         if teacher.cache is not None:
             _refuse_augmentation(student, runner)
         if teacher.same_classes(_classes(runner)) is False:
+            if student.logit_distillation is not None:
+                raise ConfigError(
+                    'model.logit_distillation: expected a teacher of the classes of the data '
+                    f'({_class_text(_classes(runner))}), in their order, found '
+                    f'{_class_text(teacher.classes, teacher.num_classes)}; train the teacher on '
+                    'them, or set logit_distillation=None'
+                )
             print_log(
                 f'The classes of the teacher ({_class_text(teacher.classes, teacher.num_classes)}) '
                 f'are not those of the data ({_class_text(_classes(runner))}), in their order. Its '
@@ -89,8 +106,14 @@ class DistillationGateHook(Hook):
         assert student is not None
         context = runner.optim_wrapper.optim_context(runner.model)
         with untouched_training(runner.model), torch.no_grad(), context:
-            tables = _tables(student, runner, copy.deepcopy(data_batch))
+            scale = measure_scale(student, copy.deepcopy(data_batch))
+            tables = _tables(student, runner, scale)
+            shares = [
+                own_attention(maps.teacher_attention)
+                for maps in student.distillation.maps(**scale.inputs)
+            ]
         runner.logger.info('Before iteration %d:\n%s', runner.iter + 1, tables)
+        _say_attention(student, shares)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Note how many images the cache has given so far."""
@@ -139,9 +162,34 @@ def _refuse_augmentation(student: LDWSCCDMixin, runner: Runner) -> None:
         )
 
 
-def _tables(student: LDWSCCDMixin, runner: Runner, data_batch: dict) -> str:
+def _say_attention(student: LDWSCCDMixin, shares: Sequence[float]) -> None:
+    """Say how much of the teacher's attention is the image's own, and which levels have little."""
+    known = [share == share for share in shares]
+    if not any(known):
+        return
+    listed = ', '.join(
+        f'{100 * share:.0f} %' if fine else '-' for share, fine in zip(shares, known, strict=True)
+    )
+    print_log(
+        "Share of the teacher's attention that differs from image to image, level by level: "
+        f'{listed}',
+        logger='current',
+    )
+    weights = student.distillation.level_weights
+    poor = [i for i, share in enumerate(shares) if share < LEAST_OWN and weights[i] > 0]
+    if poor:
+        left = [0 if i in poor else weight for i, weight in enumerate(weights)]
+        print_log(
+            f'At the pairs {poor} of levels the teacher looks at nearly the same places in all '
+            'images, such as corners: they say little of cells. To leave them out: --cfg-options '
+            f'"model.distillation.level_weights={left}"',
+            logger='current',
+            level=logging.WARNING,
+        )
+
+
+def _tables(student: LDWSCCDMixin, runner: Runner, scale: DistillationScale) -> str:
     """The tables of teacher and levels, for a batch as the data loader gives it."""
-    scale = measure_scale(student, data_batch)
     checks = _teacher_table(student, _teacher(student), _classes(runner))
     text = io.StringIO()
     console = Console(file=text, width=140)

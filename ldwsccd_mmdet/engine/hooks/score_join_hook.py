@@ -46,7 +46,9 @@ class ScoreJoinHook(Hook):
     checkpoint; ``test_cfg.score_source='auto'`` uses them.
 
     Does nothing where there is no MIL head, or another ``score_source``. Without validation data
-    the join stays the geometric mean, and the log says so. Never give it the test data.
+    the join stays the geometric mean, and the log says so, and how to hold a tenth of the training
+    images out for it (``fold`` of :class:`CervicalCellDataset`). Images that were trained on will
+    not do: there both heads are surer than anywhere else. Never give it the test data.
 
     Args:
         iou_thr: Overlap from which on a detection is right, in (0, 1].
@@ -81,7 +83,9 @@ class ScoreJoinHook(Hook):
             print_log(
                 'There are no validation data to learn from how the scores of both heads are '
                 'joined (val_dataloader is None): test_cfg.score_source takes their geometric '
-                'mean.',
+                'mean. To hold a tenth of the training images out for it, set '
+                'train_dataloader.dataset.fold=dict(of=10, leave_out=0), and in val_dataloader the '
+                'same ann_file with fold=dict(of=10, only=0).',
                 logger='current',
             )
             return

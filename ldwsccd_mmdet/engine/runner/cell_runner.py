@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -17,6 +17,7 @@ from ...errors import CheckpointError
 from ..checkpoint_file import read_checkpoint
 from ..find_checkpoint import find_resume
 from ..hooks.atomic_checkpoint_hook import STATE_KEY, AtomicCheckpointHook
+from ..hooks.bag_audit_hook import BagAuditHook
 from ..model_weights import (
     demand_mil_head,
     demand_weights,
@@ -112,6 +113,16 @@ class CellRunner(Runner):
         if isinstance(checkpoint, dict) and checkpoint.get('type') in _CHECKPOINT_HOOKS:
             given['checkpoint'] = {**checkpoint, 'type': AtomicCheckpointHook}
         super().register_default_hooks(given)
+
+    def register_hooks(
+        self,
+        default_hooks: Mapping[str, Any] | None = None,
+        custom_hooks: Sequence[Any] | None = None,
+    ) -> None:
+        """Register all hooks, and the one that refuses crops under image labels in any case."""
+        super().register_hooks(default_hooks, custom_hooks)
+        if not any(isinstance(hook, BagAuditHook) for hook in self.hooks):
+            self.register_hook(BagAuditHook())
 
     def build_train_loop(self, loop: BaseLoop | dict) -> BaseLoop:
         """Build the loop; one of epochs can be taken up where it was interrupted."""

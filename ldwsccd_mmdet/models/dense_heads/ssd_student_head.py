@@ -315,12 +315,16 @@ class SSDStudentHead(SSDHead):
     def _flatten(self, cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of all levels as logits (N, A, C + 1) and deltas (N, A, 4), float32."""
         num_images = len(cls_scores[0])
+        deltas = [pred.permute(0, 2, 3, 1).reshape(num_images, -1, 4) for pred in bbox_preds]
+        return self.flat_logits(cls_scores), torch.cat(deltas, dim=1).float()
+
+    def flat_logits(self, cls_scores: list[Tensor]) -> Tensor:
+        """Class logits of all levels, per level (N, A_l * (C + 1), H, W), as (N, A, C + 1)."""
         logits = [
-            score.permute(0, 2, 3, 1).reshape(num_images, -1, self.cls_out_channels)
+            score.permute(0, 2, 3, 1).reshape(len(score), -1, self.cls_out_channels)
             for score in cls_scores
         ]
-        deltas = [pred.permute(0, 2, 3, 1).reshape(num_images, -1, 4) for pred in bbox_preds]
-        return torch.cat(logits, dim=1).float(), torch.cat(deltas, dim=1).float()
+        return torch.cat(logits, dim=1).float()
 
     @torch.no_grad()
     def propose(

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from mmcv.cnn import fuse_conv_bn
+from mmdet.models.dense_heads import SSDHead
 from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.logging import print_log
@@ -140,6 +141,25 @@ class FrozenTeacher:
             feats = self._run(batch_inputs)
             return tuple(feats[level] for level in levels)
         return self.cache.get(batch_inputs, levels, self._run)
+
+    @torch.no_grad()
+    def class_scores(self, feats: tuple[Tensor, ...]) -> list[Tensor]:
+        """Run the teacher's SSD head on all its maps.
+
+        Returns:
+            Logits (N, A_l * (C + 1), H, W), one a level, without gradient.
+
+        Raises:
+            ConfigError: If its head is no SSD head.
+        """
+        head = getattr(self.model, 'bbox_head', None)
+        if not isinstance(head, SSDHead):
+            raise ConfigError(
+                'model.logit_distillation: expected a teacher with an SSD head, found '
+                f'{type(self.model).__name__} with {type(head).__name__}; choose another '
+                'model.teacher, or set logit_distillation=None'
+            )
+        return list(head(feats)[0])
 
     def _run(self, batch_inputs: Tensor) -> tuple[Tensor, ...]:
         scale, shift, flip = self._affine

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import torch
 from mmdet.registry import MODELS, TASK_UTILS
@@ -13,6 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from ...errors import ConfigError, InputError, NonFiniteLossError
+from ..dense_heads import SSDStudentHead
 from ..utils import refuse_old_arguments
 from .dead_levels import dead_levels
 from .frozen_teacher import FrozenTeacher
@@ -22,7 +23,8 @@ from .level_pairs import (
     feature_strides,
     pair_levels,
 )
-from .supervision import Supervision, settle
+from .same_priors import check_same_priors
+from .supervision import Supervision, demand_ignoring, settle
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
 REMEDY = (
@@ -32,6 +34,7 @@ REMEDY = (
 OLD_SUPERVISION = ('mask_source', 'ignore_mined_negatives', 'mined_score', 'pseudo_warmup')
 MIL_LOSSES = ('loss_mil', 'loss_refine')
 DISTILLATION_LOSSES = ('loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention')
+LOGIT_LOSS = 'loss_distill_logits'
 
 
 class LDWSCCDMixin:
@@ -52,7 +55,8 @@ class LDWSCCDMixin:
     Boxes that may be cells, ``gt_instances.probs`` below 1 (:class:`CervicalCellDataset` with
     ``mined_file``), are seeds of the MIL head with that weight, in the mask from 0.5 on, and teach
     :class:`SSDStudentHead` by its expected loss. Other heads, those of a two-stage student too,
-    take them for cells from 0.5 on, and ignore the others.
+    take them for cells from 0.5 on, and ignore the others; an assigner of theirs that would take
+    boxes to be ignored for background (``ignore_iof_thr`` of -1) is refused at the first such box.
 
     Args:
         *args: As the detector.
@@ -62,6 +66,9 @@ class LDWSCCDMixin:
             first image and said in the log.
         distillation: Config of :class:`LocalDistillationLoss`, whose channels are those of the
             pairs, in their order; or None. Needs ``teacher``.
+        logit_distillation: Config of :class:`LogitDistillationLoss`: the teacher's head also
+            teaches what it says of each prior. Needs ``teacher``, and SSD heads on equal priors in
+            both. Default: None, for off.
         mil_head: Config of :class:`MILRefinementHead`, or None.
         supervision: What teaches, the arguments of :class:`Supervision`, such as
             ``dict(regime='image')`` for image labels alone. Default: the boxes. All else needs
@@ -72,7 +79,7 @@ class LDWSCCDMixin:
         **kwargs: As the detector.
 
     Attributes:
-        distillation_weight: Factor of the three distillation losses, 1 unless
+        distillation_weight: Factor of the distillation losses, 1 unless
             :class:`DistillationScheduleHook` sets it. At 0 the teacher does not run.
 
     Raises:
@@ -80,6 +87,9 @@ class LDWSCCDMixin:
             MIL head lacks its proposals or has another number of classes than the detector, or if
             it is missing although pseudo-boxes are wanted.
     """
+
+    #: Heads that assign boxes to priors, and where in ``train_cfg`` their assigner is.
+    assigning: ClassVar[Mapping[str, str]] = {'bbox_head': 'assigner'}
 
     # what mmdet's detectors bring along
     bbox_head: Any
@@ -96,6 +106,7 @@ class LDWSCCDMixin:
         *args: Any,
         teacher: OptConfigType = None,
         distillation: OptConfigType = None,
+        logit_distillation: OptConfigType = None,
         mil_head: OptConfigType = None,
         supervision: OptConfigType = None,
         proposer: OptConfigType = None,
@@ -117,8 +128,15 @@ class LDWSCCDMixin:
         self._teacher_cfg = teacher
         self._teacher: FrozenTeacher | None = None
         self._level_pairs: LevelPairs | None = None
+        self._teacher_levels = 0
+        self._same_priors = False
         self.distillation_weight = 1.0
+        self._ignores = False
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
+        self.logit_distillation: Any = None
+        if logit_distillation is not None:
+            self._check_logit_distillation()
+            self.logit_distillation = MODELS.build(logit_distillation)
         self.mil_head: Any = MODELS.build(mil_head) if mil_head is not None else None
         self.supervision = Supervision(**(supervision or {}))
         self.proposer: Any = TASK_UTILS.build(proposer) if proposer is not None else None
@@ -128,6 +146,15 @@ class LDWSCCDMixin:
             raise ConfigError(
                 'model.mil_head: expected a config because model.supervision or model.proposer '
                 'needs it, found None'
+            )
+
+    def _check_logit_distillation(self) -> None:
+        head = getattr(self, 'bbox_head', None)
+        if self._teacher_cfg is None or not isinstance(head, SSDStudentHead):
+            found = 'none' if self._teacher_cfg is None else type(head).__name__
+            raise ConfigError(
+                'model.logit_distillation: expected model.teacher and a bbox_head of type '
+                f'SSDStudentHead, found {found}; set logit_distillation=None'
             )
 
     def _check_mil_head(self) -> None:
@@ -221,18 +248,22 @@ class LDWSCCDMixin:
                 if its maps are not finite.
         """
         feats = self.extract_feat(batch_inputs)
-        mask_bboxes = None
-        if self.mil_head is None:
-            losses = dict(self.student_loss(feats, self._for_student(batch_data_samples)))
-        else:
-            losses, mask_bboxes = self._student_and_mil_loss(
+        mask_bboxes = outs = None
+        if self.mil_head is not None:
+            losses, mask_bboxes, outs = self._student_and_mil_loss(
                 feats, batch_inputs, batch_data_samples
             )
+        elif self.logit_distillation is not None:
+            outs = self.bbox_head(feats)
+            samples = self._for_student(batch_data_samples)
+            losses = dict(self.student_loss_by_feat(outs, feats, samples))
+        else:
+            losses = dict(self.student_loss(feats, self._for_student(batch_data_samples)))
         if self.distillation is not None:
             detection = _detection_loss(losses)
             losses.update(
                 self._distillation_loss(
-                    feats, batch_inputs, batch_data_samples, mask_bboxes, detection
+                    feats, batch_inputs, batch_data_samples, mask_bboxes, detection, outs
                 )
             )
         try:
@@ -260,8 +291,8 @@ class LDWSCCDMixin:
 
     def _student_and_mil_loss(
         self, feats: tuple[Tensor, ...], batch_inputs: Tensor, batch_data_samples: SampleList
-    ) -> tuple[dict[str, Tensor], list[Tensor]]:
-        """Losses of student and MIL head, and the boxes of the distillation's mask."""
+    ) -> tuple[dict[str, Tensor], list[Tensor], Any]:
+        """Losses of student and MIL head, boxes of the distillation's mask, the forward pass."""
         supervision, device = self.supervision, feats[0].device
         known = supervision.known(batch_data_samples, device)
         image_labels = supervision.image_labels(
@@ -291,12 +322,15 @@ class LDWSCCDMixin:
         )
         losses = dict(self.student_loss_by_feat(outs, feats, self._for_student(samples)))
         losses.update(self.mil_head.loss_by_feat(logits, regions, image_labels, known, objectness))
-        return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo)
+        return losses, supervision.mask_bboxes(batch_data_samples, known, pseudo), outs
 
     def _for_student(self, batch_data_samples: SampleList) -> SampleList:
         """The samples; without ``probs`` if the student's head knows nothing of them."""
         if getattr(getattr(self, 'bbox_head', None), 'takes_probs', False):
             return batch_data_samples
+        if not self._ignores and any('probs' in s.gt_instances for s in batch_data_samples):
+            demand_ignoring(cast(nn.Module, self), self.assigning)
+            self._ignores = True
         return settle(batch_data_samples)
 
     def _distillation_loss(
@@ -306,20 +340,36 @@ class LDWSCCDMixin:
         batch_data_samples: SampleList,
         bboxes: list[Tensor] | None,
         detection: Tensor,
+        outs: Any = None,
     ) -> dict[str, Tensor]:
-        """The three losses of eq. 14, times ``distillation_weight``."""
+        """The three losses of eq. 14, and that of the logits, times ``distillation_weight``."""
         weight = self.distillation_weight
         if weight == 0:
             # DistributedDataParallel waits for a gradient of every parameter, be it 0
             zero = feats[0].new_zeros((), dtype=torch.float32)
             for parameter in self.distillation.parameters():
                 zero = zero + (parameter * 0).sum()
-            return dict.fromkeys(DISTILLATION_LOSSES, zero)
+            logits = (LOGIT_LOSS,) if self.logit_distillation is not None else ()
+            return dict.fromkeys((*DISTILLATION_LOSSES, *logits), zero)
+        maps = self._teacher_maps(feats, batch_inputs)
         losses = self.distillation(
-            **self.distillation_inputs(feats, batch_inputs, batch_data_samples, bboxes),
+            **self._distillation_inputs(maps, feats, batch_inputs, batch_data_samples, bboxes),
             detection_loss=detection,
         )
+        if self.logit_distillation is not None:
+            losses[LOGIT_LOSS] = self._logit_loss(outs[0], tuple(maps.values()))
         return {name: weight * loss for name, loss in losses.items()}
+
+    def _logit_loss(self, cls_scores: list[Tensor], teacher_feats: tuple[Tensor, ...]) -> Tensor:
+        """The loss of the logits, from the student's scores and all maps of the teacher."""
+        assert self.teacher is not None
+        theirs = self.teacher.class_scores(teacher_feats)
+        if not self._same_priors:
+            check_same_priors(self.bbox_head, self.teacher.model.bbox_head, cls_scores, theirs)
+            self._same_priors = True
+        return self.logit_distillation(
+            self.bbox_head.flat_logits(cls_scores), self.bbox_head.flat_logits(theirs)
+        )
 
     def distillation_inputs(
         self,
@@ -343,24 +393,44 @@ class LDWSCCDMixin:
         Raises:
             ConfigError: If the levels cannot be paired.
         """
-        assert self.teacher is not None
+        maps = self._teacher_maps(feats, batch_inputs)
+        return self._distillation_inputs(maps, feats, batch_inputs, batch_data_samples, bboxes)
+
+    def _distillation_inputs(
+        self,
+        maps: Mapping[int, Tensor],
+        feats: Sequence[Tensor],
+        batch_inputs: Tensor,
+        batch_data_samples: SampleList,
+        bboxes: list[Tensor] | None,
+    ) -> dict[str, Any]:
+        """What :class:`LocalDistillationLoss` takes, from the teacher's maps by their level."""
         if bboxes is None:
             bboxes = [sample.gt_instances.bboxes for sample in batch_data_samples]
-        input_size = (batch_inputs.shape[2], batch_inputs.shape[3])
+        pairs = self._level_pairs or ()
+        return dict(
+            student_feats=[feats[student] for student, _ in pairs],
+            teacher_feats=tuple(maps[teacher] for _, teacher in pairs),
+            bboxes=bboxes,
+            input_size=(batch_inputs.shape[2], batch_inputs.shape[3]),
+        )
+
+    def _teacher_maps(self, feats: Sequence[Tensor], batch_inputs: Tensor) -> dict[int, Tensor]:
+        """Run the teacher: its maps by their level, those of the pairs, or all for its head."""
+        assert self.teacher is not None
         first = self._level_pairs is None
         if self._level_pairs is None:
+            input_size = (batch_inputs.shape[2], batch_inputs.shape[3])
             teacher_feats = self.teacher.extract_feat(batch_inputs[:1])
+            self._teacher_levels = len(teacher_feats)
             self._level_pairs = self._pair_levels(feats, teacher_feats, input_size)
-        teacher_levels = [teacher for _, teacher in self._level_pairs]
-        teacher_feats = self.teacher.extract_feat(batch_inputs, teacher_levels)
+        paired = [teacher for _, teacher in self._level_pairs]
+        whole = self.logit_distillation is not None
+        levels = list(range(self._teacher_levels)) if whole else paired
+        maps = dict(zip(levels, self.teacher.extract_feat(batch_inputs, levels), strict=True))
         if first:
-            self._leave_out_dead_levels(teacher_levels, teacher_feats)
-        return dict(
-            student_feats=[feats[student] for student, _ in self._level_pairs],
-            teacher_feats=teacher_feats,
-            bboxes=bboxes,
-            input_size=input_size,
-        )
+            self._leave_out_dead_levels(paired, [maps[level] for level in paired])
+        return maps
 
     def _leave_out_dead_levels(self, levels: Sequence[int], feats: Sequence[Tensor]) -> None:
         """Give levels of the teacher that are the same for all images the weight 0; say which."""

@@ -37,6 +37,8 @@ class LDWSCCDTwoStage(LDWSCCDMixin, TwoStageDetector):
             or ``test_cfg.score_source`` is not the student's own.
     """
 
+    assigning = {'rpn_head': 'rpn.assigner', 'roi_head': 'rcnn.assigner'}
+
     roi_head: Any
     rpn_head: Any
     with_rpn: bool

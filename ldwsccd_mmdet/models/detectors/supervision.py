@@ -1,17 +1,18 @@
 """What may teach a student: boxes, image labels, or either, image by image."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmdet.structures import DetDataSample, SampleList
 from mmdet.utils import InstanceList
-from mmengine.logging import MessageHub
+from mmengine.logging import MessageHub, print_log
 from mmengine.structures import InstanceData
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...datasets.bag_audit import teaches_by_image_labels
-from ...errors import DatasetError, check_argument
+from ...errors import ConfigError, DatasetError, check_argument
 from ..utils import RegionBatch, pairwise_iou, probabilities
 
 REGIMES = ('box', 'image', 'mixed')
@@ -222,6 +223,43 @@ def settle(samples: SampleList, threshold: float = LIKELY) -> SampleList:
         )
         settled.append(result)
     return settled
+
+
+def demand_ignoring(student: nn.Module, parts: Mapping[str, str]) -> None:
+    """Check that a student without ``takes_probs`` can ignore what may be a cell and may not.
+
+    mmdet's assigners take boxes to be ignored for background unless ``ignore_iof_thr`` is set, and
+    in mmdet's own configs it is -1.
+
+    Args:
+        student: A detector.
+        parts: Its heads that assign boxes, and where in ``train_cfg`` the assigner of each is.
+
+    Raises:
+        ConfigError: An assigner would take them for background; it names the keys.
+    """
+    lacking = []
+    for part, key in parts.items():
+        head = getattr(student, part, None)
+        held = getattr(head, 'bbox_assigner', getattr(head, 'assigner', None))
+        assigners = held if isinstance(held, (list, tuple)) else [held]
+        thresholds = [getattr(assigner, 'ignore_iof_thr', None) for assigner in assigners]
+        if head is not None and None in thresholds:
+            print_log(
+                f'model.{part}: {type(head).__name__} cannot ignore boxes: cells that were mined '
+                f'with a probability below {LIKELY:g} are background to it',
+                logger='current',
+                level=logging.WARNING,
+            )
+        elif any(threshold <= 0 for threshold in thresholds if threshold is not None):
+            lacking.append(f'model.train_cfg.{key}.ignore_iof_thr')
+    if lacking:
+        raise ConfigError(
+            f'{" and ".join(lacking)}: expected a number in (0, 1], because cells that were mined '
+            f'with a probability below {LIKELY:g} are to be ignored, found -1, which takes them '
+            f'for background; --cfg-options {" ".join(f"{key}=0.5" for key in lacking)}, or train '
+            'without mined_file'
+        )
 
 
 def _pad(instances: Sequence[Any]) -> Tensor:

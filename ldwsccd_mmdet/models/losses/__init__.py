@@ -10,6 +10,7 @@ equation function or class               file
 11       ``channel_attention``           ``attention.py``
 12-14    ``LocalDistillationLoss``       ``local_distillation_loss.py``
 10-13    ``LevelDistillation`` (a level) ``level_distillation.py``
+none     ``LogitDistillationLoss``       ``logit_distillation_loss.py``
 15       ``mil_scores``                  ``mil_loss.py``
 15       ``image_level_loss``            ``mil_loss.py``
 16       ``refinement_targets``          ``refinement_loss.py``
@@ -25,6 +26,7 @@ from .foreground_mask import fgd_scale_masks, foreground_mask
 from .hinge_loss import HingeLoss
 from .level_distillation import LevelDistillation
 from .local_distillation_loss import DistillationMaps, LocalDistillationLoss
+from .logit_distillation_loss import LogitDistillationLoss
 from .mil_loss import image_level_loss, mil_scores
 from .objectness_distillation import (
     objectness_box_loss,
@@ -42,6 +44,7 @@ __all__ = [
     'FeatureImitationLoss',
     'LevelDistillation',
     'LocalDistillationLoss',
+    'LogitDistillationLoss',
     'channel_attention',
     'complete_iou',
     'fgd_scale_masks',

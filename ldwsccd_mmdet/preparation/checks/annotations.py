@@ -98,19 +98,29 @@ def check_labels(file: CocoFile) -> list[Finding]:
 
 def check_images_and_ids(coco: Coco) -> list[Finding]:
     """Check for files listed twice, boxes of no image or class, images without boxes."""
-    findings = []
+    return [*_files_twice(coco), *_boxes_of_nothing(coco), *_images_without_boxes(coco)]
+
+
+def _files_twice(coco: Coco) -> list[Finding]:
+    """Check for files that several records name."""
     names = Counter(image['file_name'] for image in coco['images'])
     twice = [name for name, count in names.items() if count > 1]
-    if twice:
-        findings.append(
-            Finding(
-                'file-twice',
-                'error',
-                f'{len(twice)} image files are listed more than once',
-                'keep one record of each, with the boxes of all',
-                [{'image': name} for name in twice],
-            )
+    if not twice:
+        return []
+    return [
+        Finding(
+            'file-twice',
+            'error',
+            f'{len(twice)} image files are listed more than once',
+            'keep one record of each, with the boxes of all',
+            [{'image': name} for name in twice],
         )
+    ]
+
+
+def _boxes_of_nothing(coco: Coco) -> list[Finding]:
+    """Check for boxes of images and classes that are not listed."""
+    findings = []
     images = {image['id'] for image in coco['images']}
     categories = {category['id'] for category in coco['categories']}
     lost = [a for a in coco['annotations'] if a['image_id'] not in images]
@@ -136,23 +146,37 @@ def check_images_and_ids(coco: Coco) -> list[Finding]:
                 box_items(coco, unnamed),
             )
         )
+    return findings
+
+
+def _images_without_boxes(coco: Coco) -> list[Finding]:
+    """Note images that have no box."""
     with_boxes = {a['image_id'] for a in coco['annotations']}
     empty = [image for image in coco['images'] if image['id'] not in with_boxes]
-    if empty:
-        findings.append(
-            Finding(
-                'image-without-boxes',
-                'note',
-                f'{len(empty)} of {len(coco["images"])} images have no box',
-                'if they hold no cell, keep them with filter_cfg=dict(filter_empty_gt=False)',
-                [{'image': image['file_name']} for image in empty],
-            )
+    if not empty:
+        return []
+    return [
+        Finding(
+            'image-without-boxes',
+            'note',
+            f'{len(empty)} of {len(coco["images"])} images have no box',
+            'if they hold no cell, keep them with filter_cfg=dict(filter_empty_gt=False)',
+            [{'image': image['file_name']} for image in empty],
         )
-    return findings
+    ]
 
 
 def check_classes(coco: Coco, others: Mapping[str, Coco] | None = None) -> list[Finding]:
     """Check ids, names and numbers of the classes, within the set and against other splits."""
+    return [
+        *_class_ids_and_names(coco),
+        *_class_counts(coco),
+        *_class_order(coco, others or {}),
+    ]
+
+
+def _class_ids_and_names(coco: Coco) -> list[Finding]:
+    """Check ids for gaps, and names for those that are easily confused."""
     findings = []
     ids = [category['id'] for category in coco['categories']]
     names = [category['name'] for category in coco['categories']]
@@ -177,6 +201,14 @@ def check_classes(coco: Coco, others: Mapping[str, Coco] | None = None) -> list[
                 'merge or rename them: a name in the config must match to the letter',
             )
         )
+    return findings
+
+
+def _class_counts(coco: Coco) -> list[Finding]:
+    """Check for classes without boxes, or with far fewer than others."""
+    findings = []
+    ids = [category['id'] for category in coco['categories']]
+    names = [category['name'] for category in coco['categories']]
     counts = Counter(a['category_id'] for a in coco['annotations'])
     empty = [name for i, name in zip(ids, names, strict=True) if not counts[i]]
     if empty:
@@ -199,7 +231,14 @@ def check_classes(coco: Coco, others: Mapping[str, Coco] | None = None) -> list[
                 'read AP per class, not only its mean; ClassBalancedDataset repeats rare classes',
             )
         )
-    for split, other in (others or {}).items():
+    return findings
+
+
+def _class_order(coco: Coco, others: Mapping[str, Coco]) -> list[Finding]:
+    """Compare the classes with those of other splits."""
+    findings = []
+    names = [category['name'] for category in coco['categories']]
+    for split, other in others.items():
         their = [category['name'] for category in other['categories']]
         if their != names:
             findings.append(
@@ -230,24 +269,7 @@ def check_boxes(coco: Coco, huge: float = 0.8) -> list[Finding]:
         coco: The content.
         huge: Share of its image from which a box counts as huge.
     """
-    images = {image['id']: image for image in coco['images']}
-    by_fault: dict[str, list[dict]] = defaultdict(list)
-    large, cut = [], []
-    for a in coco['annotations']:
-        image = images.get(a['image_id'])
-        if image is None:
-            continue
-        width, height = image['width'], image['height']
-        fault = box_fault(a['bbox'], width, height)
-        if fault is not None:
-            by_fault[fault].append(a)
-            continue
-        x, y, w, h = a['bbox']
-        if w * h >= huge * width * height:
-            large.append(a)
-        # half a pixel is what rounding does
-        if x < -0.5 or y < -0.5 or x + w > width + 0.5 or y + h > height + 0.5:
-            cut.append(a)
+    by_fault, large, cut = _sorted_boxes(coco, huge)
     findings = []
     for fault, found in by_fault.items():
         check, level = _FAULT_CHECKS[fault]
@@ -281,6 +303,29 @@ def check_boxes(coco: Coco, huge: float = 0.8) -> list[Finding]:
             )
         )
     return findings
+
+
+def _sorted_boxes(coco: Coco, huge: float) -> tuple[dict[str, list[dict]], list[dict], list[dict]]:
+    """Boxes by fault; those that can be used but are huge; those that reach over the edge."""
+    images = {image['id']: image for image in coco['images']}
+    by_fault: dict[str, list[dict]] = defaultdict(list)
+    large, cut = [], []
+    for a in coco['annotations']:
+        image = images.get(a['image_id'])
+        if image is None:
+            continue
+        width, height = image['width'], image['height']
+        fault = box_fault(a['bbox'], width, height)
+        if fault is not None:
+            by_fault[fault].append(a)
+            continue
+        x, y, w, h = a['bbox']
+        if w * h >= huge * width * height:
+            large.append(a)
+        # half a pixel is what rounding does
+        if x < -0.5 or y < -0.5 or x + w > width + 0.5 or y + h > height + 0.5:
+            cut.append(a)
+    return by_fault, large, cut
 
 
 def check_overlaps(coco: Coco, iou_thr: float = 0.9) -> list[Finding]:

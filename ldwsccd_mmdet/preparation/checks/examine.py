@@ -26,6 +26,7 @@ from .annotations import (
 from .duplicates import check_duplicates
 from .finding import LEVELS, Finding
 from .images import check_image_files, check_near_names, scan_images
+from .missing_cells import MissingCellsEstimate
 from .priors import (
     PriorFit,
     check_priors,
@@ -65,12 +66,15 @@ class Examination:
         classes: For each class its number of boxes, of images, and quantiles (5, 50 and 95 %) of
             the square root of its boxes' areas, pixels of the image.
         priors: How the config's anchors fit; None without a config.
+        missing: How many cells of each class, and of all, may have no box; None where no detector
+            has looked for them.
     """
 
     split: Split
     findings: list[Finding] = field(default_factory=list)
     classes: dict[str, dict[str, Any]] = field(default_factory=dict)
     priors: PriorFit | None = None
+    missing: list[MissingCellsEstimate] | None = None
 
     def count(self, level: str) -> int:
         """Return how many findings are of a level."""
@@ -85,6 +89,7 @@ class Examination:
             'classes': self.classes,
             'findings': [finding.as_dict() for finding in self.findings],
             'priors': self.priors and self.priors.as_dict(),
+            'missing': self.missing and [row.as_dict() for row in self.missing],
         }
 
 

@@ -22,7 +22,7 @@ from .crops import (
     find_crops,
     split_crops,
 )
-from .scene import ComposedScene
+from .scene import ComposedScene, Scene
 
 __all__ = ['write_composed_dataset']
 
@@ -66,25 +66,15 @@ def write_composed_dataset(
         ConfigError: An argument is out of its range, or the folder is there.
         DatasetError: Crops are missing or can't be read.
     """
-    if num_train < 1 or num_test < 0 or seed < 0 or not 0 <= test_fraction < 1:
-        raise ConfigError(
-            'expected --num-train of at least 1, --num-test and --seed of at least 0, and '
-            f'--test-fraction from 0 to 1, found {num_train}, {num_test}, {seed}, {test_fraction:g}'
-        )
+    _check_arguments(num_train, num_test, seed, test_fraction)
     unknown = sorted(set(bystanders_from) - set(classes))
     if unknown:
         raise ConfigError(f'--bystanders-from: {", ".join(unknown)} is not among the classes')
     root = Path(out_dir)
     check_new(root)
     sides = split_crops(find_crops(crop_dir, classes), test_fraction if num_test else 0, seed)
-    for split, side in zip(('train', 'test') if num_test else ('train',), sides, strict=False):
-        lacking = [name for name, paths in side.items() if not paths]
-        if lacking:
-            raise DatasetError(
-                f'{", ".join(lacking)} has no crop left for the {split} scenes, as near copies of '
-                'a crop stay on its side: add crops, change --test-fraction, or leave it out of '
-                '--classes'
-            )
+    counts = {'train': num_train, **({'test': num_test} if num_test else {})}
+    _check_sides(dict(zip(counts, sides, strict=False)))
     settings = {
         'crops': Path(crop_dir).name,
         'classes': list(classes),
@@ -96,41 +86,73 @@ def write_composed_dataset(
         **scene_settings,
     }
     builders = {}
-    done = 0
     with whole_or_nothing(root) as part:
         (part / 'images').mkdir()
-        for number, (split, count) in enumerate((('train', num_train), ('test', num_test))):
-            if not count:
-                continue
+        for number, (split, count) in enumerate(counts.items()):
             cells, bystanders, left_out = _cut_all(sides[number], bystanders_from)
             scene = ComposedScene(cells, bystanders, **scene_settings)
-            builder = CocoBuilder(
-                classes,
-                f'Scenes composed of crops, {split}',
-                crops_used={name: len(group) for name, group in cells.items()},
-                crops_left_out=dict(left_out),
-                seed=seed,
-            )
+            builder = _builder(classes, split, cells, left_out, seed)
             for index in range(count):
                 state = np.random.SeedSequence(seed, spawn_key=(number, index))
                 drawn = scene.draw(state, index % len(classes))
                 name = f'{split}_{index:06d}.jpg'
-                options = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-                if not cv2.imwrite(str(part / 'images' / name), drawn.image, options):
-                    raise OSError(f'{name} could not be written; check the free space')
-                image = builder.add_image(name, scene.size, scene.size)
-                for (x1, y1, x2, y2), label, source in zip(
-                    drawn.boxes.tolist(), drawn.labels.tolist(), drawn.sources, strict=True
-                ):
-                    box = [x1, y1, x2 - x1, y2 - y1]
-                    builder.add_box(image, scene.classes[label], box, crop=source)
-                done += 1
+                _add_scene(builder, scene, drawn, part / 'images' / name)
                 if progress is not None:
-                    progress(done, num_train + num_test)
+                    progress(index + 1 + number * num_train, num_train + num_test)
             (part / f'{split}.json').write_text(dump(builder.content()), encoding='utf-8')
             builders[split] = builder
         (part / 'settings.json').write_text(json.dumps(settings, indent=1), encoding='utf-8')
     return builders
+
+
+def _check_arguments(num_train: int, num_test: int, seed: int, test_fraction: float) -> None:
+    """Raise if a number is outside its range."""
+    if num_train < 1 or num_test < 0 or seed < 0 or not 0 <= test_fraction < 1:
+        raise ConfigError(
+            'expected --num-train of at least 1, --num-test and --seed of at least 0, and '
+            f'--test-fraction from 0 to 1, found {num_train}, {num_test}, {seed}, {test_fraction:g}'
+        )
+
+
+def _check_sides(sides: Mapping[str, Mapping[str, Sequence[Path]]]) -> None:
+    """Raise if a class has no crop for one of the splits."""
+    for split, side in sides.items():
+        lacking = [name for name, paths in side.items() if not paths]
+        if lacking:
+            raise DatasetError(
+                f'{", ".join(lacking)} has no crop left for the {split} scenes, as near copies of '
+                'a crop stay on its side: add crops, change --test-fraction, or leave it out of '
+                '--classes'
+            )
+
+
+def _builder(
+    classes: Sequence[str],
+    split: str,
+    cells: Mapping[str, Sequence[Cell]],
+    left_out: Counter[str],
+    seed: int,
+) -> CocoBuilder:
+    """What collects the records of a split."""
+    return CocoBuilder(
+        classes,
+        f'Scenes composed of crops, {split}',
+        crops_used={name: len(group) for name, group in cells.items()},
+        crops_left_out=dict(left_out),
+        seed=seed,
+    )
+
+
+def _add_scene(builder: CocoBuilder, scene: ComposedScene, drawn: Scene, path: Path) -> None:
+    """Write a scene, and add its record and boxes."""
+    if not cv2.imwrite(str(path), drawn.image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]):
+        raise OSError(f'{path.name} could not be written; check the free space')
+    image = builder.add_image(path.name, scene.size, scene.size)
+    for (x1, y1, x2, y2), label, source in zip(
+        drawn.boxes.tolist(), drawn.labels.tolist(), drawn.sources, strict=True
+    ):
+        box = [x1, y1, x2 - x1, y2 - y1]
+        builder.add_box(image, scene.classes[label], box, crop=source)
 
 
 def _cut_all(

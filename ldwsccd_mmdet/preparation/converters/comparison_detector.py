@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ...datasets.coco_json import read_coco, source_id
 from ...datasets.files import require_images
@@ -57,15 +58,7 @@ def read_comparison_detector(
         f'Comparison Detector data, {Path(json_file).stem}',
         min_size,
     )
-    # some copies hold paths of the authors' machine
-    names_of = [image['file_name'].replace('\\', '/') for image in source['images']]
-    files = [PurePosixPath(name).name for name in names_of]
-    twice = sorted(name for name, count in Counter(files).items() if count > 1)
-    if twice:
-        raise DatasetError(
-            f"annotation file '{json_file}' lists {len(twice)} image files twice: "
-            f'{", ".join(twice)}; take a whole copy of the file'
-        )
+    files = _file_names(source['images'], json_file)
     if image_dir is not None:
         paths = [Path(image_dir) / file for file in files]
         require_images(paths, str(json_file), 'put them into the folder that --images names')
@@ -81,6 +74,19 @@ def read_comparison_detector(
                 int(bool(annotation.get('iscrowd', 0))),
             )
     return builder
+
+
+def _file_names(images: Sequence[Mapping[str, Any]], json_file: str | Path) -> list[str]:
+    """Names of the image files, each once; some copies hold paths of the authors' machine."""
+    names = [image['file_name'].replace('\\', '/') for image in images]
+    files = [PurePosixPath(name).name for name in names]
+    twice = sorted(name for name, count in Counter(files).items() if count > 1)
+    if twice:
+        raise DatasetError(
+            f"annotation file '{json_file}' lists {len(twice)} image files twice: "
+            f'{", ".join(twice)}; take a whole copy of the file'
+        )
+    return files
 
 
 def read_comparison_splits(

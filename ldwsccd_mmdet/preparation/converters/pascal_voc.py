@@ -99,12 +99,8 @@ def read_pascal_voc(
         min_size,
         corners='pixels counted from 1' if one_based else 'edges',
     )
-    files_of = [_image_name(tree, name) for (tree, _), name in zip(parsed, names, strict=True)]
-    for file_name in files_of:
-        path_inside(root / image_folder, file_name)
-    found_images = find_images(root / image_folder, files_of)
-    found_images.require(root / image_folder, str(root), f'put them into {image_folder}/')
-    images = {file_name: found_images.paths[file_name] for file_name in files_of}
+    files = [_image_name(tree, name) for (tree, _), name in zip(parsed, names, strict=True)]
+    images = _find_images(root, image_folder, files)
     shift = 1 if one_based else 0
     for (_, objects), (file_name, path) in zip(parsed, images.items(), strict=True):
         image_id = builder.add_image_file(file_name, path)
@@ -113,6 +109,15 @@ def read_pascal_voc(
             extra = {'difficult': 1} if difficult else {}
             builder.add_box(image_id, class_map(name), bbox, int(difficult), **extra)
     return builder, images
+
+
+def _find_images(root: Path, image_folder: str, files: Sequence[str]) -> dict[str, Path]:
+    """Where each image lies; all must be there, and inside the folder."""
+    for file_name in files:
+        path_inside(root / image_folder, file_name)
+    found = find_images(root / image_folder, files)
+    found.require(root / image_folder, str(root), f'put them into {image_folder}/')
+    return {file_name: found.paths[file_name] for file_name in files}
 
 
 _Parsed = tuple[ElementTree.Element, list[tuple[str, bool, list[float]]]]

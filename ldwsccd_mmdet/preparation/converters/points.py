@@ -6,8 +6,9 @@ import csv
 import io
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...datasets.files import find_images, read_text
 from ...errors import ConfigError, DatasetError
@@ -56,14 +57,37 @@ def read_points(
     """
     if not box_size > 0:
         raise ConfigError(f'--box-size is {box_size:g}: expected pixels, more than 0')
-    rows = _read_rows(Path(csv_file), columns)
     class_map = class_map or ClassMap(BETHESDA_CLASSES)
-    classes = class_map.check(Counter(name for _, name, _, _ in rows), str(csv_file))
-    points: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
-    for file, name, x, y in rows:
-        points[file].append((name, x, y))
+    points = _read_points(Path(csv_file), columns)
+    counts = Counter(name for cells in points.values() for name, _, _ in cells)
+    classes = class_map.check(counts, str(csv_file))
+    images, missing = _find_images(csv_file, image_dir, points, skip_missing)
+    builder = CocoBuilder(
+        classes,
+        f'Points of {Path(csv_file).name}: each box is a fixed square',
+        box_size=box_size,
+        frame=frame,
+        images_missing=missing,
+        boxes_clipped=0,
+    )
+    if missing:
+        builder.left_out['of an image that is not there'] = sum(
+            len(cells) for file, cells in points.items() if file not in images
+        )
+    for file, path in images.items():
+        image_id = builder.add_image_file(file, path)
+        _add_squares(builder, image_id, points[file], class_map, box_size, frame)
+    return builder, images
+
+
+def _find_images(
+    csv_file: str | Path,
+    image_dir: str | Path,
+    points: Mapping[str, Sequence[Any]],
+    skip_missing: bool,
+) -> tuple[dict[str, Path], int]:
+    """Where the images of the points lie, and how many are not there."""
     found = find_images(image_dir, points)
-    missing = found.missing if skip_missing else []
     if not skip_missing:
         found.require(
             image_dir,
@@ -73,36 +97,41 @@ def read_points(
     images = {file: found.paths[file] for file in points if file in found.paths}
     if not images:
         raise DatasetError(f"no image of '{csv_file}' is in '{image_dir}': check --images")
-    builder = CocoBuilder(
-        classes,
-        f'Points of {Path(csv_file).name}: each box is a fixed square',
-        box_size=box_size,
-        frame=frame,
-        images_missing=len(missing),
-        boxes_clipped=0,
-    )
-    if missing:
-        builder.left_out['of an image that is not there'] = sum(
-            len(cells) for file, cells in points.items() if file not in images
+    return images, len(found.missing)
+
+
+def _add_squares(
+    builder: CocoBuilder,
+    image_id: int,
+    points: Sequence[tuple[str, float, float]],
+    class_map: ClassMap,
+    box_size: float,
+    frame: tuple[float, float] | None,
+) -> None:
+    """Add a square around each point of an image, the last one that was added; clip it."""
+    width, height = (builder.images[-1][key] for key in ('width', 'height'))
+    scale_x, scale_y = (width / frame[0], height / frame[1]) if frame else (1.0, 1.0)
+    half_w, half_h = box_size * scale_x / 2, box_size * scale_y / 2
+    for name, x, y in points:
+        x, y = x * scale_x, y * scale_y
+        if not (0 <= x <= width and 0 <= y <= height):
+            builder.left_out['whose point is outside the image'] += 1
+            continue
+        corners = (x - half_w, y - half_h, x + half_w, y + half_h)
+        x1, y1 = max(corners[0], 0.0), max(corners[1], 0.0)
+        x2, y2 = min(corners[2], float(width)), min(corners[3], float(height))
+        kept = builder.add_box(
+            image_id, class_map(name), [x1, y1, x2 - x1, y2 - y1], nucleus=[x, y]
         )
-    for file, path in images.items():
-        image_id = builder.add_image_file(file, path)
-        width, height = (builder.images[-1][key] for key in ('width', 'height'))
-        scale_x, scale_y = (width / frame[0], height / frame[1]) if frame else (1.0, 1.0)
-        for name, x, y in points[file]:
-            x, y = x * scale_x, y * scale_y
-            half_w, half_h = box_size * scale_x / 2, box_size * scale_y / 2
-            if not (0 <= x <= width and 0 <= y <= height):
-                builder.left_out['whose point is outside the image'] += 1
-                continue
-            corners = (x - half_w, y - half_h, x + half_w, y + half_h)
-            x1, y1 = max(corners[0], 0.0), max(corners[1], 0.0)
-            x2, y2 = min(corners[2], float(width)), min(corners[3], float(height))
-            kept = builder.add_box(
-                image_id, class_map(name), [x1, y1, x2 - x1, y2 - y1], nucleus=[x, y]
-            )
-            builder.info['boxes_clipped'] += kept and (x1, y1, x2, y2) != corners
-    return builder, images
+        builder.info['boxes_clipped'] += kept and (x1, y1, x2, y2) != corners
+
+
+def _read_points(file: Path, columns: Sequence[str]) -> dict[str, list[tuple[str, float, float]]]:
+    """Class, x and y of each point, by image file."""
+    points: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+    for name, label, x, y in _read_rows(file, columns):
+        points[name].append((label, x, y))
+    return points
 
 
 def _read_rows(file: Path, columns: Sequence[str]) -> list[tuple[str, str, float, float]]:

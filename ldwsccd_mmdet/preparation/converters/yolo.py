@@ -203,13 +203,7 @@ def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
         numbers = ' '.join(f'{value:.10f}' for value in fractions)
         lines[image['file_name']].append(f'{categories[annotation["category_id"]]} {numbers}\n')
     files = {text.as_posix(): ''.join(lines[file]) for file, text in text_of.items()}
-    broken = [c['name'] for c in coco['categories'] if len(str(c['name']).splitlines()) != 1]
-    if broken:
-        raise DatasetError(
-            f'class names {broken} have a line break or are empty: a list with one a line cannot '
-            'hold them; rename them'
-        )
-    files['classes.txt'] = ''.join(f'{category["name"]}\n' for category in coco['categories'])
+    files['classes.txt'] = _class_list([category['name'] for category in coco['categories']])
     labels = {
         image['file_name']: {key: image[key] for key in _LABEL_KEYS if key in image}
         for image in coco['images']
@@ -217,6 +211,17 @@ def yolo_files(coco: Mapping[str, Any]) -> tuple[dict[str, str], Counter[str]]:
     if any(labels.values()):
         files[LABELS_FILE] = json.dumps(labels)
     return files, left_out
+
+
+def _class_list(names: Sequence[Any]) -> str:
+    """Class names, one a line."""
+    broken = [name for name in names if len(str(name).splitlines()) != 1]
+    if broken:
+        raise DatasetError(
+            f'class names {broken} have a line break or are empty: a list with one a line cannot '
+            'hold them; rename them'
+        )
+    return ''.join(f'{name}\n' for name in names)
 
 
 def _check_one_each(text_of: Mapping[str, Any]) -> None:

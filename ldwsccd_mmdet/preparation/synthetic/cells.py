@@ -340,36 +340,41 @@ def _glandular_nucleus(
     patch.silhouette(nucleus)
 
 
+def _honeycomb(brush: Brush, patch: Patch, dye: np.ndarray) -> Specimen:
+    """A crowded sheet of glandular cells."""
+    count = int(brush.rng.integers(8, 15))
+    pitch = 10.5
+    turn = brush.angle()
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    grid = np.array([(i + 0.5 * (j % 2), j * 0.87) for i in range(-4, 5) for j in range(-4, 5)])
+    reach = np.hypot(grid[:, 0] * brush.uniform(0.75, 1.0), grid[:, 1])
+    xy = grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 1.3, (count, 2))
+    xy = xy @ rotation.T
+    # Honeycomb: walls of the cells stand where two centres are equally far.
+    rows, cols, dx, dy = patch.coordinates(0, 0)
+    ppu = np.float32(brush.ppu)
+    distance = np.sqrt(
+        (dx[..., None] / ppu - xy[:, 0].astype(np.float32)) ** 2
+        + (dy[..., None] / ppu - xy[:, 1].astype(np.float32)) ** 2
+    )
+    nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
+    wall = np.exp(-(((nearest[..., 1] - nearest[..., 0]) / 1.6) ** 2))
+    ragged = 0.8 * brush.noise('coarse', patch.height, patch.width)
+    whole = Region(rows, cols, (pitch * 0.70 - nearest[..., 0] + ragged) * ppu)
+    patch.cytoplasm(whole, dye, texture=0.12, edge=0.5)
+    patch.add(whole, dye, whole.cover * wall * 0.7)
+    for x, y in xy:
+        _glandular_nucleus(brush, patch, x, y, brush.angle(), 1.2)
+    return patch.finish()
+
+
 def agc(brush: Brush) -> Specimen:
     """AGC: columnar cells as a palisaded strip, a rosette or a crowded honeycomb sheet."""
     form = brush.rng.choice(['strip', 'rosette', 'sheet'])
     dye = stains(0.10, 0.34, 0.13, 0.0) * brush.uniform(0.85, 1.15)
     patch = Patch(brush, 120)
     if form == 'sheet':
-        count = int(brush.rng.integers(8, 15))
-        pitch = 10.5
-        heading, turn = 0.0, brush.angle()
-        rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-        grid = np.array([(i + 0.5 * (j % 2), j * 0.87) for i in range(-4, 5) for j in range(-4, 5)])
-        reach = np.hypot(grid[:, 0] * brush.uniform(0.75, 1.0), grid[:, 1])
-        xy = grid[np.argsort(reach)[:count]] * pitch + brush.rng.normal(0, 1.3, (count, 2))
-        xy = xy @ rotation.T
-        # Honeycomb: walls of the cells stand where two centres are equally far.
-        rows, cols, dx, dy = patch.coordinates(0, 0)
-        ppu = np.float32(brush.ppu)
-        distance = np.sqrt(
-            (dx[..., None] / ppu - xy[:, 0].astype(np.float32)) ** 2
-            + (dy[..., None] / ppu - xy[:, 1].astype(np.float32)) ** 2
-        )
-        nearest = np.sort(np.partition(distance, 1, axis=2)[..., :2], axis=2)
-        wall = np.exp(-(((nearest[..., 1] - nearest[..., 0]) / 1.6) ** 2))
-        ragged = 0.8 * brush.noise('coarse', patch.height, patch.width)
-        whole = Region(rows, cols, (pitch * 0.70 - nearest[..., 0] + ragged) * ppu)
-        patch.cytoplasm(whole, dye, texture=0.12, edge=0.5)
-        patch.add(whole, dye, whole.cover * wall * 0.7)
-        for x, y in xy:
-            _glandular_nucleus(brush, patch, x, y, brush.angle(), 1.2)
-        return patch.finish()
+        return _honeycomb(brush, patch, dye)
     if form == 'strip':
         count = int(brush.rng.integers(5, 10))
         along = (np.arange(count) - (count - 1) / 2) * 6.2

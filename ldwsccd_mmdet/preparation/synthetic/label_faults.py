@@ -90,23 +90,9 @@ def merge_clumps(
     if not annotations:
         return {**coco, 'annotations': []}
     boxes = np.array([a['bbox'] for a in annotations], np.float64)
-    image = np.array([a['image_id'] for a in annotations])
     category = np.array([a['category_id'] for a in annotations])
     low, high = boxes[:, :2], boxes[:, :2] + boxes[:, 2:]
-
-    order = np.argsort(image, kind='stable')
-    starts = np.flatnonzero(np.r_[True, np.diff(image[order]) != 0])
-    links_a, links_b = [], []
-    for members in np.split(order, starts[1:]):
-        distance = np.maximum(low[members][:, None], low[members][None]) - np.minimum(
-            high[members][:, None], high[members][None]
-        )
-        a, b = np.nonzero((distance <= gap).all(2))
-        links_a.append(members[a])
-        links_b.append(members[b])
-    a, b = np.concatenate(links_a), np.concatenate(links_b)
-    count = len(annotations)
-    _, clump = connected_components(coo_matrix((np.ones(len(a)), (a, b)), (count, count)), False)
+    clump = _clumps(low, high, np.array([a['image_id'] for a in annotations]), gap)
 
     sizes = np.bincount(clump)
     candidates = np.flatnonzero(sizes > 1)
@@ -134,6 +120,24 @@ def merge_clumps(
                 }
             )
     return {**coco, 'annotations': result}
+
+
+def _clumps(low: np.ndarray, high: np.ndarray, image: np.ndarray, gap: float) -> np.ndarray:
+    """Number of the clump that each box is in, (n,), from its corners (n, 2) and its image."""
+    order = np.argsort(image, kind='stable')
+    starts = np.flatnonzero(np.r_[True, np.diff(image[order]) != 0])
+    links_a, links_b = [], []
+    for members in np.split(order, starts[1:]):
+        distance = np.maximum(low[members][:, None], low[members][None]) - np.minimum(
+            high[members][:, None], high[members][None]
+        )
+        a, b = np.nonzero((distance <= gap).all(2))
+        links_a.append(members[a])
+        links_b.append(members[b])
+    a, b = np.concatenate(links_a), np.concatenate(links_b)
+    count = len(image)
+    _, clump = connected_components(coo_matrix((np.ones(len(a)), (a, b)), (count, count)), False)
+    return clump
 
 
 def image_labels_only(coco: Mapping[str, Any], fraction: float = 1.0, seed: int = 0) -> CocoDict:

@@ -25,6 +25,7 @@ GENERATOR_VERSION = 3
 """Counts changes of the drawing: a set drawn by another version is not taken for the same."""
 
 _SPLITS = {'train': 0, 'val': 1}
+_FILES = ('train', 'train_clean', 'val', 'settings')
 
 
 def write_synthetic_dataset(
@@ -66,29 +67,11 @@ def write_synthetic_dataset(
         ConfigError: An argument is out of its range, or the folder holds something else or a set
             with other settings.
     """
-    for name, value, least in (
-        ('num_train', num_train, 1),
-        ('num_val', num_val, 0),
-        ('seed', seed, 0),
-        ('workers', workers, 1),
-    ):
-        right = not isinstance(value, bool) and int(value) == value and value >= least
-        check_argument(right, name, f'a whole number of at least {least}', value)
-    if isinstance(faults, Mapping):
-        known = set(LabelFaults.__dataclass_fields__)
-        if unknown := sorted(set(faults) - known):
-            raise ConfigError(f'faults: unknown key {unknown}; expected some of {sorted(known)}')
-        faults = LabelFaults(**faults)
-    faults = faults or LabelFaults()
-    sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
-    if len(sides) != 2:
-        raise ConfigError(f'size: expected a side or (height, width) in pixels, found {size!r}')
-    smear_arguments: dict[str, Any] = dict(
-        height=sides[0], width=sides[1], classes=classes, **smear_settings
+    _check_counts(
+        num_train=(num_train, 1), num_val=(num_val, 0), seed=(seed, 0), workers=(workers, 1)
     )
-    # Names a bad argument before anything is written.
-    smear_arguments = SyntheticSmear(**smear_arguments).settings
-
+    faults = _label_faults(faults)
+    smear_arguments = _smear_arguments(size, classes, smear_settings)
     root = Path(out_dir)
     settings = dict(
         generator_version=GENERATOR_VERSION,
@@ -98,31 +81,15 @@ def write_synthetic_dataset(
         smear=smear_arguments,
         faults=asdict(faults),
     )
-    paths = dict(
-        root=root,
-        images=root / 'images',
-        train=root / 'train.json',
-        train_clean=root / 'train_clean.json',
-        val=root / 'val.json',
-        settings=root / 'settings.json',
-    )
+    names = dict(images='images', **{key: f'{key}.json' for key in _FILES})
+    paths = dict(root=root, **{key: root / name for key, name in names.items()})
     if _finished(paths['settings'], settings):
         return paths
-
-    tasks = [
-        (split, index)
-        for split, count in (('train', num_train), ('val', num_val))
-        for index in range(count)
-    ]
     with whole_or_nothing(root) as part:
         (part / 'images').mkdir()
         job = partial(_draw_one, str(part / 'images'), seed)
-        truth: dict[str, list[tuple[dict, list]]] = dict(train=[], val=[])
         with _mapper(workers, smear_arguments) as run:
-            for done, (split, record, boxes) in enumerate(run(job, tasks), 1):
-                truth[split].append((record, boxes))
-                if progress is not None:
-                    progress(done, len(tasks))
+            truth = _draw_all(run, job, dict(train=num_train, val=num_val), progress)
         clean = {split: _coco(truth[split], classes, split) for split in truth}
         faulty = faults.apply(clean['train'], seed)
         faulty['info'] = {**faulty['info'], 'faults': asdict(faults)}
@@ -136,6 +103,52 @@ def write_synthetic_dataset(
                 json.dumps(content, indent=1 if name == 'settings' else None)
             )
     return paths
+
+
+def _check_counts(**counts: tuple[int, int]) -> None:
+    """Check whole numbers, each with its least value."""
+    for name, (value, least) in counts.items():
+        right = not isinstance(value, bool) and int(value) == value and value >= least
+        check_argument(right, name, f'a whole number of at least {least}', value)
+
+
+def _label_faults(faults: LabelFaults | Mapping[str, float] | None) -> LabelFaults:
+    """The faults, also from their keyword arguments."""
+    if isinstance(faults, Mapping):
+        known = set(LabelFaults.__dataclass_fields__)
+        if unknown := sorted(set(faults) - known):
+            raise ConfigError(f'faults: unknown key {unknown}; expected some of {sorted(known)}')
+        return LabelFaults(**faults)
+    return faults or LabelFaults()
+
+
+def _smear_arguments(
+    size: int | Sequence[int], classes: Sequence[str], smear_settings: Mapping[str, float]
+) -> dict[str, Any]:
+    """Arguments of the smears; names a bad one before anything is written."""
+    sides = (size, size) if isinstance(size, (int, np.integer)) else tuple(size)
+    if len(sides) != 2:
+        raise ConfigError(f'size: expected a side or (height, width) in pixels, found {size!r}')
+    arguments: dict[str, Any] = dict(
+        height=sides[0], width=sides[1], classes=classes, **smear_settings
+    )
+    return SyntheticSmear(**arguments).settings
+
+
+def _draw_all(
+    run: Callable,
+    job: Callable,
+    counts: Mapping[str, int],
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, list[tuple[dict, list]]]:
+    """Draw and write all pictures; give the record and the boxes of each, by split."""
+    tasks = [(split, index) for split, count in counts.items() for index in range(count)]
+    truth: dict[str, list[tuple[dict, list]]] = {split: [] for split in counts}
+    for done, (split, record, boxes) in enumerate(run(job, tasks), 1):
+        truth[split].append((record, boxes))
+        if progress is not None:
+            progress(done, len(tasks))
+    return truth
 
 
 def _finished(settings_file: Path, settings: dict[str, Any]) -> bool:

@@ -23,8 +23,25 @@ def test_without_validation_data_the_join_stays_the_geometric_mean(training):
         config.update(val_cfg=None, val_dataloader=None, val_evaluator=None)
 
     run = training(['ScoreJoinHook'], edit).train()
-    assert 'geometric mean' in run.log
+    assert 'geometric mean' in run.log and 'fold=dict(of=10, leave_out=0)' in run.log
     assert not run.runner.model.mil_head.score_join.fitted
+
+
+def test_fits_on_held_out_images_of_the_training_set(training):
+    def edit(config):
+        config.train_dataloader.dataset.fold = dict(of=2, leave_out=1)
+        config.val_dataloader.dataset.update(ann_file='train.json', fold=dict(of=2, only=1))
+        config.val_evaluator = dict(type='CheckedCocoMetric', metric='bbox')
+        config.default_hooks.loader_truth = dict(type='LoaderTruthHook')
+
+    run = training([dict(type='ScoreJoinHook', ridge=1.0)], edit).train()
+    assert 'Scores of both heads on 2 held-out images, AP50: ssd' in run.log
+    seen, held_out = (
+        {loader.dataset.get_data_info(i)['img_path'] for i in range(len(loader.dataset))}
+        for loader in (run.runner.train_dataloader, run.runner.val_dataloader)
+    )
+    assert len(seen) == len(held_out) == 2 and not seen & held_out
+    assert 'fold=dict(of=10, leave_out=0)' not in run.log
 
 
 def test_hits_are_counted_as_ap_does():

@@ -1,10 +1,11 @@
 import logging
+import math
 
 import pytest
 import torch
 
 from ldwsccd_mmdet.models.detectors import ldwsccd_mixin
-from ldwsccd_mmdet.models.detectors.dead_levels import dead_levels
+from ldwsccd_mmdet.models.detectors.dead_levels import dead_levels, own_attention
 from tests.test_models.helpers import samples
 from tests.test_models.test_detectors.conftest import distillation_cfg
 
@@ -70,3 +71,24 @@ def test_training_is_silent_of_a_live_teacher(build, warnings):
     model = build(mil=False, distillation=distillation_cfg())
     model.loss(torch.randn(3, 3, 64, 64) * 50, samples())
     assert warnings == []
+
+
+def test_own_attention_against_a_loop():
+    attention = torch.rand(5, 4, 3, dtype=torch.float64)
+    mean = attention.mean().item()
+    own = total = 0.0
+    for y in range(4):
+        for x in range(3):
+            values = attention[:, y, x].tolist()
+            own += sum((v - sum(values) / 5) ** 2 for v in values)
+            total += sum((v - mean) ** 2 for v in values)
+    assert own_attention(attention) == pytest.approx(own * 5 / 4 / total)
+
+
+def test_own_attention_in_limiting_cases():
+    corners = torch.ones(8, 6, 6)
+    corners[:, 0, 0] = 9
+    assert own_attention(corners) == 0  # the same places in all images
+    free = torch.rand(400, 6, 6)
+    assert own_attention(free) == pytest.approx(1, abs=0.02)  # places say nothing
+    assert math.isnan(own_attention(free[:1])) and math.isnan(own_attention(torch.ones(4, 3, 3)))

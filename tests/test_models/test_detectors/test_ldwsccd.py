@@ -6,8 +6,15 @@ from mmdet.registry import MODELS
 from mmengine.model import ExponentialMovingAverage
 
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.models.losses import LogitDistillationLoss
 from tests.test_models.helpers import predict_cfg, sample, samples, train_cfg
-from tests.test_models.test_detectors.conftest import distillation_cfg, mil_cfg, student_cfg
+from tests.test_models.test_detectors import zoo
+from tests.test_models.test_detectors.conftest import (
+    distillation_cfg,
+    mil_cfg,
+    student_cfg,
+    teacher_model_cfg,
+)
 
 SSD_KEYS = {'loss_cls', 'loss_bbox'}
 LDM_KEYS = {'loss_distill_fg', 'loss_distill_bg', 'loss_distill_attention'}
@@ -150,6 +157,94 @@ def test_distillation_weight(build, monkeypatch, weight):
         torch.testing.assert_close(losses[name], expected)
     model.parse_losses(losses)[0].backward()
     assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+
+LOGITS = dict(type='LogitDistillationLoss', loss_weight=0.5, temperature=2.0)
+
+
+@pytest.mark.parametrize('mil', [False, True])
+def test_logits_teach_as_one_more_term(build, monkeypatch, mil):
+    """The other losses stay as they are, the teacher runs once, and so does the student's head."""
+    model = build(mil=mil, logit_distillation=LOGITS)
+    plain = build(mil=mil)
+    plain.load_state_dict(model.state_dict())
+    x, batch = images(), samples()
+    expected = plain.loss(x, batch)
+    model.loss(x, batch)  # the levels are paired on the first image alone
+    calls = []
+    for name, head in (('teacher', model.teacher), ('head', model.bbox_head)):
+        method = 'extract_feat' if name == 'teacher' else 'forward'
+        original = getattr(head, method)
+        monkeypatch.setattr(
+            head, method, lambda *a, n=name, o=original: (calls.append(n), o(*a))[1]
+        )
+    found = model.loss(x, batch)
+    assert sorted(calls) == ['head', 'teacher']
+    assert set(found) == set(expected) | {'loss_distill_logits'}
+    for name, loss in expected.items():
+        torch.testing.assert_close(found[name], loss)
+
+    teacher = model.teacher.model
+    ours = model.bbox_head(model.extract_feat(x))[0]
+    theirs = teacher.bbox_head(model.teacher.extract_feat(x))[0]
+    flat = model.bbox_head.flat_logits
+    loss = LogitDistillationLoss(0.5, 2.0)(flat(ours), flat(theirs))
+    torch.testing.assert_close(found['loss_distill_logits'], loss)
+    total, _ = model.parse_losses(found)
+    total.backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None] == []
+
+    model.distillation_weight = 0.0
+    assert model.loss(x, batch)['loss_distill_logits'] == 0
+
+
+def other_teacher(tmp_path, edit):
+    config = teacher_model_cfg()
+    edit(config)
+    return zoo.save(config, tmp_path, classes=None)
+
+
+@pytest.mark.parametrize(
+    ('edit', 'text'),
+    [
+        (lambda c: c.bbox_head.update(num_classes=2), 'found 2 of the teacher and 3 of the stud'),
+        (
+            lambda c: c.bbox_head.anchor_generator.update(ratios=[[2], [2], [2]]),
+            'priors a level of the teacher',
+        ),
+        (
+            lambda c: c.bbox_head.anchor_generator.update(min_sizes=[10, 24, 40]),
+            r'those of the levels \[1\] lie elsewhere or have other sizes',
+        ),
+    ],
+    ids=['classes', 'number', 'size'],
+)
+def test_logits_of_other_priors_or_classes_are_refused(build, tmp_path, edit, text):
+    teacher = other_teacher(tmp_path, edit)
+    model = build(mil=False, teacher=teacher, logit_distillation=LOGITS)
+    with pytest.raises(ConfigError, match=f'model.logit_distillation: .*{text}'):
+        model.loss(images(), samples())
+
+
+def test_logits_of_other_heads_are_refused(build, tmp_path):
+    with pytest.raises(ConfigError, match='expected model.teacher and a bbox_head .* found none'):
+        build(ldm=False, logit_distillation=LOGITS)
+    teacher = zoo.save(zoo.retinanet(), tmp_path)
+    distillation = distillation_cfg(teacher_channels=(16,) * 3)
+    model = build(teacher=teacher, distillation=distillation, logit_distillation=LOGITS)
+    with pytest.raises(ConfigError, match='an SSD head, found RetinaNet with RetinaHead'):
+        model.loss(images(), samples())
+    config = zoo.faster_rcnn().model
+    config.update(
+        type='LDWSCCDTwoStage',
+        teacher=teacher,
+        distillation=dict(
+            type='LocalDistillationLoss', student_channels=(16,) * 3, teacher_channels=(16,) * 3
+        ),
+        logit_distillation=LOGITS,
+    )
+    with pytest.raises(ConfigError, match='a bbox_head of type SSDStudentHead, found NoneType'):
+        MODELS.build(config)
 
 
 def test_features_are_computed_once(build, monkeypatch):

@@ -5,7 +5,7 @@ import torch
 from mmdet.registry import MODELS
 
 from ldwsccd_mmdet.errors import ConfigError
-from tests.test_models.helpers import NUM_CLASSES, samples
+from tests.test_models.helpers import NUM_CLASSES, sample, samples
 from tests.test_models.test_detectors import zoo
 from tests.test_models.test_detectors.conftest import (
     distillation_cfg,
@@ -158,6 +158,67 @@ def test_two_stage_losses_are_mmdets_own(student):
     assert set(found) == set(expected)
     for name, loss in expected.items():
         assert torch.equal(torch.as_tensor(found[name]), torch.as_tensor(loss)), name
+
+
+def ignoring(config):
+    """A config whose assigners leave boxes to be ignored out."""
+    settings = config.model.train_cfg
+    parts = (settings.rpn, settings.rcnn) if 'rpn' in settings else (settings,)
+    for part in parts:
+        part.assigner.ignore_iof_thr = 0.5
+    return config
+
+
+def one_image(probs=None, ignored=()):
+    """Two boxes in an image; the second one is mined, left out, or to be ignored."""
+    boxes = [[4.0, 4.0, 28.0, 28.0], [33.0, 31.0, 57.0, 59.0]]
+    if ignored or probs == ():
+        boxes = boxes[:1]
+    result = sample(boxes, [0, 1][: len(boxes)])
+    if probs:
+        result.gt_instances.probs = torch.tensor([1.0, *probs])
+    result.ignored_instances = sample(list(ignored), [1] * len(ignored)).gt_instances
+    return [result]
+
+
+@pytest.mark.parametrize('mil', [False, True])
+@pytest.mark.parametrize('build', [zoo.faster_rcnn, zoo.retinanet])
+def test_students_of_mmdet_learn_mined_boxes(student, build, mil):
+    """From 0.5 on as any box; below it is neither cell nor background."""
+    if mil and build is zoo.retinanet:
+        pytest.skip('RetinaNet has no proposals')
+    model = student(ignoring(build()), ldm=False, mil=mil)
+    x = images(1)
+
+    def losses(batch):
+        torch.manual_seed(1)  # of the samplers
+        found = model.loss(x, batch)
+        mine = [name for name in found if not name.startswith(('loss_mil', 'loss_refine', 'acc'))]
+        return torch.stack([torch.as_tensor(model.parse_losses({n: found[n]})[0]) for n in mine])
+
+    given, absent = losses(one_image()), losses(one_image(()))
+    ignored = losses(one_image(ignored=[[33.0, 31.0, 57.0, 59.0]]))
+    for prob in (0.5, 0.7, 0.95):
+        assert torch.equal(losses(one_image((prob,))), given)
+    for prob in (0.05, 0.49):
+        assert torch.equal(losses(one_image((prob,))), ignored)
+    # the box matters, and ignoring it is not what leaving it out is
+    assert not torch.allclose(given, ignored) and not torch.allclose(ignored, absent)
+
+
+@pytest.mark.parametrize(
+    ('build', 'keys'),
+    [
+        (zoo.faster_rcnn, 'rpn.assigner.ignore_iof_thr and model.train_cfg.rcnn.assigner.'),
+        (zoo.retinanet, 'assigner.ignore_iof_thr: '),
+    ],
+)
+def test_assigners_that_ignore_nothing_are_refused(student, build, keys):
+    """mmdet's default, -1, would teach that what may be a cell is background."""
+    model = student(build(), ldm=False)
+    model.loss(images(1), one_image())  # without mined boxes nothing is asked
+    with pytest.raises(ConfigError, match=rf'model.train_cfg.{keys}.*--cfg-options'):
+        model.loss(images(1), one_image((0.3,)))
 
 
 def test_mil_regions_are_the_best_of_the_rpn(student):

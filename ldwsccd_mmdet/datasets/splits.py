@@ -4,13 +4,51 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, check_argument
 
-__all__ = ['split_images', 'subset']
+__all__ = ['Fold', 'split_images', 'subset']
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of several parts of a set, to be left out of it, or to be all of it.
+
+    A training that leaves a part out, and a validation that is this part, share no image, although
+    both name one annotation file. Parts hold each class by its share (:func:`split_images`), and
+    are the same whenever they are asked for.
+
+    Attributes:
+        of: Number of parts, 2 or more.
+        leave_out: The part that is left out, from 0; or None.
+        only: The part that is the set, from 0; or None. One of both is given.
+        group: What names a patient or slide, whose images stay together: see :func:`split_images`.
+
+    Raises:
+        ConfigError: A number is outside its range, or not one of both is given.
+    """
+
+    of: int
+    leave_out: int | None = None
+    only: int | None = None
+    group: str | None = None
+
+    def __post_init__(self) -> None:
+        check_argument(self.of >= 2, 'dataset.fold.of', 'a whole number of at least 2', self.of)
+        both = (self.leave_out, self.only)
+        check_argument(both.count(None) == 1, 'dataset.fold', 'one of leave_out and only', both)
+        part = self.leave_out if self.only is None else self.only
+        assert part is not None
+        check_argument(0 <= part < self.of, 'dataset.fold', f'a part from 0 to {self.of - 1}', part)
+
+    def take(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the images of COCO content, and their annotations, that belong to the set."""
+        part = split_images(content, [1 / self.of] * self.of, 0, self.group)
+        return subset(content, part != self.leave_out if self.only is None else part == self.only)
 
 
 def split_images(
