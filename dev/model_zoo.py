@@ -62,6 +62,7 @@ def find_models(source: dict) -> list[dict]:
             batch=config.train_dataloader.batch_size,
             data=data_of(config),
             ap50=None,
+            released=None,
         )
         found.append(model)
     by_path = {model['path']: model for model in found}
@@ -70,6 +71,8 @@ def find_models(source: dict) -> list[dict]:
         model = by_path[result['config']]
         model.update(ap50=float(row['mAP@50']), csv=result['csv'])
         model.update(epochs=result.get('epochs', model['epochs']))  # it may be of a shorter run
+    for weights in source.get('weights', []):
+        by_path[weights['config']].update(released=weights)
     return found
 
 
@@ -141,6 +144,8 @@ def metafiles(source: dict, models: list[dict]) -> dict[str, str]:
                         'Metrics': {'box AP50': model['ap50']},
                     }
                 ]
+            if model['released'] is not None:
+                entry['Weights'] = model['released']['url']
             content['Models'].append(entry)
         where = 'configs' if folder == '.' else f'configs/{folder}'
         files[f'{where}/metafile.yml'] = dump(content)
@@ -239,7 +244,7 @@ def page(source: dict, models: list[dict]) -> str:
         inside = [model for model in models if fits(model['path'], part['match'])]
         lines += [part['text'].rstrip(), '', *comparison(source, inside, part['csv']), '']
     lines += [source['systems_text'].rstrip(), '', *systems(source, models), '']
-    lines += ['## All configs', '', 'Weights: none published.', '']
+    lines += ['## All configs', '', *weights_table(models), '']
     rows = [
         [
             f'[{model["path"][:-3]}](../configs/{model["path"]})',
@@ -254,6 +259,28 @@ def page(source: dict, models: list[dict]) -> str:
     ]
     lines += table(['config', 'what', 'data', 'AP50'], rows)
     return '\n'.join(lines) + '\n'
+
+
+def weights_table(models: list[dict]) -> list[str]:
+    """What dev/release_weights.py has made, and where it lies."""
+    rows = []
+    for model in models:
+        released = model['released']
+        if released is None:
+            continue
+        file = released['url'].rsplit('/', 1)[-1]
+        rows.append(
+            [
+                f'[{model["path"][:-3]}](../configs/{model["path"]})',
+                f'[{file}]({released["url"]})',
+                f'{released["bytes"] / 1e6:.1f}',
+                f'`{released["sha256"][:16]}`',
+                f'{released["ap50"]}, {released["images"]} images',
+            ]
+        )
+    if not rows:
+        return ['Weights: none published. `dev/release_weights.py` makes the files and their rows.']
+    return table(['weights of', 'file', 'MB', 'SHA-256', 'AP50 of the file'], rows)
 
 
 def make() -> dict[str, str]:

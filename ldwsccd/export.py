@@ -56,9 +56,11 @@ def main(args: argparse.Namespace) -> None:
         raise InputError(
             f"--out: a file of --format {kind} ends in {SUFFIXES[kind]}, found '{out}'"
         )
-    source = (detector.cfg.model.get('test_cfg') or {}).get('score_source', 'ssd')
-    if source != 'ssd':
-        print(f"note: scores in torch are by '{source}'; in the file they are the SSD head's own")
+    if detector.score_source != 'ssd':
+        print(
+            f"note: scores in torch are by '{detector.score_source}'; in the file they are the SSD "
+            "head's own"
+        )
     drawn = not images
     worst = export_detector(detector, out, images or drawn_images(), args.nms)
     print(

@@ -14,7 +14,12 @@ VAL a part is split off: every class in both parts, the images of a patient or s
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ldwsccd_mmdet.preparation.new_set import NewSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +61,9 @@ def main(args: argparse.Namespace) -> None:
     configs = args.configs or Path('configs') / args.name
     pairs = splits_of(train, val, args.val_share, args.folds, args.seed, args.group)
     print(f'{train.kind}: {len(train.paths)} images, classes {", ".join(train.classes)}')
+    for note in (*train.notes, *(val.notes if val is not None else ())):
+        print(f'note: {note}')
+    sets = []
     for index, pair in enumerate(pairs):
         fold = f'fold{index}' if args.folds else ''
         made = make_new_set(
@@ -67,14 +75,23 @@ def main(args: argparse.Namespace) -> None:
             args.mpp,
             args.size,
         )
+        sets.append(made)
         for line in made.notes:
             print(line)
         numbers = ' and '.join(
             f'{len(part["images"])} images with {len(part["annotations"])} boxes' for part in pair
         )
         print(f'{made.train} and {made.val}: {numbers}')
+    say_next(sets)
+
+
+def say_next(sets: Sequence[NewSet]) -> None:
+    """Say the commands that come next."""
     print('Next:')
-    print(f'  ldwsccd doctor {made.train} --other {made.val} --config {made.student}')
-    print(f'  ldwsccd train {made.teacher} --amp')
-    print(f'  ldwsccd train {made.student} --amp')
-    print(f'  ldwsccd predict {made.student} IMAGES --out work_dirs/found')
+    for made in sets:
+        name = made.student.stem.removeprefix('ldwsccd_')
+        folder = Path('work_dirs') / f'compare_{name}' / made.student.stem
+        print(f'  ldwsccd doctor {made.train} --other {made.val} --config {made.student}')
+        print(f'  ldwsccd compare {made.student.parent} --out {folder.parent} --amp')
+    print(f'  ldwsccd predict {folder}/seed_0/epoch_40.pth IMAGES --out work_dirs/found')
+    print(f'  ldwsccd export {folder}/seed_0/epoch_40.pth --out {made.student.stem}.onnx')

@@ -139,10 +139,11 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
     if args.score_thr is not None:
         return args.score_thr
     if args.val is not None:
+        from ldwsccd_mmdet.apis.sources import images_beside
         from ldwsccd_mmdet.errors import InputError
         from ldwsccd_mmdet.optional import HAS_MMDET
 
-        images = args.val_images or _images_beside(args.val)
+        images = args.val_images or images_beside(args.val, '--val')
         if not HAS_MMDET:
             raise InputError('--val measures with mmdet, which is not installed: give --score-thr')
         from ldwsccd_mmdet.apis.score_choice import best_f1_score
@@ -159,26 +160,6 @@ def _score(args: argparse.Namespace, detector: Any, tiling: Any) -> float:
         'the best'
     )
     return DEFAULT_SCORE
-
-
-def _images_beside(ann_file: Path) -> Path:
-    """Find the folder of an annotation file's images: beside it, or one folder down."""
-    import json
-
-    from ldwsccd_mmdet.errors import DatasetError
-
-    try:
-        first = json.loads(ann_file.read_text(encoding='utf-8-sig'))['images'][0]['file_name']
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise DatasetError(f"--val: '{ann_file}' cannot be read as COCO json ({error})") from error
-    folders = [ann_file.parent, *sorted(f for f in ann_file.parent.iterdir() if f.is_dir())]
-    for folder in folders:
-        if (folder / first).is_file():
-            return folder
-    looked = ', '.join(str(folder) for folder in folders[:5])
-    raise DatasetError(
-        f"--val: '{first}' is in none of {looked}: name its folder with --val-images"
-    )
 
 
 def _say(run: Any, out: Path, settings: Any) -> int:

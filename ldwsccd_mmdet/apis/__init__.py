@@ -21,6 +21,8 @@ _WHERE = {
     'export_detector': 'exporting',
     'find_sources': 'sources',
     'load_detector': 'loading',
+    'measure': 'score_choice',
+    'measured_student': 'publishing',
     'predict_images': 'prediction',
     'publish_checkpoint': 'publishing',
 }

@@ -143,8 +143,13 @@ class CellInferencer(DetInferencer):
             nms_iou=float(nms.get('iou_threshold', 0.5)),
             field_size=tuple(field_size) if field_size else None,
             mpp=float(meta['mpp']) if meta.get('mpp') else None,
-            score_thr=_best_score(self._checkpoint),
+            score_thr=_best_score(self._checkpoint, meta),
         )
+
+    @property
+    def score_source(self) -> str:
+        """Whose scores detections have: ``'ssd'``, the student's own, or those of both heads."""
+        return str(getattr(self.model, 'score_source', 'ssd'))
 
     def detect(self, images: Sequence[np.ndarray]) -> list[CellDetections]:
         """Find the cells of images.
@@ -273,12 +278,15 @@ def _median_size(config: Any) -> tuple[int, int] | None:
     return int(width), int(height)
 
 
-def _best_score(checkpoint: Mapping[str, Any]) -> float | None:
-    """Score of the best F1 at the last validation, where CytologyMetric was among its metrics."""
+def _best_score(checkpoint: Mapping[str, Any], meta: Mapping[str, Any]) -> float | None:
+    """Score of the best F1 at the last validation, where CytologyMetric was among its metrics.
+
+    A published checkpoint has it in its ``dataset_meta``.
+    """
     scalars = (checkpoint.get('message_hub') or {}).get('log_scalars') or {}
     history = scalars.get('val/cytology/score_thr')
     try:
-        value = float(history.current()) if history is not None else None
-    except (AttributeError, ValueError, IndexError):
+        value = float(history.current() if history is not None else meta['score_thr'])
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError):
         return None
-    return value if value is not None and np.isfinite(value) else None
+    return value if np.isfinite(value) else None

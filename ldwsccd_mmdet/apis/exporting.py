@@ -214,7 +214,8 @@ def _metadata(inferencer: CellInferencer, student: ExportedStudent, nms: bool) -
         'min_bbox_size': float(test_cfg.get('min_bbox_size', 0)),
         'field_size': list(info.field_size) if info.field_size else None,
         'mpp': info.mpp,
-        'best_f1_score': info.score_thr,
+        # that of both heads' scores says nothing of the student's own
+        'best_f1_score': info.score_thr if inferencer.score_source == 'ssd' else None,
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,14 @@ from ..errors import DatasetError, ImageFileError, InputError
 from ..visualization.draw_detections import draw_detections
 from .cell_detections import CellDetections
 from .cell_detector import CellDetector
-from .result_files import dump_json, to_coco, to_geojson, write_counts, write_csv, write_whole
+from .result_files import (
+    dump_json,
+    to_coco,
+    write_counts,
+    write_csv,
+    write_geojson,
+    write_whole,
+)
 from .slides import Field, ImageField, Slide, is_slide, require_mpp
 from .sources import Source
 from .tiled_detection import Tiling, detect_tiled
@@ -54,7 +61,7 @@ class Prediction:
     Attributes:
         done: Images with results, those of earlier runs of this folder included.
         kept: How many of them are from earlier runs.
-        failed: What was wrong, by the name of an image.
+        failed: What was wrong, by the name of an image; those of other processes included.
         waiting: Images that other processes of this run have not finished.
         cells: Cells in all.
     """
@@ -100,31 +107,68 @@ def predict_images(
             without tiles or resolution; a tile smaller than the network's stride.
     """
     _check(detector, settings)
+    mine = list(sources[rank::world_size])
+    _check_slides(mine, settings)
     claim_folder(detector, out, settings)
     run = Prediction()
-    mine = list(sources[rank::world_size])
     _warn_of_large(detector, mine, settings, warn)
     for index, source in enumerate(mine):
         progress(index, len(mine), source.name)
-        kept = out / 'cells' / f'{source.name}.npz'
         try:
-            if _readable(kept):
+            if _readable(_cells_of(out, source.name)):
                 run.kept += 1
                 continue
-            cells, opened = _detect(detector, source, settings)
-            _write_one(out, source, cells, opened, settings)
-            cells.save(kept)
+            _predict_one(detector, source, out, settings)
         except ImageFileError as error:
-            run.failed[source.name] = str(error)
             warn(f'{error}; the other images go on')
-        except OSError as error:
-            raise InputError(
-                f"--out: '{out}' cannot be written ({error.strerror or error}) at image "
-                f"'{source.name}': make room, and run the same command again to go on"
-            ) from error
+            _keep_failure(out, source.name, str(error))
     progress(len(mine), len(mine), '')
-    _gather(detector, sources, out, settings, ids, run)
+    with _writing(out, 'where all results come together'):
+        _gather(detector, sources, out, ids, run)
     return run
+
+
+def _predict_one(
+    detector: CellDetector, source: Source, out: Path, settings: PredictionSettings
+) -> None:
+    """Predict on one image, and write what was found in it."""
+    cells, opened = _detect(detector, source, settings)
+    with _writing(out, f"at image '{source.name}'"):
+        _write_one(out, source, cells, opened, settings)
+        cells.save(_cells_of(out, source.name))
+        _failure_of(out, source.name).unlink(missing_ok=True)
+
+
+def _cells_of(out: Path, name: str) -> Path:
+    """Where the cells of an image are kept."""
+    return out / 'cells' / f'{name}.npz'
+
+
+def _failure_of(out: Path, name: str) -> Path:
+    """Where the reason is kept why an image could not be read."""
+    return out / 'cells' / f'{name}.failed'
+
+
+def _keep_failure(out: Path, name: str, reason: str) -> None:
+    """Keep the reason for all processes of the run."""
+    with _writing(out, f"at image '{name}'"):
+        write_whole(_failure_of(out, name), lambda file: file.write(reason))
+
+
+@contextmanager
+def _writing(out: Path, where: str) -> Iterator[None]:
+    """Say in one line that the disk is full, or gone.
+
+    Raises:
+        InputError: A file can't be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"--out: '{out}' cannot be written ({error.strerror or error}) {where}: make room, "
+            'and run the same command again to go on'
+        ) from error
 
 
 def _check(detector: CellDetector, settings: PredictionSettings) -> None:
@@ -142,6 +186,20 @@ def _check(detector: CellDetector, settings: PredictionSettings) -> None:
         )
 
 
+def _check_slides(sources: Sequence[Source], settings: PredictionSettings) -> None:
+    """Check what slides need before the first is looked at: another setting is another run."""
+    for source in sources:
+        if not is_slide(source.path):
+            continue
+        if settings.tiling is None:
+            raise InputError(
+                f"'{source.path}' is a slide: it is looked at in tiles, add --tile auto"
+            )
+        if settings.mpp is None:
+            with suppress(ImageFileError):  # it gets its line when it is its turn
+                require_mpp(Slide(source.path), source.path, None)
+
+
 def claim_folder(detector: CellDetector, out: Path, settings: PredictionSettings) -> None:
     """Make the folder of a run, or check that it is the same run's.
 
@@ -153,6 +211,8 @@ def claim_folder(detector: CellDetector, out: Path, settings: PredictionSettings
     file = out / _RUN
     try:
         out.mkdir(parents=True, exist_ok=True)
+        # listed first: another process of this run writes predict.json before anything else
+        before = [path for path in out.iterdir() if path.suffix != '.part']
         if file.is_file():
             there = json.loads(file.read_text(encoding='utf-8'))
             other = [key for key in content if there.get(key) != content[key]]
@@ -162,7 +222,7 @@ def claim_folder(detector: CellDetector, out: Path, settings: PredictionSettings
                     f'{there.get(other[0])!r}, now {content[other[0]]!r}): choose another folder, '
                     'or delete this one'
                 )
-        elif any(out.iterdir()):
+        elif before:
             raise InputError(
                 f"--out: '{out}' is not empty and not of this command: choose another folder"
             )
@@ -233,11 +293,7 @@ def _detect(
 ) -> tuple[CellDetections, Field]:
     """Find the cells of one image or slide; give them and the image."""
     opened: Field
-    if is_slide(source.path):
-        if settings.tiling is None:
-            raise InputError(
-                f"'{source.path}' is a slide: it is looked at in tiles, add --tile auto"
-            )
+    if is_slide(source.path) and settings.tiling is not None:
         opened = Slide(source.path)
         mpp = require_mpp(opened, source.path, settings.mpp)
         cells = detect_tiled(detector, opened, settings.tiling, mpp, source.path)
@@ -258,7 +314,7 @@ def _write_one(
     out: Path, source: Source, cells: CellDetections, opened: Field, settings: PredictionSettings
 ) -> None:
     """Write what belongs to one image: GeoJSON and picture."""
-    write_whole(out / 'geojson' / f'{source.name}.geojson', dump_json(to_geojson(cells)))
+    write_geojson(out / 'geojson' / f'{source.name}.geojson', cells)
     if not settings.pictures:
         return
     whole = isinstance(opened, ImageField)
@@ -303,51 +359,84 @@ def _gather(
     detector: CellDetector,
     sources: Sequence[Source],
     out: Path,
-    settings: PredictionSettings,
     ids: tuple[dict[str, int], dict[str, int]] | None,
     run: Prediction,
 ) -> None:
-    """Write the files of all images, if no other process is still at work on some."""
-    files = {source.name: out / 'cells' / f'{source.name}.npz' for source in sources}
-    run.done = [name for name, file in files.items() if file.is_file()]
-    run.waiting = len(files) - len(run.done) - len(run.failed)
+    """Write the files of all images, of those that are finished.
+
+    The last of several processes sees all. Two that end together could overwrite the files of the
+    one that saw more: each looks again after it has written.
+    """
+    names = [source.name for source in sources]
     classes = detector.info.classes
     image_ids, category_ids = ids or (
-        {name: i for i, name in enumerate(files, start=1)},
+        {name: i for i, name in enumerate(names, start=1)},
         {name: i for i, name in enumerate(classes, start=1)},
     )
-    absent = [name for name in run.done if name not in image_ids] if ids else []
-    if absent:
-        raise DatasetError(
-            f"--ann-file: it has no image '{absent[0]}' ({len(absent)} are missing): give the "
-            'annotation file of these images, or leave --ann-file out'
-        )
-    of_class = [category_ids[name] for name in classes]
+    category_of = [category_ids[name] for name in classes]
+    found = _finished(out, names)
+    while True:
+        run.done, run.failed = found
+        run.waiting = len(names) - len(run.done) - len(run.failed)
+        absent = [name for name in run.done if name not in image_ids] if ids else []
+        if absent:
+            raise DatasetError(
+                f"--ann-file: it has no image '{absent[0]}' ({len(absent)} are missing): give the "
+                'annotation file of these images, or leave --ann-file out'
+            )
+        run.cells = _write_results(out, run.done, image_ids, category_of, classes)
+        _write_failed(out, run)
+        found = _finished(out, names)
+        if found == (run.done, run.failed):
+            return
+
+
+def _finished(out: Path, names: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Images that have results, and the reasons of those that could not be read."""
+    done = [name for name in names if _cells_of(out, name).is_file()]
+    failures = {name: _failure_of(out, name) for name in set(names).difference(done)}
+    failed = {
+        name: failures[name].read_text(encoding='utf-8')
+        for name in names
+        if name in failures and failures[name].is_file()
+    }
+    return done, failed
+
+
+def _write_results(
+    out: Path,
+    names: Sequence[str],
+    image_ids: Mapping[str, int],
+    category_of: Sequence[int],
+    classes: Sequence[str],
+) -> int:
+    """Write the files of all images, one image in memory at a time; returns the cells."""
 
     def all_cells() -> Iterator[tuple[str, CellDetections]]:
-        for name in run.done:
-            yield name, CellDetections.load(files[name])
+        for name in names:
+            yield name, CellDetections.load(_cells_of(out, name))
 
     def results(file: Any) -> None:
         file.write('[')
         first = True
         for name, cells in all_cells():
-            for row in to_coco(cells, image_ids[name], of_class):
+            for row in to_coco(cells, image_ids[name], category_of):
                 file.write(('' if first else ',\n') + json.dumps(row))
                 first = False
         file.write(']\n')
 
     images = []
+    total = 0
     for name, cells in all_cells():
-        run.cells += len(cells)
+        total += len(cells)
         width, height = cells.size
         images.append({'id': image_ids[name], 'file_name': name, 'width': width, 'height': height})
-    categories = [{'id': i, 'name': name} for i, name in zip(of_class, classes, strict=True)]
+    categories = [{'id': i, 'name': name} for i, name in zip(category_of, classes, strict=True)]
     write_whole(out / 'results.json', results)
     write_whole(out / 'images.json', dump_json({'images': images, 'categories': categories}))
     write_csv(out / 'cells.csv', all_cells())
     write_counts(out / 'counts.csv', all_cells(), classes)
-    _write_failed(out, run)
+    return total
 
 
 def _write_failed(out: Path, run: Prediction) -> None:
@@ -391,12 +480,6 @@ def read_ids(ann_file: Path, classes: Sequence[str]) -> tuple[dict[str, int], di
             f'{", ".join(categories)}'
         )
     return images, categories
-
-
-def free_space(out: Path) -> int:
-    """Bytes that are free where ``out`` is or will be."""
-    folder = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-    return shutil.disk_usage(folder).free
 
 
 def digest_of(path: str | Path) -> str:

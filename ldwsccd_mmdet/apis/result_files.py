@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import uuid4
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ..csv_table import safe_cell
 from ..datasets.palette import class_palette
 from .cell_detections import CellDetections
 
-__all__ = ['safe_cell', 'to_coco', 'to_geojson', 'write_counts', 'write_csv', 'write_whole']
+__all__ = ['safe_cell', 'to_coco', 'write_counts', 'write_csv', 'write_geojson', 'write_whole']
 
 CSV_HEADER = (
     'image',
@@ -33,14 +34,21 @@ CSV_HEADER = (
 
 
 def write_whole(path: Path, write: Callable[[TextIO], Any]) -> None:
-    """Write a text file: whole, or not at all; an older one stays until then."""
+    """Write a text file: whole, or not at all; an older one stays until then.
+
+    Several processes, of several machines even, may write one file: the last one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    with part.open('w', encoding='utf-8', newline='') as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    part = path.with_name(f'{path.name}.{uuid4().hex[:12]}.part')
+    try:
+        with part.open('w', encoding='utf-8', newline='') as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def xywh(bboxes: np.ndarray) -> np.ndarray:
@@ -119,30 +127,39 @@ def to_coco(
     ]
 
 
-def to_geojson(cells: CellDetections) -> dict[str, Any]:
+def write_geojson(path: Path, cells: CellDetections) -> None:
     """Write cells as QuPath reads them: detections with class, colour and score.
 
-    A rectangle is a closed polygon in pixels of the image (of a slide: of its largest level).
+    A rectangle is a closed polygon in pixels of the image (of a slide: of its largest level). The
+    cells of a slide are many: they are written one by one.
     """
+
+    def write(file: TextIO) -> None:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, feature in enumerate(geojson_features(cells)):
+            file.write(',\n' if number else '\n')
+            file.write(json.dumps(feature, allow_nan=False))
+        file.write(']}\n')
+
+    write_whole(path, write)
+
+
+def geojson_features(cells: CellDetections) -> Iterator[dict[str, Any]]:
+    """Yield each cell as a feature of GeoJSON."""
     colors = class_palette(len(cells.classes)).tolist()
-    features = []
-    for (x1, y1, x2, y2), score, label in zip(
-        np.round(cells.bboxes, 2).tolist(), cells.scores.tolist(), cells.labels, strict=True
-    ):
+    for box, score, label in zip(cells.bboxes, cells.scores, cells.labels, strict=True):
+        x1, y1, x2, y2 = np.round(box, 2).tolist()
         ring = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]
         properties: Mapping[str, Any] = {
             'objectType': 'detection',
             'classification': {'name': cells.classes[label], 'color': colors[label]},
-            'measurements': {'score': round(score, 4)},
+            'measurements': {'score': round(float(score), 4)},
         }
-        features.append(
-            {
-                'type': 'Feature',
-                'geometry': {'type': 'Polygon', 'coordinates': [ring]},
-                'properties': properties,
-            }
-        )
-    return {'type': 'FeatureCollection', 'features': features}
+        yield {
+            'type': 'Feature',
+            'geometry': {'type': 'Polygon', 'coordinates': [ring]},
+            'properties': properties,
+        }
 
 
 def dump_json(content: Any) -> Callable[[TextIO], Any]:

@@ -1,4 +1,4 @@
-"""The score that separates cells from the rest best, on annotated images."""
+"""A detector measured on annotated images, and the score that separates cells from the rest."""
 
 from __future__ import annotations
 
@@ -9,12 +9,45 @@ from typing import Any
 
 from ..datasets.coco_json import load_truth
 from ..errors import DatasetError
-from ..evaluation import Detections, evaluate_detections
+from ..evaluation import DetectionMetrics, Detections, evaluate_detections
 from .cell_detector import CellDetector
 from .slides import ImageField
 from .tiled_detection import Tiling, detect_tiled
 
-__all__ = ['best_f1_score']
+__all__ = ['best_f1_score', 'measure']
+
+
+def measure(
+    detector: CellDetector,
+    ann_file: Path,
+    images: Path,
+    tiling: Tiling | None = None,
+    progress: Callable[[int, int, str], Any] = lambda done, total, name: None,
+) -> DetectionMetrics:
+    """Measure a detector on annotated images, as the report does.
+
+    Args:
+        detector: The detector.
+        ann_file: COCO json.
+        images: Folder of its images.
+        tiling: As in prediction.
+        progress: Called before each image with the number done, of all, and its name.
+
+    Raises:
+        DatasetError: The file can't be read, or its images are missing.
+    """
+    truth = load_truth(ann_file)
+    found = {}
+    records = list(truth.imgs.values())
+    for index, record in enumerate(records):
+        progress(index, len(records), record['file_name'])
+        field = ImageField(images / record['file_name'])
+        if tiling is None:
+            cells = detector.detect([field.image])[0]
+        else:
+            cells = detect_tiled(detector, field, tiling)
+        found[record['id']] = Detections(cells.bboxes, cells.scores, cells.labels)
+    return evaluate_detections(truth, found, detector.info.classes)
 
 
 def best_f1_score(
@@ -38,18 +71,7 @@ def best_f1_score(
     Raises:
         DatasetError: The file can't be read, its images are missing, or nothing was found.
     """
-    truth = load_truth(ann_file)
-    found = {}
-    records = list(truth.imgs.values())
-    for index, record in enumerate(records):
-        progress(index, len(records), record['file_name'])
-        field = ImageField(images / record['file_name'])
-        if tiling is None:
-            cells = detector.detect([field.image])[0]
-        else:
-            cells = detect_tiled(detector, field, tiling)
-        found[record['id']] = Detections(cells.bboxes, cells.scores, cells.labels)
-    score = evaluate_detections(truth, found, detector.info.classes).pooled.score
+    score = measure(detector, ann_file, images, tiling, progress).pooled.score
     if math.isnan(score):
         raise DatasetError(
             f"--val: the detector finds no cell on the images of '{ann_file}': give --score-thr"

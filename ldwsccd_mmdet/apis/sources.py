@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import InputError
+from ..errors import DatasetError, InputError
 from .slides import SLIDE_SUFFIXES
 
-__all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources']
+__all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources', 'images_beside']
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2')
 
@@ -72,3 +73,27 @@ def _files_of(given: str) -> set[Path]:
             f"no image found in '{given}' ({has}): expected names that end in {', '.join(known)}"
         )
     return found
+
+
+def images_beside(ann_file: Path, flag: str) -> Path:
+    """Find the folder of an annotation file's images: beside it, or one folder down.
+
+    Args:
+        ann_file: COCO json.
+        flag: The option that names it, for messages; ``FLAG-images`` names the folder.
+
+    Raises:
+        DatasetError: The file can't be read, or its first image is in none of these.
+    """
+    try:
+        first = json.loads(ann_file.read_text(encoding='utf-8-sig'))['images'][0]['file_name']
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise DatasetError(f"{flag}: '{ann_file}' cannot be read as COCO json ({error})") from error
+    folders = [ann_file.parent, *sorted(f for f in ann_file.parent.iterdir() if f.is_dir())]
+    for folder in folders:
+        if (folder / first).is_file():
+            return folder
+    looked = ', '.join(str(folder) for folder in folders[:5])
+    raise DatasetError(
+        f"{flag}: '{first}' is in none of {looked}: name its folder with {flag}-images"
+    )

@@ -93,6 +93,11 @@ def load_config(path: str, options: Mapping[str, Any] | Sequence[str] | None = N
         config = Config.fromfile(file)
     except InputError:  # of what the config imports: it says more
         raise
+    except ImportError as error:
+        raise ConfigError(
+            f"config file '{path}' needs {_missing_package(error)}: install it in the environment "
+            'of this command, or give a config without it'
+        ) from error
     except Exception as error:  # its text is run, and can fail in any way
         raise ConfigError(f"config file '{path}' cannot be read: {_reason(error)}") from error
     if options:
@@ -138,7 +143,17 @@ def _check_place(config: Config, key: str) -> None:
             raise ConfigError(f'{key}: {place} is {part!r}, not a dict: set it as a whole')
 
 
-def _reason(error: Exception) -> str:
+def _missing_package(error: BaseException) -> str:
+    """Name what could not be imported; mmengine hides it behind a list of folders."""
+    reason: BaseException | None = error
+    while reason is not None:
+        if isinstance(reason, ModuleNotFoundError) and reason.name:
+            return f"the package '{reason.name.partition('.')[0]}', which is not installed"
+        last, reason = reason, reason.__cause__ or reason.__context__
+    return f'what cannot be imported ({_reason(last)})'
+
+
+def _reason(error: BaseException) -> str:
     """Say an error in one line of bounded length."""
     whole = isinstance(error, (SyntaxError, OSError)) or not error.args
     text = ' '.join(str(error if whole else error.args[0]).split())

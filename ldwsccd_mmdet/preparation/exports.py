@@ -10,6 +10,7 @@ from typing import Any
 from ..datasets.coco_json import read_coco
 from ..datasets.files import find_images, image_size, read_text
 from ..errors import DatasetError
+from .converters.coco_builder import CocoBuilder
 from .converters.cvat import read_cvat
 from .converters.label_studio import read_label_studio
 from .converters.labelme import read_labelme
@@ -34,6 +35,7 @@ class Export:
         paths: The file of each ``file_name``.
         folder: The folder below which all images lie under their ``file_name``; None if some lie
             elsewhere, under a near name.
+        notes: What of it is not used, or was found under another name, a line each.
     """
 
     source: Path
@@ -41,6 +43,7 @@ class Export:
     content: dict[str, Any]
     paths: dict[str, Path]
     folder: Path | None
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -62,27 +65,30 @@ def read_export(source: str | Path, images: str | Path | None = None) -> Export:
     source = Path(source)
     if not source.exists():
         raise DatasetError(f"'{source}' does not exist: check the path")
-    kind, content = _read(source, Path(images) if images else None)
+    if images is not None and not Path(images).is_dir():
+        raise DatasetError(f"--images: '{images}' is no folder: name that of the images")
+    kind, content, lost = _read(source, Path(images) if images else None)
     base = source if source.is_dir() else source.parent
     names = [image['file_name'] for image in content['images']]
     if not names:
         raise DatasetError(f"'{source}' holds no image: check the export")
     folders = _folders(base if images is None else Path(images), names[0])
-    best = None
+    tried = []
     for folder in folders:
-        found = find_images(folder, names)
-        if best is None or len(found.paths) > len(best[1].paths):
-            best = (folder, found)
-        if not found.missing:
+        tried.append((folder, find_images(folder, names)))
+        if not tried[-1][1].missing:
             break
-    assert best is not None
-    folder, found = best
+    folder, found = max(tried, key=lambda one: len(one[1].paths))
     looked = ', '.join(str(each) for each in folders)
     found.require(folder, str(source), f'looked in {looked}: name their folder with --images')
     for image in content['images']:
         if not (image.get('width') and image.get('height')):
             image['width'], image['height'] = image_size(found.paths[image['file_name']])
-    return Export(source, kind, content, found.paths, None if found.near else folder)
+    notes = [found.note] if found.note else []
+    if lost:
+        reasons = '; '.join(f'{count} {reason}' for reason, count in lost.items())
+        notes.append(f"'{source}': {sum(lost.values())} labels are not used: {reasons}")
+    return Export(source, kind, content, found.paths, None if found.near else folder, tuple(notes))
 
 
 def _folders(base: Path, first: str | None = None) -> list[Path]:
@@ -90,50 +96,88 @@ def _folders(base: Path, first: str | None = None) -> list[Path]:
 
     The one above is only taken if it holds the ``first`` image: it may be a home directory.
     """
-    inside = [base, *sorted(folder for folder in base.iterdir() if folder.is_dir())]
-    beside = [base.parent / 'images'] if (base.parent / 'images').is_dir() else []
+    beside = base.parent / 'images'
+    # CVAT puts its images into images/default, or another name of a subset
+    places = [base, *_inside(base), *_inside(base / 'images'), beside, *_inside(beside)]
     if first is not None and (base.parent / first).is_file():
-        beside.append(base.parent)
-    return list(dict.fromkeys([*inside, *beside]))[:60]
+        places.append(base.parent)
+    return [place for place in dict.fromkeys(places) if place.is_dir()][:60]
 
 
-def _read(source: Path, images: Path | None) -> tuple[str, dict[str, Any]]:
+def _inside(folder: Path) -> list[Path]:
+    """Folders in a folder; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir())
+
+
+#: Kind of an export, its COCO content, and how many of its labels are left out, by reason.
+_Read = tuple[str, dict[str, Any], dict[str, int]]
+
+
+def _read(source: Path, images: Path | None) -> _Read:
     """Tell the format of an export, and read it."""
     if source.is_dir():
         return _read_folder(source, images)
     suffix = source.suffix.lower()
     if suffix == '.xml':
-        return 'CVAT', read_cvat(source).content()
+        return _built('CVAT', read_cvat(source))
     if suffix == '.geojson':
-        return 'QuPath', read_qupath([source], _image_folders(source.parent, images)).content()
+        return _built('QuPath', read_qupath([source], _image_folders(source.parent, images)))
+    if suffix == '.zip':
+        raise DatasetError(f"'{source}' is packed: unpack it, and give the folder")
     if suffix != '.json':
         raise DatasetError(f"'{source}': expected {_FORMATS}")
     head = _json(source)
     if isinstance(head, list):
-        return 'Label Studio', read_label_studio(source).content()
+        return _built('Label Studio', read_label_studio(source))
     if isinstance(head, dict) and 'shapes' in head:
-        return 'labelme', read_labelme([source]).content()
+        return _built('labelme', read_labelme([source]))
     if isinstance(head, dict) and head.get('type') == 'FeatureCollection':
-        return 'QuPath', read_qupath([source], _image_folders(source.parent, images)).content()
-    return 'COCO', dict(read_coco(source, need_sizes=False).content)
+        return _built('QuPath', read_qupath([source], _image_folders(source.parent, images)))
+    return _coco(source)
 
 
-def _read_folder(source: Path, images: Path | None) -> tuple[str, dict[str, Any]]:
+def _built(kind: str, builder: CocoBuilder) -> _Read:
+    return kind, builder.content(), dict(builder.left_out)
+
+
+def _coco(source: Path) -> _Read:
+    """Read COCO json, without the class that Roboflow makes of the name of a project."""
+    file = read_coco(source, need_sizes=False)
+    content = dict(file.content)
+    categories = content['categories']
+    used = {annotation['category_id'] for annotation in content['annotations']}
+    above = {category.get('supercategory') for category in categories}
+    content['categories'] = [
+        category
+        for category in categories
+        if category['id'] in used or category['name'] not in above
+    ]
+    return 'COCO', content, {reason: len(group) for reason, group in file.left_out.items()}
+
+
+def _read_folder(source: Path, images: Path | None) -> _Read:
     """Read a folder of one file an image, or one that holds a single export."""
     geojson = sorted(source.rglob('*.geojson'))
     if geojson:
         folders = [*_image_folders(source, images), *{file.parent for file in geojson}]
-        return 'QuPath', read_qupath(geojson, folders).content()
-    files = sorted(
-        [*source.glob('*.json'), *source.glob('annotations/*.json'), *source.glob('*.xml')]
-    )
+        return _built('QuPath', read_qupath(geojson, folders))
+    files = _files(source, '') or _files(source, '*/')
     labelme = [file for file in files if file.suffix == '.json' and _is_labelme(file)]
     if labelme and len(labelme) == len(files):
-        return 'labelme', read_labelme(labelme).content()
+        return _built('labelme', read_labelme(labelme))
     if len(files) == 1:
         return _read(files[0], images)
-    listed = ', '.join(file.name for file in files[:5]) or 'no .json, .xml or .geojson'
-    raise DatasetError(f"folder '{source}' holds {listed}: name one file; expected {_FORMATS}")
+    listed = ', '.join(file.relative_to(source).as_posix() for file in files[:5])
+    raise DatasetError(
+        f"folder '{source}' holds {listed or 'no .json, .xml or .geojson'}: name one file, and "
+        f'the one for validation after it; expected {_FORMATS}'
+    )
+
+
+def _files(folder: Path, below: str) -> list[Path]:
+    return sorted([*folder.glob(f'{below}*.json'), *folder.glob(f'{below}*.xml')])
 
 
 def _image_folders(base: Path, images: Path | None) -> list[Path]:

@@ -21,6 +21,8 @@ from .exports import Export
 
 __all__ = ['NewSet', 'make_new_set', 'splits_of']
 
+#: Images that an epoch should see at least: 40 epochs are then about 1000 steps.
+_EPOCH = 200
 _ENOUGH = 0.95  # share of the boxes that priors match, from which a smaller input will do
 _WEIGHTS = 'data/weights/mobilenet_v2_imagenet.pth'
 #: Input, data set of the package whose pipeline has it, and channels of student and teacher.
@@ -43,8 +45,7 @@ _DATA = """classes = {classes!r}
 metainfo = dict({metainfo})
 data = dict(data_root='', metainfo=metainfo)
 train_dataloader = dict(
-    dataset=dict(ann_file={train!r}, data_prefix=dict(img={train_images!r}), **data)
-)
+{train_set})
 val_dataloader = test_dataloader = dict(
     dataset=dict(ann_file={val!r}, data_prefix=dict(img={val_images!r}), **data)
 )
@@ -53,6 +54,21 @@ val_evaluator = test_evaluator = [
     dict(type='CheckedCocoMetric', metric='bbox', classwise=True),
     dict(type='CytologyMetric'),
 ]
+"""
+_SET = """    dataset=dict(ann_file={train!r}, data_prefix=dict(img={train_images!r}), **data)
+"""
+_SMALL_SET = """    # few images: an epoch sees each {times} times, so that there are steps enough
+    dataset=dict(
+        _delete_=True,
+        type='RepeatDataset',
+        times={times},
+        dataset=dict(
+            _base_.train_dataloader.dataset,
+            ann_file={train!r},
+            data_prefix=dict(img={train_images!r}),
+            **data,
+        ),
+    )
 """
 _TEACHER = """
 model = dict(
@@ -112,17 +128,18 @@ def splits_of(
 
     Raises:
         ConfigError: The settings do not fit.
-        DatasetError: The two sets have other classes.
+        DatasetError: Validation has a class that training lacks.
     """
     if val is not None:
         if folds:
             raise ConfigError('--folds splits TRAIN: leave VAL out')
-        if val.classes != train.classes:
+        foreign = sorted(set(val.classes) - set(train.classes))
+        if foreign:
             raise DatasetError(
-                f"classes differ: '{train.source}' has ({', '.join(train.classes)}), "
-                f"'{val.source}' has ({', '.join(val.classes)}): make them equal, in one order"
+                f"'{val.source}' has classes that '{train.source}' lacks ({', '.join(foreign)}): "
+                f'nothing can learn them; it has ({", ".join(train.classes)})'
             )
-        return [(train.content, val.content)]
+        return [(train.content, _with_categories(val.content, train.content['categories']))]
     if folds:
         if folds < 2:
             raise ConfigError(f'--folds: expected 2 or more, found {folds}')
@@ -135,6 +152,16 @@ def splits_of(
         raise ConfigError(f'--val-share: expected a part between 0 and 1, found {val_share:g}')
     part = split_images(train.content, [1 - val_share, val_share], seed, group)
     return [(subset(train.content, part == 0), subset(train.content, part == 1))]
+
+
+def _with_categories(
+    content: Mapping[str, Any], categories: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Give COCO content the categories of another, by name: exports list those that occur."""
+    number = {category['name']: category['id'] for category in categories}
+    of_id = {category['id']: number[category['name']] for category in content['categories']}
+    annotations = [{**a, 'category_id': of_id[a['category_id']]} for a in content['annotations']]
+    return {**content, 'categories': list(categories), 'annotations': annotations}
 
 
 def make_new_set(
@@ -316,11 +343,12 @@ def _data_text(
     metainfo = f'classes=classes, field_size=({width}, {height})' + (
         f', mpp={mpp:g}' if mpp else ''
     )
+    train = dict(train=files[0].as_posix(), train_images=placed[0][1])
+    times = -(-_EPOCH // max(len(placed[0][0]['images']), 1))
     return _DATA.format(
         classes=tuple(classes),
         metainfo=metainfo,
-        train=files[0].as_posix(),
+        train_set=(_SMALL_SET if times > 1 else _SET).format(times=times, **train),
         val=files[1].as_posix(),
-        train_images=placed[0][1],
         val_images=placed[1][1],
     )

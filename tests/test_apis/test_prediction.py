@@ -19,7 +19,7 @@ from ldwsccd_mmdet.apis import (
     predict_images,
 )
 from ldwsccd_mmdet.apis.prediction import read_ids
-from ldwsccd_mmdet.apis.result_files import safe_cell, to_geojson
+from ldwsccd_mmdet.apis.result_files import safe_cell, write_geojson, write_whole
 from ldwsccd_mmdet.errors import DatasetError, InputError
 from tests.test_apis.disc_detector import CLASSES, DiscDetector, write_image
 
@@ -88,7 +88,7 @@ def test_the_score_cut_counts(photos: Path, tmp_path: Path) -> None:
     assert run.cells == (scores >= cut).sum() < 15
 
 
-def test_geojson_is_as_qupath_reads_it() -> None:
+def test_geojson_is_as_qupath_reads_it(tmp_path: Path) -> None:
     cells = CellDetections(
         np.array([[1.0, 2, 11, 22], [5, 5, 6, 7]]),
         np.array([0.5, 0.9]),
@@ -96,7 +96,8 @@ def test_geojson_is_as_qupath_reads_it() -> None:
         ('a', 'b "c"'),
         (40, 30),
     )
-    content = json.loads(json.dumps(to_geojson(cells)))
+    write_geojson(tmp_path / 'a.geojson', cells)
+    content = json.loads((tmp_path / 'a.geojson').read_text())
     assert content['type'] == 'FeatureCollection' and len(content['features']) == 2
     for feature in content['features']:
         assert set(feature) == {'type', 'geometry', 'properties'} and feature['type'] == 'Feature'
@@ -115,6 +116,8 @@ def test_geojson_is_as_qupath_reads_it() -> None:
             isinstance(k, str) and isinstance(v, float)
             for k, v in properties['measurements'].items()
         )
+    write_geojson(tmp_path / 'a.geojson', cells[:0])
+    assert json.loads((tmp_path / 'a.geojson').read_text())['features'] == []
     best = content['features'][0]
     assert best['properties']['classification']['name'] == 'b "c"'
     assert best['geometry']['coordinates'][0][2] == [6.0, 7.0]
@@ -166,6 +169,44 @@ def test_processes_share_the_images(photos: Path, tmp_path: Path) -> None:
     assert len(rows(out / 'cells.csv')) == 15
 
 
+def test_processes_share_what_failed(photos: Path, tmp_path: Path) -> None:
+    """What one of them could not read is no image that the others wait for."""
+    (photos / 'bad.jpg').write_bytes(b'no image')  # the second process has it
+    out, sources = tmp_path / 'out', find_sources([photos])
+    run = predict_images(DiscDetector(), sources, out, SETTINGS, rank=1, world_size=2)
+    assert set(run.failed) == {'bad.jpg'} and run.waiting == 2
+    run = predict_images(DiscDetector(), sources, out, SETTINGS, rank=0, world_size=2)
+    assert set(run.failed) == {'bad.jpg'} and run.waiting == 0 and run.cells == 15
+    assert [row['image'] for row in rows(out / 'failed.csv')] == ['bad.jpg']
+
+
+def test_two_processes_that_end_together_lose_nothing(photos, tmp_path, monkeypatch) -> None:
+    """One has listed what is done, then another finishes: its cells are in the files, too."""
+    from ldwsccd_mmdet.apis import prediction
+
+    out, sources = tmp_path / 'out', find_sources([photos])
+    write_counts = prediction.write_counts
+    other: list[str] = ['deep/a.png']
+
+    def slow(path, *arguments) -> None:
+        write_counts(path, *arguments)
+        while other:
+            name = other.pop()
+            cells = DiscDetector().detect([cv2.imread(str(photos / name))])[0]
+            cells.save(out / 'cells' / f'{name}.npz')
+
+    monkeypatch.setattr(prediction, 'write_counts', slow)
+    run = predict_images(DiscDetector(), sources, out, SETTINGS, rank=0, world_size=2)
+    assert run.waiting == 0 and run.cells == len(rows(out / 'cells.csv')) == 15
+
+
+def test_a_folder_that_another_process_is_just_claiming(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'predict.json.0a1b.part').write_text('{')
+    assert predict_images(DiscDetector(), find_sources([photos]), out, SETTINGS).cells == 15
+
+
 def test_refuses_the_folder_of_another_run(photos: Path, tmp_path: Path) -> None:
     out, sources = tmp_path / 'out', find_sources([photos])
     predict_images(DiscDetector(), sources, out, SETTINGS)
@@ -195,6 +236,31 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(photos, tmp_path, monkey
         predict_images(DiscDetector(), sources, out, SETTINGS)
     monkeypatch.undo()
     assert predict_images(DiscDetector(), sources, out, SETTINGS).kept == 2
+
+
+@pytest.mark.parametrize('name', ['write_csv', '_write_one'])
+def test_a_full_disk_wherever_it_is_met(photos, tmp_path, monkeypatch, name: str) -> None:
+    def full(*arguments) -> None:
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(f'ldwsccd_mmdet.apis.prediction.{name}', full)
+    out, sources = tmp_path / 'out', find_sources([photos])
+    with pytest.raises(InputError, match='No space left.*same command again') as error:
+        predict_images(DiscDetector(), sources, out, SETTINGS)
+    assert '\n' not in str(error.value)
+    monkeypatch.undo()
+    run = predict_images(DiscDetector(), sources, out, SETTINGS)
+    assert run.cells == 15 and run.kept == (3 if name == 'write_csv' else 0)
+
+
+def test_nothing_half_written_is_left(tmp_path: Path) -> None:
+    def full(file) -> None:
+        file.write('half')
+        raise OSError(28, 'No space left on device')
+
+    with pytest.raises(OSError):
+        write_whole(tmp_path / 'a.csv', full)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_warns_once_of_large_images(tmp_path: Path) -> None:

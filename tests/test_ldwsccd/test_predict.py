@@ -50,6 +50,37 @@ def test_an_unreadable_image_gives_status_1(photos: Path, tmp_path: Path, capsys
     assert 'in 2 images' in said.out and '1 images could not be read' in said.err
 
 
+def test_launched_processes_share_the_images(photos, tmp_path, capsys, monkeypatch) -> None:
+    """As torchrun starts them: the first says what it waits for, the last completes the files."""
+    command = ['predict', 'm.onnx', str(photos), '--out', str(tmp_path / 'out')]
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    monkeypatch.setenv('RANK', '1')
+    assert main(command) == 0
+    assert '1 images are with other processes' in capsys.readouterr().out
+    monkeypatch.setenv('RANK', '0')
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert 'in 2 images' in said and 'other processes' not in said
+
+
+@pytest.mark.parametrize(
+    'line',
+    ["custom_imports = dict(imports=['package_of_nobody.models'])", "_base_ = 'mmpose::body/a.py'"],
+)
+def test_a_config_whose_package_is_not_installed(tmp_path, capsys, monkeypatch, line: str) -> None:
+    write_image(tmp_path / 'a.png')
+    (tmp_path / 'config.py').write_text(line)
+    (tmp_path / 'a.pth').write_bytes(b'')
+    monkeypatch.chdir(tmp_path)
+    read = ['predict', 'config.py', 'a.png', '--weights', 'a.pth', '--out', 'out']
+    monkeypatch.setattr('ldwsccd_mmdet.apis.cell_inferencer.read_checkpoint', lambda file: {})
+    assert main(read) == 2
+    said = capsys.readouterr().err
+    name = 'package_of_nobody' if 'custom' in line else 'mmpose'
+    assert said.count('\n') == 1 and name in said and 'install' in said
+    assert not (tmp_path / 'out').exists()
+
+
 @pytest.mark.parametrize(
     ('arguments', 'match'),
     [

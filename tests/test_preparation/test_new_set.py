@@ -182,6 +182,99 @@ def test_reads_what_tools_export(tmp_path: Path, name: str) -> None:
     assert all((i['width'], i['height']) == (100, 80) for i in of_image.values())
 
 
+def test_cvat_shapes_of_every_kind(tmp_path: Path) -> None:
+    """Masks, skeletons and cuboids have boxes; tags of whole images do not stop the import."""
+    put_images(tmp_path / 'images', ['a.png'])
+    shapes = (
+        '<mask label="cell" rle="1, 2" left="5" top="6" width="7" height="8"/>'
+        '<skeleton label="cell"><points label="p" points="10,12"/>'
+        '<points label="q" points="20,30"/></skeleton>'
+        '<cuboid label="cell" xtl1="40" ytl1="41" xbl1="40" ybl1="50" xtr1="60" ytr1="41" '
+        'xbr1="60" ybr1="50" xtl2="44" ytl2="38" xbl2="44" ybl2="47" xtr2="64" ytr2="38" '
+        'xbr2="64" ybr2="47"/>'
+        '<box label="cell" xtl="10" ytl="20" xbr="30" ybr="24" rotation="90"/>'
+        '<ellipse label="cell" cx="50" cy="50" rx="5" ry="6"/><tag label="blurred"/>'
+    )
+    labels = (
+        '<label><name>cell</name><type>any</type></label>'
+        '<label><name>blurred</name><type>tag</type></label>'
+        '<label><name>p</name><type>points</type><parent>cell</parent></label>'
+    )
+    (tmp_path / 'annotations.xml').write_text(
+        f'<annotations><meta><task><labels>{labels}</labels></task></meta>'
+        f'<image id="0" name="a.png" width="100" height="80">{shapes}</image></annotations>'
+    )
+    export = read_export(tmp_path / 'annotations.xml')
+    assert export.classes == ('cell',)
+    found = [np.round(a['bbox'], 6).tolist() for a in export.content['annotations']]
+    assert found == [
+        [5, 6, 7, 8],
+        [10, 12, 10, 18],
+        [40, 38, 24, 12],
+        [18, 12, 4, 20],
+        [45, 44, 10, 12],
+    ]
+    assert len(export.notes) == 1 and '1 labels are not used: 1 tags' in export.notes[0]
+
+
+def test_cvat_tracks_of_a_video(tmp_path: Path) -> None:
+    (tmp_path / 'a.xml').write_text('<annotations><track id="0" label="a"/></annotations>')
+    with pytest.raises(DatasetError, match="tracks of a video.*'CVAT for images 1.1'"):
+        read_export(tmp_path / 'a.xml')
+
+
+def test_label_studio_strokes_and_shapes_without_label(tmp_path: Path) -> None:
+    """They are counted, and do not stop the import; choices are no shapes."""
+    file = as_label_studio(tmp_path / 'set')
+    tasks = json.loads(file.read_text())
+    result = tasks[0]['annotations'][0]['result']
+    size = {'original_width': 100, 'original_height': 80}
+    result += [
+        {'type': 'brushlabels', 'value': {'rle': [1], 'brushlabels': ['cell']}, **size},
+        {'type': 'rectanglelabels', 'value': {**result[0]['value'], 'rectanglelabels': []}, **size},
+        {'type': 'choices', 'value': {'choices': ['good']}},
+    ]
+    file.write_text(json.dumps(tasks))
+    export = read_export(file)
+    assert len(export.content['annotations']) == 3
+    assert '2 labels are not used' in export.notes[0] and 'brushlabels' in export.notes[0]
+
+
+def test_qupath_objects_without_class_are_counted(tmp_path: Path) -> None:
+    assert '2 without a class' in read_export(as_qupath(tmp_path / 'set')).notes[0]
+
+
+def test_roboflow_names_its_project_as_a_class(tmp_path: Path) -> None:
+    folder = as_roboflow(tmp_path / 'set')
+    file = folder / '_annotations.coco.json'
+    content = json.loads(file.read_text())
+    content['categories'] = [
+        {'id': 0, 'name': 'my-project', 'supercategory': 'none'},
+        *({**c, 'supercategory': 'my-project'} for c in content['categories']),
+    ]
+    file.write_text(json.dumps(content))
+    assert read_export(folder).classes == ('cell', 'dirt')
+    with pytest.raises(DatasetError, match='name one file') as error:
+        (tmp_path / 'set' / 'valid').mkdir()
+        (tmp_path / 'set' / 'valid' / '_annotations.coco.json').write_text(file.read_text())
+        read_export(tmp_path / 'set')
+    assert 'train/_annotations.coco.json' in str(error.value)
+
+
+def test_images_two_folders_down_as_cvat_has_them(tmp_path: Path) -> None:
+    root = as_cvat_coco(tmp_path / 'set')
+    (root / 'images').rename(root / 'pictures')
+    (root / 'images').mkdir()
+    (root / 'pictures').rename(root / 'images' / 'default')
+    for given in (root, root / 'annotations' / 'instances_default.json'):
+        assert read_export(given).folder == root / 'images' / 'default'
+
+
+def test_labelme_one_folder_down(tmp_path: Path) -> None:
+    as_labelme(tmp_path / 'set' / 'labels')
+    assert read_export(tmp_path / 'set').classes == ('cell', 'dirt')
+
+
 def test_says_where_it_looked_for_images(tmp_path: Path) -> None:
     file = tmp_path / 'set' / 'a.json'
     put_images(tmp_path / 'set' / 'elsewhere', ['other.png'])
@@ -202,6 +295,7 @@ def test_says_where_it_looked_for_images(tmp_path: Path) -> None:
         ('a.xml', '<annotations>', "not CVAT's XML"),
         ('a.xml', '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', 'entities'),
         ('a.txt', '', 'expected COCO json'),
+        ('a.zip', '', 'unpack it'),
         ('a.json', '{"shapes": [{"label": 1}]}', "not labelme's"),
     ],
 )
@@ -317,3 +411,19 @@ def test_splits_of_refuses(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='--folds'):
         splits_of(export, export, folds=3)
     assert splits_of(export, export)[0][0] is export.content
+
+
+def test_validation_has_the_classes_of_training_in_their_order(tmp_path: Path) -> None:
+    """Exports list the classes that occur: a validation set may lack some."""
+    train = read_export(as_roboflow(tmp_path / 'train'))
+    file = as_roboflow(tmp_path / 'val') / '_annotations.coco.json'
+    content = coco()
+    content['categories'] = [{'id': 5, 'name': 'dirt'}]
+    content['annotations'] = [{**content['annotations'][2], 'category_id': 5}]
+    file.write_text(json.dumps(content))
+    val = read_export(file)
+    _, placed = splits_of(train, val)[0]
+    assert placed['categories'] == train.content['categories']
+    assert [a['category_id'] for a in placed['annotations']] == [2]
+    with pytest.raises(DatasetError, match=r'lacks \(cell\)'):
+        splits_of(val, train)

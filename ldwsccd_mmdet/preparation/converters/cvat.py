@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -15,10 +16,10 @@ __all__ = ['read_cvat']
 
 
 def read_cvat(path: Path) -> CocoBuilder:
-    """Read boxes, polygons, polylines and ellipses as boxes.
+    """Read boxes, polygons, masks, ellipses, cuboids and skeletons as boxes.
 
     Classes are those that occur, or that the task's labels name, sorted. A turned box becomes the
-    box around it.
+    box around it. Tags, which are labels of whole images, are counted as left out.
 
     Args:
         path: The XML file.
@@ -33,23 +34,18 @@ def read_cvat(path: Path) -> CocoBuilder:
         root = ElementTree.fromstring(text)
         if root.tag != 'annotations':
             raise ValueError(f'its root is <{root.tag}>')
-        named = {
-            label.findtext('name') for label in root.iter('label') if label.find('name') is not None
-        }
-        shapes = [
-            (image, shape)
-            for image in root.iter('image')
-            for shape in image
-            if 'label' in shape.attrib
-        ]
-        names = {str(name) for name in named} | {shape.attrib['label'] for _, shape in shapes}
+        if root.find('image') is None and root.find('track') is not None:
+            raise ValueError('it holds tracks of a video')
+        images = [(image, _shapes(image)) for image in root.iter('image')]
+        names = _label_names(root) | {s.attrib['label'] for _, shapes in images for s in shapes}
         builder = CocoBuilder(sorted(names), f'imported from CVAT: {path.name}')
-        for image in root.iter('image'):
+        for image, shapes in images:
             size = int(image.attrib['width']), int(image.attrib['height'])
             image_id = builder.add_image(image.attrib['name'], *size)
-            for shape in image:
-                if 'label' in shape.attrib:
-                    builder.add_box(image_id, shape.attrib['label'], _bbox(shape))
+            for shape in shapes:
+                builder.add_box(image_id, shape.attrib['label'], _bbox(shape))
+            if tags := len(image.findall('tag')):
+                builder.left_out['tags, which have no place'] += tags
     except (ElementTree.ParseError, KeyError, ValueError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -60,9 +56,27 @@ def read_cvat(path: Path) -> CocoBuilder:
     return builder
 
 
+def _shapes(image: ElementTree.Element) -> list[ElementTree.Element]:
+    """What was drawn on an image."""
+    return [shape for shape in image if 'label' in shape.attrib and shape.tag != 'tag']
+
+
+def _label_names(root: ElementTree.Element) -> set[str]:
+    """Labels of the task; not the joints of a skeleton, and not those that only tag images."""
+    return {
+        name
+        for label in root.iter('label')
+        if (name := label.findtext('name'))
+        and label.find('parent') is None
+        and label.findtext('type') != 'tag'
+    }
+
+
 def _bbox(shape: ElementTree.Element) -> list[float]:
     """The box x, y, w, h around a shape."""
     values = shape.attrib
+    if shape.tag == 'mask':
+        return [float(values[key]) for key in ('left', 'top', 'width', 'height')]
     if shape.tag == 'box':
         corners = [
             [float(values[f'x{a}']), float(values[f'y{b}'])]
@@ -79,9 +93,21 @@ def _bbox(shape: ElementTree.Element) -> list[float]:
         centre = np.array([float(values['cx']), float(values['cy'])])
         radius = np.array([float(values['rx']), float(values['ry'])])
         points = np.array([centre - radius, centre + radius])
+    elif shape.tag == 'cuboid':  # the corners of its front and back
+        axes = [
+            [float(v) for key, v in values.items() if re.match(f'{a}[tb][lr]', key)] for a in 'xy'
+        ]
+        points = np.array(axes).T
     elif 'points' in values:
-        points = np.array([[float(v) for v in p.split(',')] for p in values['points'].split(';')])
+        points = _points(values['points'])
+    elif shape.tag == 'skeleton':
+        points = np.vstack([_points(joint.attrib['points']) for joint in shape.iter('points')])
     else:
         raise ValueError(f'a shape <{shape.tag}> has no points')
     low, high = points.min(0), points.max(0)
     return [*map(float, low), *map(float, high - low)]
+
+
+def _points(text: str) -> np.ndarray:
+    """Points, shape (n, 2), of ``x,y;x,y``."""
+    return np.array([[float(v) for v in point.split(',')] for point in text.split(';')])

@@ -24,6 +24,8 @@ _KINDS = ('rectanglelabels', 'polygonlabels', 'ellipselabels')
 def read_label_studio(path: Path) -> CocoBuilder:
     """Read rectangles, polygons and ellipses as boxes; of several annotators the first counts.
 
+    What has another form, as brush strokes, or no label is counted as left out.
+
     Args:
         path: The JSON file.
 
@@ -40,6 +42,8 @@ def read_label_studio(path: Path) -> CocoBuilder:
             image_id = builder.add_image(_file_name(task), width, height)
             for region in regions:
                 builder.add_box(image_id, _label(region), _bbox(region))
+            for kind in _other_kinds(task):
+                builder.left_out[f'{kind}, which is no box, polygon or ellipse with a label'] += 1
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -51,11 +55,31 @@ def read_label_studio(path: Path) -> CocoBuilder:
 
 
 def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Shapes of a task's first annotation that was not cancelled."""
+    """Shapes with a label of a task's first annotation that was not cancelled."""
+    return [region for region in _results(task) if _is_box(region)]
+
+
+def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """All that a task's first annotation that was not cancelled has."""
     for annotation in task.get('annotations', task.get('completions', [])):
         if not annotation.get('was_cancelled'):
-            return [region for region in annotation['result'] if region.get('type') in _KINDS]
+            return annotation['result']
     return []
+
+
+def _is_box(region: dict[str, Any]) -> bool:
+    """Whether it is a shape that has a box and a label."""
+    kind = region.get('type')
+    return kind in _KINDS and bool(region['value'].get(kind))
+
+
+def _other_kinds(task: dict[str, Any]) -> list[str]:
+    """Kinds of what was drawn and is not read; choices and texts were not drawn."""
+    return [
+        str(region.get('type'))
+        for region in _results(task)
+        if 'original_width' in region and not _is_box(region)
+    ]
 
 
 def _label(region: dict[str, Any]) -> str:

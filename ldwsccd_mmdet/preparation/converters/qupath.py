@@ -19,7 +19,7 @@ _SUFFIXES = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp')
 
 
 def read_qupath(files: Sequence[Path], folders: Sequence[Path]) -> CocoBuilder:
-    """Read annotations and detections that have a class, as boxes.
+    """Read annotations and detections that have a class, as boxes; others are counted as left out.
 
     Args:
         files: GeoJSON files, ``NAME.geojson`` for ``NAME.png`` (or ``NAME.png.geojson``).
@@ -29,6 +29,7 @@ def read_qupath(files: Sequence[Path], folders: Sequence[Path]) -> CocoBuilder:
         DatasetError: A file is not GeoJSON, or its image is not found.
     """
     contents = []
+    without = 0
     for file in files:
         image = _image_of(file, folders)
         try:
@@ -40,8 +41,10 @@ def read_qupath(files: Sequence[Path], folders: Sequence[Path]) -> CocoBuilder:
                 f"'{file}' is not QuPath's GeoJSON ({error!r}): export the objects again"
             ) from error
         contents.append((image, *image_size(image), shapes))
+        without += len(features) - len(shapes)
     names = sorted({label for *_, shapes in contents for label, _ in shapes})
     builder = CocoBuilder(names, 'imported from QuPath')
+    builder.left_out.update({'without a class': without} if without else {})
     for image, width, height, shapes in contents:
         image_id = builder.add_image(image.name, width, height)
         for label, bbox in shapes:
