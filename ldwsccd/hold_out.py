@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(args: argparse.Namespace) -> None:
     """Write both parts."""
     from ldwsccd_mmdet.datasets.coco_json import load_coco
+    from ldwsccd_mmdet.datasets.splits import split_images, subset
     from ldwsccd_mmdet.errors import check_argument
     from ldwsccd_mmdet.preparation.converters import check_new, dump, write_new
-    from ldwsccd_mmdet.preparation.splits import split_images, subset
 
     check_argument(0 < args.share < 1, '--share', 'a part between 0 and 1', args.share)
     check_new(args.train, args.val)

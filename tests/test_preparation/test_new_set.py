@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ldwsccd_mmdet.datasets.splits import split_images, subset
 from ldwsccd_mmdet.errors import ConfigError, DatasetError
 from ldwsccd_mmdet.preparation.exports import read_export
 from ldwsccd_mmdet.preparation.new_set import make_new_set, splits_of
-from ldwsccd_mmdet.preparation.splits import split_images, subset
 
 BOXES = {
     'a 1.png': [('cell', [10.0, 20.0, 30.0, 16.0])],
