@@ -24,7 +24,8 @@ class SVMBBoxHead(Shared2FCBBoxHead):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **{**kwargs, 'loss_cls': dict(type='HingeLoss'), 'with_reg': True})
-        self.fc_reg = nn.Linear(self.in_channels * self.roi_feat_area, self.fc_reg.out_features)
+        boxes: nn.Linear = self.get_submodule('fc_reg')
+        self.fc_reg = nn.Linear(self.in_channels * self.roi_feat_area, boxes.out_features)
 
     def region_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Features of regions whose pooled maps are (R, D, h, w).
