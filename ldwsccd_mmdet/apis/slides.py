@@ -114,21 +114,29 @@ class Slide:
         level = self._slide.get_best_level_for_downsample(max(wanted, 1.0) * 1.001)
         down = self._slide.level_downsamples[level]
         extent = (max(round((x2 - x1) / down), 1), max(round((y2 - y1) / down), 1))
+        return _resized(self._region((x1, y1), level, extent), size)
+
+    def _region(self, start: tuple[int, int], level: int, extent: tuple[int, int]) -> np.ndarray:
+        """Read a region of a level, in pixels of that level; it starts in those of the largest."""
         try:
-            region = self._slide.read_region((x1, y1), level, extent)
+            region = self._slide.read_region(start, level, extent)
         except Exception as error:  # openslide's own, and those of its C library
             raise ImageFileError(
-                f"slide '{self.path}' cannot be read at {x1}, {y1} ({error}): copy it again from "
-                'its source'
+                f"slide '{self.path}' cannot be read at {start[0]}, {start[1]} ({error}): copy it "
+                'again from its source'
             ) from error
-        return _resized(_on_white(np.asarray(region)), size)
+        return _on_white(np.asarray(region))
 
     def overview(self, longest: int) -> np.ndarray | None:
-        """A small picture of the whole, BGR; None where the slide has no small level."""
-        width, height = self._slide.level_dimensions[-1]
-        if width * height > _OVERVIEW:
+        """A small picture of the whole, BGR; None where the slide has no small level.
+
+        It is no larger than the smallest level: a finer one may not fit into memory.
+        """
+        extent = self._slide.level_dimensions[-1]
+        if extent[0] * extent[1] > _OVERVIEW:
             return None
-        return self.read((0, 0, *self.size), _fitted(self.size, longest))
+        smallest = self._region((0, 0), self._slide.level_count - 1, extent)
+        return _resized(smallest, _fitted(extent, longest))
 
 
 def is_slide(path: str | Path) -> bool:
