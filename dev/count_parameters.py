@@ -2,8 +2,8 @@
 
 python dev/count_parameters.py    # writes results/parameters.csv; then python dev/model_zoo.py
 
-Each model is built from its config on torch's meta device, without memory or weights; in about a
-minute for all. Those of training alone, distillation and MIL head, are counted apart.
+Each model is built from its config on torch's meta device, without memory or weights, where it can
+be. Those of training alone, distillation and MIL head, are counted apart.
 """
 
 import csv
@@ -21,13 +21,21 @@ import ldwsccd_mmdet  # noqa: F401
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
 
+def build(path: str, device: str) -> torch.nn.Module:
+    """A config's model, without its teacher, which is in no checkpoint."""
+    model = Config.fromfile(ROOT / 'configs' / path).model
+    if model.get('teacher'):
+        model.update(teacher=None, distillation=None)
+    with torch.device(device):
+        return MODELS.build(model)
+
+
 def count(path: str) -> tuple[int, int]:
     """Parameters of a config's model, and those that it has at test."""
-    model = Config.fromfile(ROOT / 'configs' / path).model
-    if model.get('teacher'):  # it is in no checkpoint
-        model.update(teacher=None, distillation=None)
-    with torch.device('meta'):
-        built = MODELS.build(model)
+    try:
+        built = build(path, 'meta')
+    except RuntimeError:  # mmdet's EfficientNet reads a number from a tensor
+        built = build(path, 'cpu')
     numbers = {name: p.numel() for name, p in built.named_parameters()}
     at_test = sum(n for name, n in numbers.items() if not name.startswith(TRAINING_ONLY))
     return sum(numbers.values()), at_test
