@@ -114,6 +114,7 @@ def _counts(coco: Mapping[str, Any], weak: Mapping[str, Any], has_wrong: bool) -
         'images_without_a_class': sum(not record['image_labels'] for record in weak['images']),
         'boxes_before': len(coco['annotations']),
         'boxes': len(weak['annotations']),
-        'boxes_of_a_wrong_class': has_wrong
-        and sum('true_category_id' in a for a in weak['annotations']),
+        'boxes_of_a_wrong_class': (
+            sum('true_category_id' in a for a in weak['annotations']) if has_wrong else 0
+        ),
     }

@@ -112,6 +112,7 @@ def test_tool_writes_tiles_that_the_data_set_reads(tiny_coco, capsys):
     assert run('weaken', root / 'train.json', '--out', out, '--tiles', 3) == 0
     said = capsys.readouterr().out
     assert '36 images, 36 with image labels alone' in said and 'Share of the tiles' in said
+    assert '0 of 8 boxes, 0 of a wrong class' in said
     assert sorted(path.name for path in out.iterdir()) == [
         'images',
         'train.json',
