@@ -43,7 +43,6 @@ COMMANDS: dict[str, Command | dict[str, Command]] = {
     'doctor': Command('doctor', 'check a data set before training on it'),
     'convert': CONVERTERS,
     'weaken': Command('weaken', 'a copy of a set with weaker labels'),
-    'hold-out': Command('hold_out', 'a part of a training set to choose checkpoints on'),
     'find-missing': Command('find_missing', 'find the cells that have no box, in one command'),
     'hide': Command('hide', 'leave boxes out, to see later which of them a detector finds'),
     'mine': Command('mine', 'find cells that have no box, and how many boxes are missing'),

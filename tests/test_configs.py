@@ -172,11 +172,18 @@ def test_a_held_out_part_of_train_chooses_the_checkpoint():
     base = Config.fromfile(ROOT / 'configs/_base_/datasets/ccd_held_out_detection.py')
     plain = load('configs/ldwsccd_ssd512.py')
     for cfg in (held_out, base):
-        files = [cfg[f'{stage}_dataloader'].dataset.ann_file for stage in ('train', 'val', 'test')]
-        assert files == ['train_part.json', 'val.json', 'test.json']
+        train, val, test = (
+            cfg[f'{stage}_dataloader'].dataset for stage in ('train', 'val', 'test')
+        )
+        assert (train.ann_file, val.ann_file, test.ann_file) == (
+            *('train.json', 'train.json'),
+            'test.json',
+        )
+        assert (train.fold, val.fold) == (dict(of=10, leave_out=0), dict(of=10, only=0))
+        assert 'fold' not in test
     for stage in ('train', 'val'):
-        held_out[f'{stage}_dataloader'].dataset.ann_file = plain[
-            f'{stage}_dataloader'
-        ].dataset.ann_file
+        data = held_out[f'{stage}_dataloader'].dataset
+        del data.fold
+        data.ann_file = plain[f'{stage}_dataloader'].dataset.ann_file
     for key in ('model', 'train_dataloader', 'val_dataloader', 'test_dataloader', 'optim_wrapper'):
         assert held_out[key] == plain[key], key

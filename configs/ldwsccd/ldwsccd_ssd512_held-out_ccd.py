@@ -1,10 +1,6 @@
-"""LD-WSCCD as in the paper; a tenth of train chooses the checkpoint, and test is looked at once.
-
-ldwsccd hold-out data/ccd/train.json --train data/ccd/train_part.json --val data/ccd/val.json
-tools/train.py configs/ldwsccd/ldwsccd_ssd512_held-out_ccd.py
-"""
+"""LD-WSCCD as in the paper; a tenth of train chooses the checkpoint, and test is looked at once."""
 
 _base_ = '../ldwsccd_ssd512.py'
 
-train_dataloader = dict(dataset=dict(ann_file='train_part.json'))
-val_dataloader = dict(dataset=dict(ann_file='val.json'))
+train_dataloader = dict(dataset=dict(fold=dict(of=10, leave_out=0)))
+val_dataloader = dict(dataset=dict(ann_file='train.json', fold=dict(of=10, only=0)))

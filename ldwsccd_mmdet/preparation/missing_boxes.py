@@ -162,7 +162,7 @@ def fit_posterior(
     scores, hit = np.asarray(scores, float)[order], np.asarray(hit, float)[order]
     if not hit.any():
         return CellPosterior(np.zeros(0), np.zeros(0), 1.0)
-    top = _top(hit, min_hidden) if hidden_share is None else hidden_share
+    top = top_hit_rate(hit, min_hidden) if hidden_share is None else hidden_share
     rates = isotonic_regression(hit).x
     # a block of equal rates is one knot at its mean score
     starts = np.flatnonzero(np.r_[True, np.diff(rates) > 1e-12])
@@ -171,7 +171,7 @@ def fit_posterior(
     return CellPosterior(knots, np.minimum(rates[starts], top), top)
 
 
-def _top(hit: np.ndarray, min_hidden: int) -> float:
+def top_hit_rate(hit: np.ndarray, min_hidden: int) -> float:
     """The top of g (:func:`fit_posterior`), of finds by ascending score, one of them a hit."""
     hits = np.flatnonzero(hit[::-1])
     enough = min(max(min_hidden, len(hits) // 2), len(hits))
@@ -207,8 +207,8 @@ def mine_missing_boxes(
     Raises:
         DatasetError: If ``learned`` hides no box of ``coco``, or the images differ.
     """
-    hidden = _hidden(coco, learned, predictions)
-    finds = _finds(coco, learned, hidden, predictions)
+    hidden = hidden_boxes(coco, learned, predictions)
+    finds = unlearned_finds(coco, learned, hidden, predictions)
     counted = ~finds['near']
     pool = fit_posterior(finds['score'][counted], finds['hit'][counted], min_hidden)
     fraction = len(hidden) / len(coco['annotations'])
@@ -245,7 +245,7 @@ def mine_missing_boxes(
     return {**coco, 'annotations': annotations, 'info': info}, report
 
 
-def _hidden(
+def hidden_boxes(
     coco: Mapping[str, Any], learned: Mapping[str, Any], predictions: Mapping[int, Detections]
 ) -> list[dict[str, Any]]:
     """The boxes that the detector did not learn; some, not all, and it was tested on all images."""
@@ -288,7 +288,7 @@ def _records(
     return records
 
 
-def _finds(
+def unlearned_finds(
     coco: Mapping[str, Any],
     learned: Mapping[str, Any],
     hidden: list[dict[str, Any]],

@@ -12,7 +12,7 @@ import numpy as np
 from ...datasets.coco_json import load_coco
 from ...errors import DatasetError
 from ...evaluation.predictions import Detections, load_predictions
-from ..missing_boxes import MIN_HIDDEN, CellPosterior, _finds, _hidden, _top
+from ..missing_boxes import MIN_HIDDEN, CellPosterior, unlearned_finds, hidden_boxes, top_hit_rate
 
 __all__ = ['MissingCellsEstimate', 'estimate_missing', 'find_mining', 'read_missing']
 
@@ -120,7 +120,7 @@ class _Sample:
     def _kept(self, hit: np.ndarray, fraction: float) -> float:
         if not hit.any() or not 0 < fraction < 1:
             return 1.0
-        top = min(_top(hit, self._min_hidden), 1.0)
+        top = min(top_hit_rate(hit, self._min_hidden), 1.0)
         return CellPosterior(np.zeros(0), np.zeros(0), top).kept_share(fraction)
 
 
@@ -167,8 +167,8 @@ def estimate_missing(
         DatasetError: No box was hidden, or the files are not of one set.
     """
     _check_learned(coco, learned)
-    hidden = _hidden(coco, learned, predictions)
-    sample = _Sample(coco, hidden, _finds(coco, learned, hidden, predictions), min_hidden)
+    hidden = hidden_boxes(coco, learned, predictions)
+    sample = _Sample(coco, hidden, unlearned_finds(coco, learned, hidden, predictions), min_hidden)
     count = len(coco['images'])
     shares = sample.missing(np.ones(count, int))
     rng = np.random.default_rng(seed)
