@@ -9,7 +9,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 
@@ -31,7 +31,7 @@ def _mmdet_scope(monkeypatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
-def narrow(system: str, stage: str) -> dict:
+def narrow(system: str, stage: str) -> ConfigDict:
     """The small form with a narrow backbone: its pooled features are few."""
     cfg = Config.fromfile(f'configs/{system}/{system}_mobilenetv2_bccd{stage}.py')
     model = cfg.model
@@ -46,7 +46,7 @@ def narrow(system: str, stage: str) -> dict:
     model.proposer = dict(
         type='NucleusBlobProposer', channel='gray', radius_range=(4, 12), max_per_img=20
     )
-    return model.to_dict()
+    return model
 
 
 def test_ridge_is_the_minimum_of_its_sum():
