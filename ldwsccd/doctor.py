@@ -23,7 +23,9 @@ STYLES = {'error': 'bold red', 'warning': 'yellow', 'note': 'cyan'}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     parser.add_argument('annotations', help='COCO json of the set')
-    parser.add_argument('--images', help='folder of the images (default: images/ beside the json)')
+    parser.add_argument(
+        '--images', help='folder of the images (default: that of --config, or images/)'
+    )
     parser.add_argument(
         '--other',
         nargs='+',
@@ -31,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='JSON',
         help='its other splits: no image may be in two of them',
     )
-    parser.add_argument('--config', help='also compare the boxes with the anchors of this config')
+    parser.add_argument('--config', help='of a training: also compare the boxes with its anchors')
     parser.add_argument('--iou-thr', type=float, default=0.5, help='overlap of box and anchor')
     parser.add_argument('--annotations-only', action='store_true', help="don't open the images")
     parser.add_argument('--workers', type=int, default=2, help='threads that decode (default: 2)')
@@ -78,9 +80,11 @@ def main(args: argparse.Namespace) -> int:
     from ldwsccd_mmdet.preparation.checks.pictures import draw_finding
 
     console = Console()
-    split = read_split(args.annotations, args.images)
-    others = [read_split(path, args.images) for path in args.other]
     config = load_config(args.config) if args.config else None
+    split, *others = (
+        read_split(path, args.images or (config and images_of(config, path)))
+        for path in (args.annotations, *args.other)
+    )
     found = find_mining(args.found) if args.found else (args.predictions, args.learned)
     missing = read_missing(args.annotations, *found) if found[0] else None
     total = sum(len(s.coco['images']) for s in (split, *others))
@@ -110,6 +114,19 @@ def main(args: argparse.Namespace) -> int:
         return 0
     worst = LEVELS[LEVELS.index(args.fail_on) :]
     return int(any(finding.level in worst for finding in result.findings))
+
+
+def images_of(config: Any, annotations: str) -> Path | None:
+    """The folder where a config has the images of an annotation file; None if it names no such."""
+    from ldwsccd_mmdet.datasets.plain_dataset import innermost
+
+    for split in ('train', 'val', 'test'):
+        data = innermost((config.get(f'{split}_dataloader') or {}).get('dataset') or {})
+        root, prefix = Path(data.get('data_root') or ''), data.get('data_prefix') or {}
+        file = data.get('ann_file')
+        if isinstance(file, str) and (root / file).resolve() == Path(annotations).resolve():
+            return root / (prefix.get('img') or '')
+    return None
 
 
 def print_text(result: Any, console: Any) -> None:

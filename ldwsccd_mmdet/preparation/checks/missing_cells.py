@@ -12,7 +12,7 @@ import numpy as np
 from ...datasets.coco_json import load_coco
 from ...errors import DatasetError
 from ...evaluation.predictions import Detections, load_predictions
-from ..missing_boxes import MIN_HIDDEN, CellPosterior, unlearned_finds, hidden_boxes, top_hit_rate
+from ..missing_boxes import MIN_HIDDEN, CellPosterior, hidden_boxes, top_hit_rate, unlearned_finds
 
 __all__ = ['MissingCellsEstimate', 'estimate_missing', 'find_mining', 'read_missing']
 

@@ -292,7 +292,7 @@ def test_in_a_browser(page, tmp_path):
             f'--user-data-dir={tmp_path / "profile"}',
             '--enable-logging=stderr',
             '--hide-scrollbars',
-            '--window-size=1300,5000',
+            '--window-size=1300,9000',
             f'--screenshot={picture}',
             page.resolve().as_uri(),
         ],
@@ -304,9 +304,9 @@ def test_in_a_browser(page, tmp_path):
     assert said == []
     with Image.open(picture) as drawn:
         image = drawn.convert('RGB')
-    assert image.size == (1300, 5000)
+    assert image.size == (1300, 9000)
     # the noise of the fields is drawn: thousands of colours
-    assert len(set(image.resize((325, 1250), Image.Resampling.NEAREST).get_flattened_data())) > 2000
+    assert len(set(image.resize((325, 2250), Image.Resampling.NEAREST).get_flattened_data())) > 2000
 
 
 def test_template_is_in_the_package():
