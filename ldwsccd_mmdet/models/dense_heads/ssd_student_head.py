@@ -371,7 +371,9 @@ class SSDStudentHead(SSDHead):
         bboxes = torch.minimum(bboxes.clamp(min=0), limits[image])
         probs = probs.gather(1, best[..., None].expand(-1, -1, probs.shape[-1])).flatten(0, 1)
 
-        _, keep = batched_nms(bboxes, scores.flatten(), image, cfg['nms'])
+        # mmengine puts _scope_ into parts of a config whose base lies in an installed package
+        nms = {key: value for key, value in cfg['nms'].items() if key != '_scope_'}
+        _, keep = batched_nms(bboxes, scores.flatten(), image, nms)
         # by image, and within each by falling score: batched_nms returns falling scores
         keep = keep[image[keep].sort(stable=True).indices]
         counts = torch.bincount(image[keep], minlength=num_images)

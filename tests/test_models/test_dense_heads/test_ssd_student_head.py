@@ -177,6 +177,17 @@ def test_proposals_are_clipped_to_their_own_image():
     assert proposals[0].bboxes.max() > 48
 
 
+def test_parts_of_an_installed_package_do_for_proposals():
+    """A leaf with `_base_ = 'ldwsccd_mmdet::...'` gets mmengine's _scope_ in them."""
+    head = build()
+    outs, metas = head(feats()), [s.metainfo for s in samples()]
+    part = dict(PROPOSAL, nms=dict(PROPOSAL['nms'], _scope_='ldwsccd_mmdet'))
+    for one, other in zip(
+        head.propose(*outs, metas, PROPOSAL), head.propose(*outs, metas, part), strict=True
+    ):
+        assert torch.equal(one.bboxes, other.bboxes)
+
+
 def test_proposals_stop_the_gradient():
     head = build()
     outs = head(feats())
