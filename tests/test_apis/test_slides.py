@@ -188,13 +188,8 @@ def write_huge_slide(path: Path, overview: bool) -> int:
     return len(FULL) * len(boxes)
 
 
-@pytest.mark.parametrize(
-    'overview',
-    [
-        True,  # tissue is found in the overview: a few tiles are read
-        pytest.param(False, marks=pytest.mark.slow),  # the worst: every tile is read
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize('overview', [True, False])  # a few tiles are read; every tile is
 def test_a_huge_slide_needs_little_memory(tmp_path: Path, overview: bool) -> None:
     """Finding tissue, tiles and prediction together stay below 2 GiB, reading process included."""
     expected = write_huge_slide(tmp_path / 'a.tif', overview)
