@@ -89,10 +89,10 @@ def parse_source(text: str, trust_configs: bool = False) -> Source:
         ConfigError: The config that lies there is more than literals, and not trusted.
         ResultsError: Predictions are missing, or it is open which are meant.
     """
-    name, _, paths = text.rpartition('=')
+    name, parts = _name_and_paths(text)
     folder: Path | None = None
     predictions: Path | None = None
-    for part in map(Path, paths.split(',')):
+    for part in parts:
         if part.is_dir():
             folder = part
         elif part.suffix in ('.pkl', '.json'):
@@ -114,6 +114,20 @@ def parse_source(text: str, trust_configs: bool = False) -> Source:
         read = load_config if trust_configs else read_config_file
         config = read(str(config_path))
     return Source(name or stem, predictions, folder, config_path, config)
+
+
+def _name_and_paths(text: str) -> tuple[str, list[Path]]:
+    """Part ``[NAME=]PATH[,PATH]``; a path that is there may itself have ``=`` and commas."""
+    starts = [0, *(place + 1 for place, letter in enumerate(text) if letter == '=')]
+    for start in starts:
+        paths = text[start:]
+        commas = [place for place, letter in enumerate(paths) if letter == ',']
+        ways = [[paths], *([paths[:place], paths[place + 1 :]] for place in commas)]
+        for way in ways:
+            if all(part and Path(part).exists() for part in way):
+                return text[: max(start - 1, 0)], [Path(part) for part in way]
+    name, _, paths = text.rpartition('=')
+    return name, [Path(part) for part in paths.split(',')]
 
 
 def training_source(folder: str | Path) -> Source:
