@@ -147,13 +147,14 @@ def write_geojson(path: Path, cells: CellDetections) -> None:
 def geojson_features(cells: CellDetections) -> Iterator[dict[str, Any]]:
     """Yield each cell as a feature of GeoJSON."""
     colors = class_palette(len(cells.classes)).tolist()
-    for box, score, label in zip(cells.bboxes, cells.scores, cells.labels, strict=True):
-        x1, y1, x2, y2 = np.round(box, 2).tolist()
+    bboxes, scores = np.round(cells.bboxes, 2), np.round(cells.scores.astype(float), 4)
+    for box, score, label in zip(bboxes, scores, cells.labels, strict=True):
+        x1, y1, x2, y2 = box.tolist()
         ring = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]
         properties: Mapping[str, Any] = {
             'objectType': 'detection',
             'classification': {'name': cells.classes[label], 'color': colors[label]},
-            'measurements': {'score': round(float(score), 4)},
+            'measurements': {'score': float(score)},
         }
         yield {
             'type': 'Feature',

@@ -13,6 +13,8 @@ from ..errors import ConfigError, check_argument
 
 __all__ = ['Fold', 'split_images', 'subset']
 
+_GROUP = '--group (dataset.fold.group)'
+
 
 @dataclass(frozen=True)
 class Fold:
@@ -79,7 +81,7 @@ def split_images(
     if len(groups) < len(shares):
         raise ConfigError(
             f'{len(groups)} groups of images cannot be split into {len(shares)} parts: '
-            + ('--group takes them all for one' if group else 'give more images, or a VAL.json')
+            + (f'{_GROUP} takes them all for one' if group else 'give more images, or a VAL.json')
         )
     number = {key: i for i, key in enumerate(groups)}
     image_of = {
@@ -136,10 +138,10 @@ def _key(name: str, group: str | None) -> str:
     try:
         found = re.search(group, name)
     except re.error as error:
-        raise ConfigError(f"--group: '{group}' is no regular expression ({error})") from error
+        raise ConfigError(f"{_GROUP}: '{group}' is no regular expression ({error})") from error
     if found is None:
         raise ConfigError(
-            f"--group: '{group}' does not fit the file name '{name}': mend it, as in "
+            f"{_GROUP}: '{group}' does not fit the file name '{name}': mend it, as in "
             "--group '^([^_]+)_' for what stands before the first _"
         )
     return str(found.group(1) if found.re.groups else found.group())

@@ -86,8 +86,12 @@ class CellPosterior:
 
     def kept_share(self, fraction: float) -> float:
         """The share q of cells that have boxes, where a fraction r of these was hidden."""
-        e = self.hidden_share
-        return e / (fraction + e * (1 - fraction))
+        return kept_share(self.hidden_share, fraction)
+
+
+def kept_share(hidden_share: float, fraction: float) -> float:
+    """The share q of cells that have boxes, from e and the fraction r of boxes that was hidden."""
+    return hidden_share / (fraction + hidden_share * (1 - fraction))
 
 
 @dataclass(frozen=True)

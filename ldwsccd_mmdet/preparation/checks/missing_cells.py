@@ -12,7 +12,7 @@ import numpy as np
 from ...datasets.coco_json import load_coco
 from ...errors import DatasetError
 from ...evaluation.predictions import Detections, load_predictions
-from ..missing_boxes import MIN_HIDDEN, CellPosterior, hidden_boxes, top_hit_rate, unlearned_finds
+from ..missing_boxes import MIN_HIDDEN, hidden_boxes, kept_share, top_hit_rate, unlearned_finds
 
 __all__ = ['MissingCellsEstimate', 'estimate_missing', 'find_mining', 'read_missing']
 
@@ -120,8 +120,7 @@ class _Sample:
     def _kept(self, hit: np.ndarray, fraction: float) -> float:
         if not hit.any() or not 0 < fraction < 1:
             return 1.0
-        top = min(top_hit_rate(hit, self._min_hidden), 1.0)
-        return CellPosterior(np.zeros(0), np.zeros(0), top).kept_share(fraction)
+        return kept_share(min(top_hit_rate(hit, self._min_hidden), 1.0), fraction)
 
 
 def _count(
