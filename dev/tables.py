@@ -397,6 +397,19 @@ def image_labels() -> str:
     return markdown(['set', 'class', 'cells in the test part', 'AP50', 'CorLoc'], rows)
 
 
+def bag_classes() -> str:
+    """How many bags have a class: whole images against tiles of them."""
+    found: dict[str, list[str]] = {}
+    bags = []
+    for cut in ('images', 'tiles'):
+        for row in read(f'classes_bccd_{cut}'):
+            found.setdefault(row['class'] or 'no class', []).append(
+                f'{100 * float(row["share"]):.1f} % ({row["with_it"]})'
+            )
+        bags.append(f'{row["images"]} {cut}')
+    return markdown(['', *bags], [[name, *shares] for name, shares in found.items()])
+
+
 def proposal_recall() -> str:
     """Recall at IoU 0.5 by the number of regions."""
     counts = ('10', '32', '64', '128', '256', '300')
@@ -499,6 +512,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'missing_boxes': missing_boxes,
     'missing_boxes_switches': missing_boxes_switches,
     'image_labels': image_labels,
+    'bag_classes': bag_classes,
     'proposal_recall': proposal_recall,
     'local_distillation': local_distillation,
     'training_step': Listing(

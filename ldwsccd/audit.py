@@ -3,6 +3,7 @@
 Examples:
     ldwsccd audit ldwsccd_ssd512-narrow_cric.py
     ldwsccd audit train.json --json
+    ldwsccd audit train.json --csv classes.csv
 
 An image is a bag of regions. Its labels are what model.supervision of the config says: the classes
 of its boxes, or its image_labels; of a file, its image_labels where it has no boxes. Exit code: 0,
@@ -16,6 +17,7 @@ import contextlib
 import json
 import math
 import sys
+from pathlib import Path
 from typing import Any
 
 from .arguments import add_config_options
@@ -32,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='a class in more than this share of the images is everywhere (default: 0.95)',
     )
     parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+    parser.add_argument(
+        '--csv', type=Path, metavar='FILE', help='also write one row a class to this file'
+    )
     parser.add_argument(
         '--image-labels',
         action='store_true',
@@ -54,6 +59,8 @@ def main(args: argparse.Namespace) -> int:
         print(json.dumps(result.as_dict(), indent=1, allow_nan=False))
     else:
         show(result)
+    if args.csv:
+        write(result, args.csv)
     return 1 if result.problems else 0
 
 
@@ -93,6 +100,18 @@ def audit(args: argparse.Namespace) -> Any:
     regime = 'image' if args.image_labels else regime
     ubiquitous = args.ubiquitous or UBIQUITOUS
     return audit_bags(data_infos(dataset), dataset.metainfo['classes'], ubiquitous, regime)
+
+
+def write(result: Any, path: Path) -> None:
+    """Write one row a class, and one for the images without any."""
+    from ldwsccd_mmdet.csv_table import write_csv
+
+    rows: list[list[Any]] = [['class', 'images', 'with_it', 'share', 'cells']]
+    counts = zip(result.classes, result.bags, result.share, result.cells, strict=True)
+    rows += [[name, result.num_images, n, f'{share:.4f}', c] for name, n, share, c in counts]
+    empty = result.empty / max(result.num_images, 1)
+    rows.append(['', result.num_images, result.empty, f'{empty:.4f}', 0])
+    write_csv(path, rows)
 
 
 def show(result: Any) -> None:

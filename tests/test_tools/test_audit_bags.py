@@ -46,6 +46,15 @@ def test_json_of_a_config(tiny_coco, tmp_path, capsys):
     }
 
 
+def test_csv_has_one_row_a_class_and_one_for_empty_images(tiny_coco, tmp_path, capsys):
+    root = tiny_coco(num_images=4, edit=everywhere)
+    assert run('audit', root / 'train.json', '--csv', tmp_path / 'new' / 'classes.csv') == 1
+    rows = (tmp_path / 'new' / 'classes.csv').read_text().splitlines()
+    assert rows[0] == 'class,images,with_it,share,cells'
+    assert 'lsil,4,4,1.0000,7' in rows and 'scc,4,0,0.0000,0' in rows
+    assert rows[-1] == ',4,0,0.0000,0'
+
+
 def test_good_set(tiny_coco, capsys):
     def edit(content):
         for annotation in content['annotations']:
