@@ -53,10 +53,10 @@ class LDWSCCDMixin:
     and inference need neither its config nor its checkpoint.
 
     Boxes that may be cells, ``gt_instances.probs`` below 1 (:class:`CervicalCellDataset` with
-    ``mined_file``), are seeds of the MIL head with that weight, in the mask from 0.5 on, and teach
-    :class:`SSDStudentHead` by its expected loss. Other heads, those of a two-stage student too,
-    take them for cells from 0.5 on, and ignore the others; an assigner of theirs that would take
-    boxes to be ignored for background (``ignore_iof_thr`` of -1) is refused at the first such box.
+    ``mined_file``), teach :class:`SSDStudentHead` and the MIL head by their expected losses, and
+    are in the mask from 0.5 on. Other heads, those of a two-stage student too, take them for cells
+    from 0.5 on, and ignore the others; an assigner of theirs that would take boxes to be ignored
+    for background (``ignore_iof_thr`` of -1) is refused at the first such box.
 
     Args:
         *args: As the detector.

@@ -19,12 +19,20 @@ class SeedMatch(NamedTuple):
         weights: (N, R), >= 0.
         bboxes: (N, R, 4), the seed that the region overlaps most.
         seeds: (N, R), int64, which of the image's seeds that is.
+        probs: (N, R), the probability that the label holds, else the region is background; None if
+            no label is in doubt.
     """
 
     labels: Tensor
     weights: Tensor
     bboxes: Tensor
     seeds: Tensor
+    probs: Tensor | None = None
+
+    @property
+    def expected_weights(self) -> Tensor:
+        """Weights (N, R) of what only a region of the label learns, such as its box."""
+        return self.weights if self.probs is None else self.weights * self.probs
 
 
 @torch.no_grad()
@@ -42,6 +50,9 @@ def match_seeds(
     is the seed's score in both cases, and 0 where the IoU is below ``ignore_iou``. At equal IoU the
     first seed counts. Memory is that of regions x seeds.
 
+    Seeds in doubt come last: they take the regions that are background otherwise, from ``fg_iou``
+    on, and neither silence nor weigh any other region.
+
     Args:
         bboxes: Regions (N, R, 4).
         seeds: Seeds of the same images.
@@ -51,15 +62,24 @@ def match_seeds(
         valid: Boolean (N, R), false for padding, which gets label C and weight 0.
     """
     iou = pairwise_iou(bboxes, seeds.bboxes).masked_fill_(~seeds.valid[..., None], -1)
-    best, seed = iou.max(dim=1)
+    sure = iou if seeds.probs is None else iou.masked_fill((seeds.probs < 1)[..., None], -1)
+    best, seed = sure.max(dim=1)
     # without a class present the IoU is -1, below even a fg_iou of 0
     labels = seeds.labels.gather(1, seed).masked_fill_(best < fg_iou, num_classes)
     weights = seeds.scores.gather(1, seed).masked_fill_(best < max(ignore_iou, 0), 0)
+    probs = None
+    if seeds.probs is not None:
+        best, maybe = iou.masked_fill((seeds.probs >= 1)[..., None], -1).max(dim=1)
+        takes = (labels == num_classes) & (best >= fg_iou) & (best >= 0)
+        seed = torch.where(takes, maybe, seed)
+        labels = torch.where(takes, seeds.labels.gather(1, maybe), labels)
+        weights = torch.where(takes, seeds.scores.gather(1, maybe), weights)
+        probs = torch.where(takes, seeds.probs.gather(1, maybe), 1.0).to(weights)
     if valid is not None:
         labels.masked_fill_(~valid, num_classes)
         weights.masked_fill_(~valid, 0)
     own = seeds.bboxes.gather(1, seed[..., None].expand(-1, -1, 4))
-    return SeedMatch(labels, weights, own, seed)
+    return SeedMatch(labels, weights, own, seed, probs)
 
 
 def refinement_targets(
@@ -137,21 +157,32 @@ def refinement_targets(
 
 
 def refinement_loss(
-    logits: Tensor, labels: Tensor, weights: Tensor, valid: Tensor | None = None
+    logits: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    valid: Tensor | None = None,
+    probs: Tensor | None = None,
 ) -> Tensor:
     r"""Weighted cross-entropy of one refinement stage, eq. 16.
 
     .. math::
         L_{ref} = -\frac{1}{|R|} \sum_r w_r \log \mathrm{softmax}(x_r)_{y_r}
 
-    :math:`|R|` counts all regions of the image, whatever their weight. Leading dimensions are
-    images, over which the mean is taken. float32 whatever the autocast.
+    A region whose label holds with probability :math:`p_r` only, and which is background (bg)
+    otherwise, has its expected loss in place of the logarithm,
+
+    .. math::
+        p_r \log \mathrm{softmax}(x_r)_{y_r} + (1 - p_r) \log \mathrm{softmax}(x_r)_{bg}
+
+    That is not in the paper. :math:`|R|` counts all regions of the image, whatever their weight.
+    Leading dimensions are images, over which the mean is taken. float32 whatever the autocast.
 
     Args:
         logits: (..., R, C + 1); the last column is background.
         labels: (..., R), int64 in [0, C].
         weights: (..., R), >= 0.
         valid: Boolean (..., R), false for padding, which neither adds nor counts.
+        probs: (..., R), in [0, 1]; None for 1.
 
     Returns:
         A scalar, connected to ``logits`` even when it is 0.
@@ -175,7 +206,12 @@ def refinement_loss(
         logits = at_least_float32(logits)
         # classes before regions: on a CPU a softmax over a short last dimension is ten times slower
         logits = logits.movedim(-1, 0).flatten(1).contiguous()[None]
-        loss = F.cross_entropy(logits, labels.flatten()[None], reduction='none')
+        if probs is None:
+            loss = F.cross_entropy(logits, labels.flatten()[None], reduction='none')
+        else:
+            log_probs = logits[0].log_softmax(dim=0)
+            own = log_probs.gather(0, labels.flatten()[None])
+            loss = -torch.lerp(log_probs[-1:], own, probs.flatten().detach().to(own))
         return _mean_of_images(loss.view(labels.shape) * weights.detach().to(loss), valid)
 
 

@@ -129,7 +129,8 @@ class MILRefinementHead(BaseModule):
 
     With the mined seed alone, eq. 16 teaches that all cells of a class but one are background.
     Beyond the print, ``gt_seeds`` (the default) makes the boxes that an image has seeds of weight
-    1, or of the probability that they are cells.
+    1. One that is a cell with probability p only teaches by its expected loss (:func:`match_seeds`,
+    :func:`refinement_loss`).
 
     Args:
         num_classes: C, without background.
@@ -401,7 +402,7 @@ class MILRefinementHead(BaseModule):
             match = self.targets(bags, self.teacher_scores(scores, probs))
             weight = self.loss_weight['refine'][stage]
             losses[f'loss_refine_{stage + 1}'] = weight * refinement_loss(
-                batch.pad(stage_logits), match.labels, match.weights, batch.valid
+                batch.pad(stage_logits), match.labels, match.weights, batch.valid, match.probs
             )
             if stage >= first_with_box:
                 loss = self.box_loss(deltas[stage - first_with_box], bags, match)
@@ -449,7 +450,8 @@ class MILRefinementHead(BaseModule):
         """Loss of one stage's boxes (N, R, 4), encoded, towards the seeds of their regions."""
         positive = match.labels < self.num_classes
         targets, moved = self.encoded(bags.regions, match.bboxes, positive)
-        return box_refinement_loss(deltas, targets, match.labels, match.weights * moved, bags.valid)
+        weights = match.expected_weights * moved
+        return box_refinement_loss(deltas, targets, match.labels, weights, bags.valid)
 
     def encoded(self, regions: Tensor, bboxes: Tensor, where: Tensor) -> tuple[Tensor, Tensor]:
         """The way (N, R, 4) from regions to boxes, and where there is one, (N, R).
@@ -474,15 +476,19 @@ class MILRefinementHead(BaseModule):
 
     @staticmethod
     def _known_seeds(gt_instances: InstanceList | None, regions: Tensor) -> Seeds | None:
-        """The boxes that are known as seeds, of the weight that they are cells with."""
+        """The boxes that are known as seeds, and how likely each is a cell."""
         counts = [len(instances) for instances in gt_instances or []]
         if gt_instances is None or not any(counts):
             return None
         batch = RegionBatch(counts, regions.device)
         bboxes = batch.pad(torch.cat([instances.bboxes for instances in gt_instances]))
         labels = batch.pad(torch.cat([instances.labels for instances in gt_instances]))
-        probs = batch.pad(torch.cat([probabilities(instances) for instances in gt_instances]))
-        return Seeds(bboxes.to(regions), labels, probs.to(regions), batch.mask)
+        probs = None
+        if any('probs' in instances for instances in gt_instances):
+            probs = torch.cat([probabilities(instances) for instances in gt_instances])
+            probs = batch.pad(probs).to(regions)
+        weights = batch.mask.to(regions)
+        return Seeds(bboxes.to(regions), labels, weights, batch.mask, probs)
 
     @torch.no_grad()
     def pseudo_boxes(

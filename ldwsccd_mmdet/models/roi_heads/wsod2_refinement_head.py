@@ -124,7 +124,7 @@ class WSOD2RefinementHead(MILRefinementHead):
         known = self._known(bags, match)[..., None]
         references = torch.where(known, match.bboxes, references)
         targets, positive = self.encoded(bags.regions, references, positive)
-        return objectness_box_loss(deltas, targets, match.weights, positive)
+        return objectness_box_loss(deltas, targets, match.expected_weights, positive)
 
     @staticmethod
     def _known(bags: RegionBags, match: SeedMatch) -> Tensor:

@@ -207,6 +207,67 @@ def test_match_gives_each_region_its_seed():
     assert match.bboxes[0, :2].tolist() == seeds.bboxes[0].tolist()
 
 
+def test_seeds_in_doubt_equal_brute_force():
+    """They take what is background otherwise, and weigh nothing else."""
+    num_classes, fg_iou = 3, 0.5
+    corners = torch.rand(2, 40, 2) * 40
+    regions = torch.cat([corners, corners + 8 + torch.rand(2, 40, 2) * 8], dim=-1)
+    seeds = Seeds(
+        regions[:, :9] + torch.randn(2, 9, 4),
+        torch.randint(0, num_classes, (2, 9)),
+        torch.rand(2, 9),
+        torch.arange(9).expand(2, 9) < torch.tensor([[9], [7]]),
+        torch.tensor([1.0, 0.3, 1.0, 0.6, 0.9, 1.0, 0.1, 1.0, 0.5]).expand(2, 9),
+    )
+    match = match_seeds(regions, seeds, num_classes, fg_iou)
+    taken = 0
+    for n in range(2):
+        for r in range(40):
+            overlap = [iou(regions[n, r].tolist(), box) for box in seeds.bboxes[n].tolist()]
+            own = [s for s in range(9) if seeds.valid[n, s]]
+            sure = max((s for s in own if seeds.probs[n, s] == 1), key=lambda s: overlap[s])
+            maybe = max((s for s in own if seeds.probs[n, s] < 1), key=lambda s: overlap[s])
+            label, weight, prob = num_classes, seeds.scores[n, sure], 1.0
+            if overlap[sure] >= fg_iou:
+                label = seeds.labels[n, sure].item()
+            elif overlap[maybe] >= fg_iou:
+                label, weight = seeds.labels[n, maybe].item(), seeds.scores[n, maybe]
+                prob = seeds.probs[n, maybe].item()
+                taken += 1
+            assert match.labels[n, r] == label
+            assert match.weights[n, r] == weight
+            assert match.probs[n, r].item() == pytest.approx(prob)
+    assert taken > 5
+    torch.testing.assert_close(match.expected_weights, match.weights * match.probs)
+    # with no sure seed there is no background to learn
+    alone = match_seeds(regions, seeds._replace(probs=torch.full((2, 9), 0.5)), num_classes)
+    assert (alone.weights[alone.labels == num_classes] == 0).all()
+    assert (alone.probs[alone.labels < num_classes] == 0.5).all()
+
+
+def test_expected_loss_equals_brute_force():
+    logits = torch.randn(2, 5, 4, dtype=torch.float64, requires_grad=True)
+    labels, weights, probs = torch.randint(0, 4, (2, 5)), torch.rand(2, 5), torch.rand(2, 5)
+    probs[0, :2] = torch.tensor([0.0, 1.0])
+    expected = 0.0
+    for n in range(2):
+        for r in range(5):
+            log = logits[n, r].log_softmax(0)
+            p = probs[n, r].item()
+            own = p * log[labels[n, r]].item() + (1 - p) * log[3].item()
+            expected -= weights[n, r].item() * own / 10
+    loss = refinement_loss(logits, labels, weights, probs=probs)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert torch.autograd.gradcheck(
+        lambda x: refinement_loss(x, labels, weights, probs=probs), logits
+    )
+    sure = refinement_loss(logits, labels, weights, probs=torch.ones(2, 5))
+    torch.testing.assert_close(sure, refinement_loss(logits, labels, weights))
+    with torch.autocast('cpu', torch.bfloat16):
+        half = refinement_loss(logits.bfloat16(), labels, weights, probs=probs)
+        assert half.dtype == torch.float32
+
+
 def test_at_equal_iou_the_first_seed_counts():
     seeds = seeds_of([[0.0, 0, 10, 10]] * 2, [1, 0], [0.9, 0.3])
     match = match_seeds(torch.tensor([[[0.0, 0, 10, 10]]]), seeds, num_classes=2)

@@ -433,6 +433,24 @@ def test_known_boxes_are_seeds_of_weight_1():
     torch.testing.assert_close(blind, refinement_loss(logits.refine_logits[0], *targets))
 
 
+def test_boxes_in_doubt_teach_by_their_expected_loss():
+    head = build(num_stages=1, reg_stages=1)
+    cells = torch.tensor([[0.0, 0, 20, 20], [40.0, 40, 60, 60], [0.0, 40, 20, 60]])
+    known = instances([(0, 0, 20, 20, 1), (41, 40, 61, 60, 0), (1, 40, 21, 60, 1)])
+    known[0].probs = torch.tensor([1.0, 0.3, 0.8])
+    x, y = feats(1), torch.tensor([[0.3, 1.0, 0.0]])
+    logits = head(x, [cells])
+    losses = head.loss_by_feat(logits, [cells], y, known)
+    log = logits.refine_logits[0].log_softmax(-1)
+    taught = [log[0, 1], 0.3 * log[1, 0] + 0.7 * log[1, 3], 0.8 * log[2, 1] + 0.2 * log[2, 3]]
+    torch.testing.assert_close(losses['loss_refine_1'], -torch.stack(taught).mean())
+    # a box is there with the probability that the cell is
+    moves = head.bbox_coder.encode(cells, known[0].bboxes)
+    errors = torch.nn.functional.smooth_l1_loss(logits.bbox_deltas[0], moves, reduction='none')
+    expected = (errors.sum(dim=1) * known[0].probs).mean()
+    torch.testing.assert_close(losses['loss_refine_box_1'], expected)
+
+
 def test_weights_of_the_losses():
     head = build(loss_weight=dict(mil=2.0))
     other = build(

@@ -138,7 +138,7 @@ def test_nothing_is_changed_and_nothing_has_a_gradient(strategy):
     before = scores.clone()
     seeds = strategy(bboxes, scores, torch.ones(2, 3, dtype=torch.bool))
     assert torch.equal(scores, before)
-    assert not any(part.requires_grad for part in seeds)
+    assert not any(part.requires_grad for part in seeds if part is not None)
 
 
 def test_many_seeds_find_many_cells():
@@ -171,6 +171,10 @@ def test_known_objects_come_first_and_cover_mined_seeds():
     assert joint.valid.tolist() == [[True, False, True], [False, True, True]]
     assert joint.labels[:, 0].tolist() == [2, 0]
     assert joint.scores[0].tolist() == [1, 0.5, 0.5]
+    assert joint.probs is None
+    doubtful = join_seeds(known._replace(probs=torch.full((2, 1), 0.3)), mined, fg_iou=0.5)
+    torch.testing.assert_close(doubtful.probs[0], torch.tensor([0.3, 1.0, 1.0]))
+    assert torch.equal(doubtful.valid, joint.valid)
 
 
 def test_built_from_config():
