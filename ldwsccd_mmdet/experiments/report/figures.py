@@ -202,8 +202,9 @@ def plot_cost(models: Sequence[ModelResult]) -> str:
             samples = [r.metrics.bootstrap.mean_ap for r in model.runs if r.metrics.bootstrap]
             if len(samples) == len(model.runs):
                 axis.vlines(x, *interval(np.mean(samples, axis=0)), color=style['color'], lw=1)
-            axis.plot(x, y, ms=7, **{**style, 'ls': ''})
-            axis.annotate(model.name, (x, y), (7, 4), textcoords='offset points')
+            axis.plot(x, y, ms=7, label=model.name, **{**style, 'ls': ''})
+        # not beside the points: near ones would write over each other
+        figure.legend(loc='outside upper center', ncols=3, frameon=False)
         axis.set(xlabel=f'{name} (left is better)', ylabel='mAP', ylim=(0, 1), xmargin=0.25)
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
