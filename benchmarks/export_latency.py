@@ -16,9 +16,10 @@ import tempfile
 from pathlib import Path
 
 import torch
-from turns import conditions, quartiles, time_in_turns, write_csv
+from turns import conditions, quartiles, time_in_turns
 
 from ldwsccd_mmdet.apis import CellInferencer, ExportedDetector, export_detector, find_sources
+from ldwsccd_mmdet.csv_table import records, write_csv
 from ldwsccd_mmdet.image_files import read_image
 
 CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_export.csv'
@@ -65,7 +66,7 @@ def main() -> None:
     ]
     for row in rows:
         print('{run_time}: {latency_ms} ms ({p25_ms} to {p75_ms}), {boxes} boxes'.format(**row))
-    write_csv(args.csv, rows)
+    write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

@@ -11,7 +11,6 @@ other work takes the cores, trust the latter.
 """
 
 import argparse
-import csv
 import platform
 import statistics
 import time
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ldwsccd_mmdet.csv_table import records, write_csv
 from ldwsccd_mmdet.models.roi_heads.mil_refinement_head import MILRefinementHead, RegionLogits
 
 EPS = 1e-6
@@ -177,10 +177,7 @@ def main() -> None:
             )
             rows.append(row)
             print(row)
-    with args.csv.open('w', newline='') as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

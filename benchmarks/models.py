@@ -25,9 +25,10 @@ from mmdet.utils import register_all_modules
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from torch import Tensor, nn
-from turns import conditions, quartiles, time_in_turns, write_csv
+from turns import conditions, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.csv_table import records, write_csv
 from ldwsccd_mmdet.experiments.report.model_facts import (
     augmentation,
     image_size,
@@ -167,7 +168,7 @@ def main() -> None:
         row.update(quartiles(times[row['model']]))
         row.update(conditions(args.runs, args.threads, len(rows)), command=command)
     print(markdown(rows))
-    write_csv(args.csv, rows)
+    write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

@@ -22,8 +22,9 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from turns import conditions, write_csv  # noqa: E402
+from turns import conditions  # noqa: E402
 
+from ldwsccd_mmdet.csv_table import records, write_csv  # noqa: E402
 from ldwsccd_mmdet.ops import OPERATORS, is_stand_in  # noqa: E402
 
 Operators = Callable[[str], Callable[..., Any]]
@@ -123,7 +124,7 @@ def main() -> None:
         )
         print(rows[-1])
     if args.csv:
-        write_csv(args.csv, rows)
+        write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

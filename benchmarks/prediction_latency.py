@@ -22,9 +22,10 @@ from mmdet.utils import register_all_modules
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from torch import nn
-from turns import conditions, quartiles, time_in_turns, write_csv
+from turns import conditions, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.csv_table import records, write_csv
 from ldwsccd_mmdet.engine.config_file import load_config
 from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint, find_resume
 
@@ -92,7 +93,7 @@ def main() -> None:
     ]
     for row in rows:
         print('{model}: {prediction_ms} ms ({p25_ms} to {p75_ms}), {boxes} boxes'.format(**row))
-    write_csv(args.csv, rows)
+    write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

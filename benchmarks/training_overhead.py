@@ -13,7 +13,6 @@ instead of torch.no_grad.
 """
 
 import argparse
-import csv
 import os
 import platform
 import statistics
@@ -32,6 +31,7 @@ from mmengine.logging import MMLogger
 from mmengine.structures import InstanceData
 
 import ldwsccd_mmdet  # noqa: E402, F401
+from ldwsccd_mmdet.csv_table import records, write_csv  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 CSV = ROOT / 'results' / 'speed_training_step.csv'
@@ -168,10 +168,7 @@ def main() -> None:
                 )
             )
             print(*(f'{key}={value}' for key, value in rows[-1].items()), flush=True)
-    with args.csv.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, rows[0])
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(args.csv, records(rows))
 
 
 if __name__ == '__main__':

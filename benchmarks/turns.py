@@ -1,13 +1,11 @@
 """Time several models in turns, in one process: what the latency benchmarks share."""
 
-import csv
 import os
 import platform
 import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -49,12 +47,3 @@ def conditions(runs: int, threads: int, models: int) -> dict[str, Any]:
         torch=torch.__version__,
         machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
     )
-
-
-def write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
-    """Write rows that have the same keys."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)

@@ -6,7 +6,6 @@ Each model is built from its config on torch's meta device, without memory or we
 be. Those of training alone, distillation and MIL head, are counted apart.
 """
 
-import csv
 import os
 
 import torch
@@ -17,6 +16,7 @@ from mmengine.config import Config
 from model_zoo import PARAMETERS, ROOT, SOURCE
 
 import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.csv_table import records, write_csv
 
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
@@ -51,10 +51,7 @@ def main() -> None:
         whole, at_test = count(path)
         rows.append(dict(config=f'configs/{path}', parameters=whole, parameters_at_test=at_test))
         print(rows[-1], flush=True)
-    with (ROOT / PARAMETERS).open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
+    write_csv(ROOT / PARAMETERS, records(rows))
 
 
 if __name__ == '__main__':

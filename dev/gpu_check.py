@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import csv
 import os
 import socket
 import statistics
@@ -39,6 +38,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
 
 import ldwsccd_mmdet  # noqa: E402, F401
+from ldwsccd_mmdet.csv_table import records, write_csv  # noqa: E402
 from ldwsccd_mmdet.ops import OPERATORS  # noqa: E402
 
 FULL = ('configs/ldwsccd_ssd512.py', 512, 16)
@@ -308,14 +308,6 @@ def speed_row(
     return row
 
 
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -347,12 +339,10 @@ def main() -> int:
         rows += step_checks(models['LD-WSCCD step'], *batch, args.device)
         torch.backends.cudnn.allow_tf32 = True
         rows += two_processes(args.device, SMALL[0], SMALL[1])
-        write(args.out / 'gpu_checks.csv', rows)
+        write_csv(args.out / 'gpu_checks.csv', records(rows))
         batch = make_batch(size, images, args.device)
-        write(
-            args.out / 'gpu_speed.csv',
-            speeds(models, batch, args.device, 2 if args.small else 20),
-        )
+        speed = speeds(models, batch, args.device, 2 if args.small else 20)
+        write_csv(args.out / 'gpu_speed.csv', records(speed))
     failed = [row for row in rows if not row['passed']]
     print(f'{len(rows) - len(failed)} checks passed, {len(failed)} failed')
     return int(bool(failed))

@@ -6,11 +6,11 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-__all__ = ['csv_text', 'safe_cell', 'write_csv']
+__all__ = ['csv_text', 'records', 'safe_cell', 'write_csv', 'write_rows']
 
 _RUN = ('=', '+', '-', '@', '\t')
 
@@ -26,8 +26,34 @@ def csv_text(rows: Iterable[Sequence[Any]]) -> str:
         rows: The rows, the header first.
     """
     stream = io.StringIO()
-    csv.writer(stream, lineterminator='\n').writerows([[safe_cell(v) for v in row] for row in rows])
+    write_rows(stream, rows)
     return stream.getvalue()
+
+
+def write_rows(file: TextIO, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows to an open file, one at a time; see :func:`csv_text`.
+
+    Args:
+        file: A text file, opened with ``newline=''``.
+        rows: The rows, the header first.
+    """
+    table = csv.writer(file, lineterminator='\n')
+    table.writerows([safe_cell(value) for value in row] for row in rows)
+
+
+def records(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None
+) -> Iterator[Sequence[Any]]:
+    """Turn records into rows, the header first; a key that a record lacks is an empty cell.
+
+    Args:
+        rows: The records.
+        columns: The keys; None: those of the first record.
+    """
+    columns = list(rows[0]) if columns is None else columns
+    yield columns
+    for row in rows:
+        yield [row.get(name, '') for name in columns]
 
 
 def write_csv(path: str | Path, rows: Iterable[Sequence[Any]]) -> None:

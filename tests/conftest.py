@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,14 @@ def _one_thread() -> None:
     """Tiny tensors are slower on several threads, and test processes would fight for cores."""
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _configs_are_not_formatted() -> Iterator[None]:
+    """Each runner and each dump would ask yapf to set its config prettily, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('mmengine.config.config.FormatCode', lambda text, **_: (text, True))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,13 @@
-"""Every shipped config is built and takes one training step and one prediction on the CPU."""
+"""Every shipped config is built and takes one training step and one prediction on the CPU.
+
+Those of the full width are made narrow, but for the paper's own: `make test-slow` has all as they
+are.
+"""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +18,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 import ldwsccd_mmdet  # noqa: F401
+from tests.narrow import shrink
 from tests.test_models.helpers import sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +31,9 @@ CONFIGS = sorted(
     # the paper's config but for its data: test_a_held_out_part_of_train_chooses_the_checkpoint
     and not path.stem.endswith('_held-out_ccd')
 )
-SIZE = 272  # the least that leaves SSD512 its seven levels
+PAPER = 'configs/ldwsccd_ssd512.py'
+FULL_WIDTH = [path for path in CONFIGS if '512' in path or '_r18-' in path or '_r50-' in path]
+FULL_WIDTH = [path for path in FULL_WIDTH if 'narrow' not in path and path != PAPER]
 
 register_all_modules(init_default_scope=False)
 
@@ -47,17 +55,19 @@ def load(path: str | Path) -> Config:
 
 
 @pytest.fixture(scope='module')
-def teacher_checkpoint(tmp_path_factory: pytest.TempPathFactory):
-    """Random weights for the teacher that a config names."""
-    made: dict[str, str] = {}
+def teacher_of(tmp_path_factory: pytest.TempPathFactory):
+    """What ``model.teacher`` takes: the teacher that a config names, with random weights."""
+    made: dict[tuple[str, bool], dict] = {}
 
-    def make(config: str) -> str:
-        if config not in made:
-            model = MODELS.build(load(config).model)
+    def make(config: str, narrow: bool) -> dict:
+        if (config, narrow) not in made:
+            model = load(config).model
+            if narrow:
+                shrink(model)
             file = tmp_path_factory.mktemp('teacher') / 'teacher.pth'
-            torch.save(dict(state_dict=model.state_dict()), file)
-            made[config] = str(file)
-        return made[config]
+            torch.save(dict(state_dict=MODELS.build(copy.deepcopy(model)).state_dict()), file)
+            made[config, narrow] = dict(config=dict(model=model), checkpoint=str(file))
+        return made[config, narrow]
 
     return make
 
@@ -77,29 +87,34 @@ def test_the_issue_s_configs_are_there():
     } <= set(CONFIGS)
 
 
-@pytest.mark.parametrize('path', CONFIGS)
-def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def side_of(cfg: Config) -> int:
+    """The least image that leaves SSD512 its seven levels; 128 px do for the others."""
+    levels = (cfg.model.get('bbox_head') or {}).get('in_channels')
+    return 272 if isinstance(levels, Sequence) and len(levels) == 7 else 128
+
+
+def one_step_and_one_prediction(path: str, teacher_of: Callable[..., dict], narrow: bool) -> None:
     cfg = load(path)
     # the config must say how many classes its data has
     classes = cfg.train_dataloader.dataset.get('metainfo', {}).get('classes')
     num_classes = (cfg.model.get('bbox_head') or cfg.model.roi_head.bbox_head).num_classes
     assert num_classes == (11 if classes is None else len(classes))
+    side = side_of(cfg)
+    if narrow:
+        shrink(cfg.model)
     if cfg.model.get('teacher'):
-        cfg.model.teacher.checkpoint = teacher_checkpoint(cfg.model.teacher.config)
+        cfg.model.teacher.update(teacher_of(cfg.model.teacher.config, narrow))
     model = MODELS.build(copy.deepcopy(cfg.model))
     for part in ('backbone', 'neck', 'bbox_head', 'rpn_head', 'roi_head'):
         if hasattr(model, part):
             getattr(model, part).init_weights()
     model.train()
-    batch = [
-        sample([[30, 30, 60, 70], [100, 90, 220, 200]], [0, num_classes - 1], (SIZE, SIZE)),
-        sample([], [], (SIZE, SIZE)),
-    ]
+    boxes = [[side / 9, side / 9, side / 4, side / 4], [side / 3, side / 3, side * 0.8, side * 0.7]]
+    batch = [sample(boxes, [0, num_classes - 1], (side, side)), sample([], [], (side, side))]
     if (cfg.model.get('supervision') or {}).get('regime', 'box') != 'box':
         for each in batch:
             each.set_metainfo(dict(image_labels=[0, num_classes - 1]))
-    x = torch.randn(2, 3, SIZE, SIZE)
+    x = torch.randn(2, 3, side, side)
     losses = model.loss(x, batch)
     total, _ = model.parse_losses(losses)
     total.backward()
@@ -111,6 +126,44 @@ def test_one_step_and_one_prediction(path, teacher_checkpoint, monkeypatch):
     with torch.no_grad():
         result = model.predict(x[:1], batch[:1])[0].pred_instances
     assert torch.isfinite(result.bboxes).all()
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_one_step_and_one_prediction(path, teacher_of, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    one_step_and_one_prediction(path, teacher_of, narrow=path in FULL_WIDTH)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', FULL_WIDTH)
+def test_one_step_and_one_prediction_at_full_width(path, teacher_of, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    one_step_and_one_prediction(path, teacher_of, narrow=False)
+
+
+@pytest.mark.parametrize('path', FULL_WIDTH)
+def test_full_width_fits_together(path, monkeypatch):
+    """Shapes alone: the maps of the student and of its teacher, and what joins them."""
+    monkeypatch.chdir(ROOT)
+    for name in ('kaiming_normal_', 'kaiming_uniform_'):  # weights are not looked at
+        monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
+    cfg = load(path)
+    student = MODELS.build(dict(cfg.model, teacher=None, distillation=None)).to('meta')
+    maps = channels_of(student)
+    if cfg.model.get('mil_head'):
+        assert student.mil_head.bbox_roi_extractor.out_channels == maps[0]
+    if cfg.model.get('teacher'):
+        taught = channels_of(MODELS.build(load(cfg.model.teacher.config).model).to('meta'))
+        joined = cfg.model.distillation
+        for have, want in ((maps, joined.student_channels), (taught, joined.teacher_channels)):
+            assert have[: len(want)] == list(want)
+
+
+def channels_of(model: torch.nn.Module) -> list[int]:
+    """Those of the maps, after the first head has looked at them."""
+    maps = model.extract_feat(torch.empty(1, 3, 512, 512, device='meta'))
+    (model.rpn_head if model.with_rpn else model.bbox_head)(maps)
+    return [level.shape[1] for level in maps]
 
 
 def test_table_4_differs_only_in_its_parts():

@@ -1,7 +1,5 @@
-r"""Blood cells from image labels of tiles, nine of each image: some of them lack a class.
+"""Blood cells from image labels of tiles, nine of each image: some of them lack a class.
 
-tools/dataset_converters/weaken.py data/bccd/train.json --out data/bccd_tiles --tiles 3
-tools/train.py configs/ldwsccd_weak/image-labels-tiles_mobilenetv2-fpn_bccd.py --amp
 It is tested on whole images, with their boxes.
 """
 

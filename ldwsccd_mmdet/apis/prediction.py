@@ -14,6 +14,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..csv_table import write_rows
+from ..datasets.files import image_size
 from ..errors import DatasetError, ImageFileError, InputError
 from ..visualization.draw_detections import draw_detections
 from .cell_detections import CellDetections
@@ -263,7 +265,10 @@ def _warn_of_large(
     for source in sources:
         if is_slide(source.path):
             continue
-        width, height = image_size(source.path)
+        try:
+            width, height = image_size(source.path)
+        except ImageFileError:  # it gets its line when it is its turn
+            continue
         if max(width / size[0], height / size[1]) > MUCH_LARGER:
             large.append(f'{source.name}, {width} x {height} px')
     if large:
@@ -271,21 +276,6 @@ def _warn_of_large(
             f"{len(large)} images are much larger than the network's input of {size[0]} x "
             f'{size[1]} px ({large[0]}): cells shrink with them; --tile auto looks at them in parts'
         )
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image file by its header; 0, 0 where it has none."""
-    from PIL import Image
-
-    try:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # only the header is read
-        try:
-            with Image.open(path) as image:
-                return image.size
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-    except (OSError, ValueError, SyntaxError):
-        return 0, 0
 
 
 def _detect(
@@ -441,25 +431,18 @@ def _write_results(
 
 def _write_failed(out: Path, run: Prediction) -> None:
     """List the images that could not be read; no file where there is none."""
-    import csv
-
-    from .result_files import safe_cell
-
     file = out / 'failed.csv'
     if not run.failed:
         file.unlink(missing_ok=True)
         return
-
-    def write(text: Any) -> None:
-        rows = csv.writer(text)
-        rows.writerow(['image', 'reason'])
-        rows.writerows([safe_cell(name), safe_cell(why)] for name, why in run.failed.items())
-
-    write_whole(file, write)
+    write_whole(file, lambda text: write_rows(text, [('image', 'reason'), *run.failed.items()]))
 
 
 def read_ids(ann_file: Path, classes: Sequence[str]) -> tuple[dict[str, int], dict[str, int]]:
     """Read from an annotation file the ids that results must have to be measured with it.
+
+    Not through :mod:`..datasets.coco_json`, which loads mmengine and torch: exported models need
+    neither.
 
     Raises:
         DatasetError: It can't be read, or lacks a class of the model.

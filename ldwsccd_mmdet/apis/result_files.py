@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ..csv_table import safe_cell
+from ..csv_table import safe_cell, write_rows
 from ..datasets.palette import class_palette
 from .cell_detections import CellDetections
 
@@ -65,25 +64,17 @@ def write_csv(path: Path, results: Iterable[tuple[str, CellDetections]]) -> None
             columns are empty.
     """
 
-    def write(file: TextIO) -> None:
-        rows = csv.writer(file)
-        rows.writerow(CSV_HEADER)
+    def rows() -> Iterator[Sequence[Any]]:
+        yield CSV_HEADER
         for name, cells in results:
             boxes = xywh(cells.bboxes)
             microns = boxes * np.tile(cells.mpp, 2) if cells.mpp else None
             for i, label in enumerate(cells.labels):
                 lengths = ['', '', '', ''] if microns is None else [f'{v:.3f}' for v in microns[i]]
-                rows.writerow(
-                    [
-                        safe_cell(name),
-                        safe_cell(cells.classes[label]),
-                        f'{cells.scores[i]:.4f}',
-                        *(f'{value:.2f}' for value in boxes[i]),
-                        *lengths,
-                    ]
-                )
+                pixels = (f'{value:.2f}' for value in boxes[i])
+                yield name, cells.classes[label], f'{cells.scores[i]:.4f}', *pixels, *lengths
 
-    write_whole(path, write)
+    write_whole(path, lambda file: write_rows(file, rows()))
 
 
 def write_counts(
@@ -91,17 +82,16 @@ def write_counts(
 ) -> None:
     """Write a row an image: how many cells of each class, and in all; the last row sums them."""
 
-    def write(file: TextIO) -> None:
-        rows = csv.writer(file)
-        rows.writerow(['image', *map(safe_cell, classes), 'all'])
+    def rows() -> Iterator[Sequence[Any]]:
+        yield 'image', *classes, 'all'
         total = np.zeros(len(classes), int)
         for name, cells in results:
             counts = np.array(list(cells.counts().values()), int)
             total += counts
-            rows.writerow([safe_cell(name), *counts.tolist(), int(counts.sum())])
-        rows.writerow(['all images', *total.tolist(), int(total.sum())])
+            yield name, *counts.tolist(), int(counts.sum())
+        yield 'all images', *total.tolist(), int(total.sum())
 
-    write_whole(path, write)
+    write_whole(path, lambda file: write_rows(file, rows()))
 
 
 def to_coco(

@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 from pycocotools.coco import COCO
 
+from ..csv_table import records, write_csv
 from ..datasets.coco_json import load_coco, read_coco
 from ..engine.config_file import load_config
 from ..errors import ConfigError
@@ -306,8 +307,4 @@ def merge_csv(
     names = columns[:-1] if keys is None else keys
     merged = {tuple(str(row[name]) for name in names): row for row in [*old, *rows]}
     extra = dict.fromkeys(name for row in merged.values() for name in row if name not in columns)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.DictWriter(file, [*columns, *extra], restval='', lineterminator='\n')
-        writer.writeheader()
-        writer.writerows(merged.values())
+    write_csv(path, records(list(merged.values()), [*columns, *extra]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ import torch
 from ldwsccd_mmdet.apis import CellInferencer, ExportedDetector, export_detector, publish_checkpoint
 from ldwsccd_mmdet.apis.exporting import BOX_TOLERANCE, SCORE_TOLERANCE, ExportedStudent
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError, InputError
+from tests.commands import run
 from tests.test_apis.conftest import CLASSES, Trained
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,11 +100,17 @@ def test_nms_inside(inferencer, fields, tmp_path: Path) -> None:
         same(found, expected)
 
 
-def test_openvino(inferencer, fields, tmp_path: Path) -> None:
+def test_openvino_by_the_command(trained: Trained, inferencer, fields, tmp_path, capsys) -> None:
     pytest.importorskip('openvino', reason="needs pip install 'ldwsccd_mmdet[openvino]'")
-    out = tmp_path / 'a.xml'
-    export_detector(inferencer, out, fields)
-    assert sorted(file.name for file in tmp_path.iterdir()) == ['a.bin', 'a.xml']
+    (tmp_path / 'in').mkdir()
+    for index, image in enumerate(fields):
+        cv2.imwrite(str(tmp_path / 'in' / f'{index}.png'), image)
+    out = tmp_path / 'out' / 'a.xml'
+    arguments = ('--format', 'openvino', '--out', out, '--images', tmp_path / 'in')
+    assert run('export', trained.checkpoint, *arguments) == 0
+    pixels, score = re.findall(r'\d\.\de[+-]\d\d', capsys.readouterr().out)
+    assert float(pixels) <= BOX_TOLERANCE and float(score) <= SCORE_TOLERANCE
+    assert sorted(file.name for file in out.parent.iterdir()) == ['a.bin', 'a.xml']
     same(ExportedDetector(out).detect(fields[:1])[0], inferencer.detect(fields[:1])[0])
 
 

@@ -2,8 +2,10 @@ import io
 import json
 import pickle
 import re
+import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 class Programs:
     """Stands for the programs that the demo starts: draws smears, pretends to train and test."""
 
-    def __init__(self):
+    def __init__(self, drawn):
+        self.drawn = drawn
         self.calls = []
         self.interrupt_at = None
 
@@ -41,18 +44,11 @@ class Programs:
         show(*progress())
 
     def draw(self, arguments):
-        from ldwsccd_mmdet.preparation.synthetic import LabelFaults, write_synthetic_dataset
-
         value = dict(argument.split('=', 1) for argument in arguments)
-        faults = LabelFaults(float(value['--missing']), float(value['--wrong-class']))
-        write_synthetic_dataset(
-            value['--out'],
-            int(value['--num-train']),
-            int(value['--num-val']),
-            int(value['--seed']),
-            64,
-            faults=faults,
-        )
+        numbers = (value[key] for key in ('--num-train', '--num-val', '--seed'))
+        faults = (value[key] for key in ('--missing', '--wrong-class'))
+        folder = self.drawn(tuple(map(int, numbers)), tuple(map(float, faults)))
+        shutil.copytree(folder, value['--out'], dirs_exist_ok=True)
         self.truth = Path(value['--out']) / 'val.json'
 
     def train(self, config, folder, name):
@@ -81,9 +77,23 @@ class Programs:
         out.write_bytes(pickle.dumps(samples))
 
 
+@pytest.fixture(scope='module')
+def drawn(tmp_path_factory):
+    """Smears, each kind drawn once."""
+    from ldwsccd_mmdet.preparation.synthetic import LabelFaults, write_synthetic_dataset
+
+    @cache
+    def draw(numbers, faults):
+        folder = tmp_path_factory.mktemp('drawn') / 'set'
+        write_synthetic_dataset(folder, *numbers, 64, faults=LabelFaults(*faults))
+        return folder
+
+    return draw
+
+
 @pytest.fixture
-def programs(monkeypatch):
-    fake = Programs()
+def programs(monkeypatch, drawn):
+    fake = Programs(drawn)
     for module in (comparison, demo):
         monkeypatch.setattr(module, 'run_program', fake)
     return fake

@@ -173,8 +173,12 @@ def test_folder_without_predictions(data, tmp_path):
     (tmp_path / 'run' / 'predictions.pkl').unlink()
     (tmp_path / 'run' / 'epoch_2.pth').touch()
     page = tmp_path / 'r.html'
+    drawn = tmp_path / 'run' / '20261122_230000' / 'vis_data' / 'val_pictures' / '0_field.jpg'
+    drawn.parent.mkdir()
+    shutil.copy(next((data / 'images').glob('*.jpg')), drawn)
     run(tmp_path / 'run', '--out', page)  # what the training has logged so far
     text = page.read_text(encoding='utf-8')
+    assert text.count('data:image/jpeg;base64,') == 1 and '<span>field</span>' in text
     assert 'ldwsccd test' in text and 'epoch_2.pth --out' in text
     assert 'Training of ssd' in text and '1 of 2' in text
     shutil.rmtree(tmp_path / 'run' / '20261122_230000')

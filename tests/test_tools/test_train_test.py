@@ -101,16 +101,11 @@ def workplace(tmp_path_factory: pytest.TempPathFactory, make_tiny_coco: Maker) -
     root = make_tiny_coco(folder, 'train')
     make_tiny_coco(folder, 'val', num_images=2)
     (folder / 'tiny.py').write_text(CONFIG.replace('ROOT', str(root)))
-    options = ['--amp', '--cfg-options', 'randomness.seed=1']
-    done = subprocess.run(
-        [sys.executable, TOOLS / 'train.py', 'tiny.py', *options],
-        cwd=folder,
-        env={**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1'},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv('LOCAL_RANK', '0')
+        options = ['--amp', '--cfg-options', 'randomness.seed=1']
+        assert commands.run_door('tools/train.py', 'tiny.py', *options) == 0
     return folder
 
 

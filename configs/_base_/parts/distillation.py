@@ -1,6 +1,7 @@
 """Local distillation (LDM), eq. 9-14: model = dict(distillation=dict(_base_.distillation, ...)).
 
-A leaf adds what its two networks decide: student_channels and teacher_channels.
+A leaf adds what its two networks decide: student_channels and teacher_channels, of as many maps as
+are to meet, finest first. The first five of SSD512 meet P3 to P7 of an FPN.
 """
 
 # alpha 0.2, beta 0.1, gamma 0.1 (eq. 14): calibrate your own, or give share=0.3, by which the three

@@ -11,6 +11,7 @@ import mmcv
 from mmdet.engine.hooks import DetVisualizationHook
 from mmdet.registry import HOOKS
 from mmdet.structures import DetDataSample
+from mmengine.dist import is_main_process
 from mmengine.fileio import get
 from mmengine.runner import Runner
 
@@ -24,8 +25,39 @@ class CellVisualizationHook(DetVisualizationHook):
     mmdet's takes the last part of an image's name, so that of ``a/1.jpg`` and ``b/1.jpg`` one
     picture is left. Here names that occur twice keep their folders: ``test_out_dir/a/1.jpg``.
 
+    Each validation leaves pictures of the first :attr:`VAL_PICTURES` images in
+    ``vis_data/val_pictures/`` of the run, whether ``draw`` is set or not: those of the one before
+    are overwritten, and the page of the training shows them.
+
     Args: see :class:`mmdet.engine.hooks.DetVisualizationHook`.
     """
+
+    VAL_PICTURES = 2
+
+    def after_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict, outputs: Sequence[DetDataSample]
+    ) -> None:
+        """Draw the detections of the first images.
+
+        Args:
+            runner: The runner.
+            batch_idx: Place of the batch.
+            data_batch: Passed on.
+            outputs: Detections of the batch.
+        """
+        super().after_val_iter(runner, batch_idx, data_batch, outputs)
+        if batch_idx or not is_main_process():
+            return
+        folder = Path(runner.work_dir) / runner.timestamp / 'vis_data' / 'val_pictures'
+        for index, sample in enumerate(outputs[: self.VAL_PICTURES]):
+            file = get(sample.img_path, backend_args=self.backend_args)
+            self._visualizer.add_datasample(
+                'val_pictures',
+                mmcv.imfrombytes(file, channel_order='rgb'),
+                data_sample=sample,
+                pred_score_thr=self.score_thr,
+                out_file=str(folder / f'{index}_{Path(sample.img_path).stem}.jpg'),
+            )
 
     def before_test(self, runner: Runner) -> None:
         """Name the pictures, and make their folder."""

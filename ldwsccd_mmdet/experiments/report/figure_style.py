@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
-__all__ = ['SVG_SETTINGS', 'line_styles', 'save_svg']
+__all__ = ['SVG_SETTINGS', 'line_styles', 'name_lines', 'save_svg']
 
 #: A fixed salt, and no date below: the same results give the same file.
 SVG_SETTINGS: dict[Any, Any] = {
@@ -44,3 +47,29 @@ def save_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     figure.savefig(buffer, format='svg', metadata={'Date': None})
     return buffer.getvalue()
+
+
+def name_lines(
+    figure: Figure, handles: Sequence[Artist], names: Sequence[str], columns: int = 6
+) -> None:
+    """Name lines above the panels, as many in a row as the figure has room for.
+
+    Args:
+        figure: The figure.
+        handles: What shows each line's style.
+        names: Its name; a very long one is broken.
+        columns: How many stand in a row at most.
+    """
+    names = [textwrap.fill(name, 40) for name in names]
+    letters = max(len(line) for name in names for line in name.splitlines())
+    # in ems: the line, the gap behind it, letters of 0.6 each, and the gap to the next column
+    width = (3.2 + 0.8 + 0.6 * letters + 2) * SVG_SETTINGS['font.size'] / 72
+    fitting = max(1, int(figure.get_figwidth() / width))
+    figure.legend(
+        handles,
+        names,
+        loc='outside upper center',
+        ncols=min(columns, fitting, len(names)),
+        frameon=False,
+        handlelength=3.2,
+    )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...evaluation.functional import Curve, interval, roc_curve
-from .figure_style import SVG_SETTINGS, line_styles, save_svg
+from .figure_style import SVG_SETTINGS, line_styles, name_lines, save_svg
 from .tables import ModelResult
 
 __all__ = ['plot_calibration', 'plot_cost', 'plot_froc', 'plot_precision_recall', 'plot_roc']
@@ -195,6 +195,7 @@ def plot_cost(models: Sequence[ModelResult]) -> str:
     with rc_context(SVG_SETTINGS):
         figure = Figure(figsize=(6.2, 3.9), layout='constrained')
         axis = figure.subplots()
+        points: list[Line2D] = []
         for model, style in zip(models, line_styles(len(models)), strict=True):
             if model not in known:
                 continue
@@ -202,8 +203,9 @@ def plot_cost(models: Sequence[ModelResult]) -> str:
             samples = [r.metrics.bootstrap.mean_ap for r in model.runs if r.metrics.bootstrap]
             if len(samples) == len(model.runs):
                 axis.vlines(x, *interval(np.mean(samples, axis=0)), color=style['color'], lw=1)
-            axis.plot(x, y, ms=7, **{**style, 'ls': ''})
-            axis.annotate(model.name, (x, y), (7, 4), textcoords='offset points')
+            points += axis.plot(x, y, ms=7, **{**style, 'ls': ''})
+        # not beside the points: near ones would write over each other
+        name_lines(figure, points, [model.name for model in known])
         axis.set(xlabel=f'{name} (left is better)', ylabel='mAP', ylim=(0, 1), xmargin=0.25)
         axis.set_xlim(left=0)
         axis.grid(alpha=0.3)
@@ -212,14 +214,5 @@ def plot_cost(models: Sequence[ModelResult]) -> str:
 
 def _legend(figure: Figure, models: Sequence[ModelResult], columns: int = 6) -> None:
     """Name the lines above the panels."""
-    handles = [
-        Line2D([], [], lw=1.4, ms=4.5, label=model.name, **style)
-        for model, style in zip(models, line_styles(len(models)), strict=True)
-    ]
-    figure.legend(
-        handles=handles,
-        loc='outside upper center',
-        ncols=min(columns, len(handles)),
-        frameon=False,
-        handlelength=3.2,
-    )
+    handles = [Line2D([], [], lw=1.4, ms=4.5, **style) for style in line_styles(len(models))]
+    name_lines(figure, handles, [model.name for model in models], columns)

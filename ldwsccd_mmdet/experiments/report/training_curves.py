@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from .figure_style import SVG_SETTINGS, line_styles, save_svg
+from .figure_style import SVG_SETTINGS, line_styles, name_lines, save_svg
 
 __all__ = [
     'plot_training_curves',
@@ -119,12 +119,5 @@ def _plot(logs: Mapping[str, Sequence[Mapping[str, Any]]], terms: Sequence[str],
         for axis in axes[: len(terms)]:
             for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
                 handles.setdefault(label, handle)
-        figure.legend(
-            list(handles.values()),
-            list(handles),
-            loc='outside upper center',
-            ncols=min(6, len(handles)),
-            frameon=False,
-            handlelength=3.2,
-        )
+        name_lines(figure, list(handles.values()), list(handles))
         return save_svg(figure)

@@ -58,6 +58,11 @@ def write_training_page(
             figures={
                 k: data_uri(v.encode(), 'image/svg+xml') if v else '' for k, v in figures.items()
             },
+            pictures=[
+                (name, picture.stem.partition('_')[2], data_uri(picture.read_bytes(), 'image/jpeg'))
+                for name, folder in zip(names, folders, strict=True)
+                for picture in _newest_pictures(folder)
+            ],
             commands=[
                 test_command(f, s.config_path) for f, s in zip(folders, sources, strict=True)
             ],
@@ -68,6 +73,12 @@ def write_training_page(
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, page)
     return path
+
+
+def _newest_pictures(folder: Path) -> list[Path]:
+    """What the last validation of a training has drawn; see ``CellVisualizationHook``."""
+    runs = sorted(folder.glob('*/vis_data/val_pictures'))
+    return sorted(runs[-1].glob('*.jpg')) if runs else []
 
 
 def _names(sources: Sequence[Source]) -> list[str]:

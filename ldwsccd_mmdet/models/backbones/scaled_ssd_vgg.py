@@ -1,17 +1,19 @@
 """VGG backbone of SSD whose width is a factor."""
 
+from collections.abc import Iterable
+
 from mmcv.cnn import build_norm_layer
 from mmdet.registry import MODELS
 from mmdet.utils import OptConfigType, OptMultiConfig
-from mmengine.model import BaseModule
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from ...errors import check_argument
+from .freezable_backbone import FreezableBackbone
+from .staged_backbone import scale_channels
 
 
 @MODELS.register_module()
-class ScaledSSDVGG(BaseModule):
+class ScaledSSDVGG(FreezableBackbone):
     """VGG of SSD (Simonyan & Zisserman 2015, Liu et al. 2016) with a width factor.
 
     The layers are those of mmdet's ``SSDVGG``: five VGG stages, a 3 x 3 max pooling of stride 1,
@@ -58,7 +60,7 @@ class ScaledSSDVGG(BaseModule):
                 dict(type='Kaiming', layer='Conv2d'),
                 dict(type='Constant', val=1, layer='_BatchNorm'),
             ]
-        super().__init__(init_cfg=init_cfg)
+        super().__init__(norm_eval, init_cfg)
         depths, stages = sorted(self.arch_settings), len(self.stage_channels)
         for name, value, right, expected in (
             ('depth', depth, depth in depths, f'one of {depths}'),
@@ -66,7 +68,6 @@ class ScaledSSDVGG(BaseModule):
             ('frozen_stages', frozen_stages, 0 <= frozen_stages <= stages, f'0 to {stages}'),
         ):
             check_argument(right, f'ScaledSSDVGG.{name}', expected, value)
-        self.norm_eval = norm_eval
         self.norm_cfg = norm_cfg
 
         layers: list[nn.Module] = []
@@ -74,7 +75,7 @@ class ScaledSSDVGG(BaseModule):
         stage_ends = []
         num_stages = len(self.stage_channels)
         for stage, num_convs in enumerate(self.arch_settings[depth]):
-            width = self._scale(self.stage_channels[stage], widen_factor)
+            width = scale_channels(self.stage_channels[stage], widen_factor)
             for _ in range(num_convs):
                 layers += self._conv_block(channels, width, kernel_size=3, padding=1)
                 channels = width
@@ -83,7 +84,7 @@ class ScaledSSDVGG(BaseModule):
             if stage < num_stages - 1:
                 layers.append(nn.MaxPool2d(kernel_size=2, stride=2, ceil_mode=True))
             stage_ends.append(len(layers))
-        width = self._scale(self.conv7_channels, widen_factor)
+        width = scale_channels(self.conv7_channels, widen_factor)
         layers.append(nn.MaxPool2d(kernel_size=3, stride=1, padding=1))
         layers += self._conv_block(channels, width, kernel_size=3, padding=6, dilation=6)
         layers += self._conv_block(width, width, kernel_size=1)
@@ -93,11 +94,7 @@ class ScaledSSDVGG(BaseModule):
         self.out_channels = (conv4_channels, width)
         self.out_feature_indices = (conv4_index, len(layers) - 1)
         self._num_frozen_layers = stage_ends[frozen_stages - 1] if frozen_stages else 0
-        self._freeze_stages()
-
-    @staticmethod
-    def _scale(channels: int, widen_factor: float) -> int:
-        return max(8, int(round(channels * widen_factor / 8)) * 8)
+        self.freeze()
 
     def _conv_block(
         self,
@@ -114,20 +111,9 @@ class ScaledSSDVGG(BaseModule):
         relu = nn.ReLU(inplace=True)
         return [conv, relu] if norm is None else [conv, norm, relu]
 
-    def _freeze_stages(self) -> None:
-        for layer in list(self.features)[: self._num_frozen_layers]:
-            layer.eval()
-            layer.requires_grad_(False)
-
-    def train(self, mode: bool = True) -> 'ScaledSSDVGG':
-        """Set the mode; frozen stages, and all norm layers if ``norm_eval``, stay in eval mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_layers(self) -> Iterable[nn.Module]:
+        """The layers of stages 1 to ``frozen_stages``."""
+        return list(self.features)[: self._num_frozen_layers]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the two feature maps that SSD starts from.

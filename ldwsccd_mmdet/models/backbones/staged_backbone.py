@@ -1,16 +1,12 @@
 """What backbones that are a row of stages share."""
 
-from collections.abc import Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Sequence
 
 from mmdet.utils import OptMultiConfig
-from mmengine.model import BaseModule
-from mmengine.utils.dl_utils.parrots_wrapper import _BatchNorm
 from torch import Tensor, nn
 
 from ...errors import check_argument
-
-Self = TypeVar('Self', bound='StagedBackbone')
+from .freezable_backbone import FreezableBackbone
 
 #: Kaiming for convolutions with leaky ReLU or Mish, 1 for norm layers.
 INIT_CFG = [
@@ -24,7 +20,7 @@ def scale_channels(channels: int, widen_factor: float) -> int:
     return max(8, round(channels * widen_factor / 8) * 8)
 
 
-class StagedBackbone(BaseModule):
+class StagedBackbone(FreezableBackbone):
     """A row of stages, some of whose maps are given, and the first of which may be frozen.
 
     A subclass calls :meth:`set_stages` at the end of its ``__init__``.
@@ -44,10 +40,9 @@ class StagedBackbone(BaseModule):
         norm_eval: bool = False,
         init_cfg: OptMultiConfig = None,
     ) -> None:
-        super().__init__(init_cfg=init_cfg)
+        super().__init__(norm_eval, init_cfg)
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
-        self.norm_eval = norm_eval
 
     def check_factors(self, **factors: float) -> None:
         """Check that factors of depth or width are positive.
@@ -76,22 +71,11 @@ class StagedBackbone(BaseModule):
         self.stages = nn.ModuleList(stages)
         #: Channels of each output.
         self.out_channels = tuple(channels[index] for index in self.out_indices)
-        self._freeze_stages()
+        self.freeze()
 
-    def _freeze_stages(self) -> None:
-        for stage in self.stages[: self.frozen_stages + 1]:
-            stage.eval()
-            stage.requires_grad_(False)
-
-    def train(self: Self, mode: bool = True) -> Self:
-        """Set the mode; frozen stages, and all norm layers if ``norm_eval``, stay in eval mode."""
-        super().train(mode)
-        self._freeze_stages()
-        if mode and self.norm_eval:
-            for module in self.modules():
-                if isinstance(module, _BatchNorm):
-                    module.eval()
-        return self
+    def frozen_layers(self) -> Iterable[nn.Module]:
+        """The stages up to ``frozen_stages``."""
+        return self.stages[: self.frozen_stages + 1]
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps of ``out_indices``.
