@@ -21,6 +21,7 @@ from ldwsccd_mmdet.engine.runner import CellRunner
 from ldwsccd_mmdet.engine.weights_only import load_weights_only
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.utils import class_heads
+from ldwsccd_mmdet.regular_files import read_text
 
 __all__ = [
     'build_runner',
@@ -275,7 +276,7 @@ def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple
     classes = metainfo.get('classes', getattr(kind, 'METAINFO', {}).get('classes'))
     if isinstance(classes, str):
         if Path(classes).is_file():  # mmengine reads the names from a file, one a line
-            classes = Path(classes).read_text(encoding='utf-8').splitlines()
+            classes = read_text(classes).splitlines()
         else:
             raise ConfigError(
                 f"{key}.metainfo.classes is the text '{classes}', not a list of names: write "

@@ -71,7 +71,7 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.engine.proposer_recall import ProposerRecall, build_proposer
 
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, (f'{args.split}_dataloader',))
     follow_annotation_files(config)
     dataset = build_plain_dataset(config, args.split)
     options = read_options(args.options) if args.options else {}

@@ -43,7 +43,7 @@ def main(args: argparse.Namespace) -> None:
         settings.check_output('--out', args.out)
         if not args.out.endswith('.pkl'):
             raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     settings.set_launcher(config, args.launcher)
     settings.set_work_dir(config, args.config, args.work_dir)
     settings.check_classes(config, ['test'])

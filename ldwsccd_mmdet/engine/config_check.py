@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -16,7 +17,7 @@ from torch.utils.data import DataLoader
 from ..errors import ConfigError, check_argument
 from ..models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from ..models.detectors.supervision import Supervision
-from .argument_types import accepted_arguments, expected_type, type_hints
+from .argument_types import accepted_arguments, expected_number, expected_type, type_hints
 from .registered import UNREGISTERED, find_registered, registered
 from .run_settings import check_run_settings
 
@@ -215,6 +216,10 @@ def _check_untyped(part: Any, key: str, kind: str) -> None:
 
 def _check_part(part: Any, key: str, name: str) -> None:
     """Check a part of the config and all that it holds; ``name`` is the last of its key."""
+    if name == 'init_cfg':
+        _check_init(part, key)
+    nan = isinstance(part, float) and math.isnan(part)
+    check_argument(not nan, key, 'a number', part)
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
             _check_part(item, f'{key}.{index}', name)
@@ -240,6 +245,13 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_typed(part, kind, key)
     for item, value in part.items():
         _check_part(value, f'{key}.{item}', item)
+
+
+def _check_init(part: Any, key: str) -> None:
+    """Check what mmengine takes for a way to initialise: it would be silent until it is used."""
+    for item in part if isinstance(part, (list, tuple)) else [part]:
+        right = item is None or (isinstance(item, Mapping) and 'type' in item)
+        check_argument(right, key, "dict(type=...), such as dict(type='Xavier')", item)
 
 
 def _check_hooks(hooks: Mapping[str, Any]) -> None:
@@ -294,10 +306,14 @@ def _argument_error(
                 return _unknown(key, name, names, title)
             continue
         hint, module = hints.get(name, (Any, ''))
-        if not (module.startswith('ldwsccd_mmdet.') or _is_plainly_wrong(value, hint)):
+        own = module.startswith('ldwsccd_mmdet.')
+        if not (own or _is_plainly_wrong(value, hint)):
             continue
+        default = _default(kind, name)
         expected = expected_type(value, hint)
-        if expected is not None and not _is_default(kind, name, value):
+        if expected is None and own:
+            expected = expected_number(name, value, default)
+        if expected is not None and default is not value:
             return ConfigError(f'{key}.{name}: expected {expected}, found {value!r}')
     return None
 
@@ -309,12 +325,15 @@ def _is_plainly_wrong(value: Any, hint: Any) -> bool:
     return hint is str and isinstance(value, (int, float, Mapping))
 
 
-def _is_default(kind: Callable[..., Any], name: str, value: Any) -> bool:
+def _default(kind: Callable[..., Any], name: str) -> Any:
+    """The default of an argument; ``_MISSING`` where it has none, or it is not known."""
     try:
         parameter = inspect.signature(kind).parameters.get(name)
     except (TypeError, ValueError):
-        return False
-    return parameter is not None and parameter.default is value
+        return _MISSING
+    if parameter is None or parameter.default is inspect.Parameter.empty:
+        return _MISSING
+    return parameter.default
 
 
 def _check_near(part: Mapping[str, Any], key: str, names: Iterable[str], owner: str) -> None:

@@ -1,6 +1,5 @@
 """Regions from a file."""
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ....errors import ConfigError, DatasetError
+from ....regular_files import read_json
 from .base_proposer import BaseProposer
 
 
@@ -135,7 +135,7 @@ def _read_npz(file: Path, key: str) -> dict[str, np.ndarray]:
 
 
 def _read_json(file: Path, key: str) -> dict[str, np.ndarray]:
-    content = json.loads(file.read_bytes())
+    content = read_json(file)
     records = content['annotations'] if isinstance(content, dict) else content
     images = content.get('images', []) if isinstance(content, dict) else []
     if key == 'file_name' and not images:
