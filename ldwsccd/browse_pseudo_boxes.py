@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
                 args.score_thr,
             )
     values = metric.compute_metrics(metric.results)
-    show(values, metric, Console(width=None if sys.stdout.isatty() else 100))
+    show(values, metric, Console(emoji=False, width=None if sys.stdout.isatty() else 100))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(rows), encoding='utf-8')

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import torch
 from mmdet.registry import DATASETS
@@ -27,7 +26,6 @@ __all__ = [
     'build_runner',
     'check_checkpoint_classes',
     'check_classes',
-    'check_output',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
@@ -100,25 +98,6 @@ def set_launcher(config: Config, launcher: str) -> None:
         config.model_wrapper_cfg = ConfigDict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
-
-
-def check_output(flag: str, path: str) -> None:
-    """Check that a file can be written, before the work whose result it is to hold.
-
-    Raises:
-        ConfigError: It is a folder, or its folder can't be made or written to.
-    """
-    file = Path(path)
-    if file.is_dir():
-        raise ConfigError(f"{flag}: '{path}' is a folder: name a file in it")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"{flag}: '{path}' can't be written ({error.strerror}): name another file"
-        ) from error
 
 
 def enable_amp(config: Config) -> None:

@@ -79,7 +79,7 @@ def main(args: argparse.Namespace) -> int:
     from ldwsccd_mmdet.preparation.checks.missing_cells import find_mining, read_missing
     from ldwsccd_mmdet.preparation.checks.pictures import draw_finding
 
-    console = Console()
+    console = Console(emoji=False)
     config = load_config(args.config) if args.config else None
     split, *others = (
         read_split(path, args.images or (config and images_of(config, path)))
@@ -88,7 +88,7 @@ def main(args: argparse.Namespace) -> int:
     found = find_mining(args.found) if args.found else (args.predictions, args.learned)
     missing = read_missing(args.annotations, *found) if found[0] else None
     total = sum(len(s.coco['images']) for s in (split, *others))
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(emoji=False, stderr=True), transient=True) as bar:
         task = bar.add_task('Reading images', total=total)
         result = examine(
             split,

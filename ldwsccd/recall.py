@@ -77,7 +77,7 @@ def main(args: argparse.Namespace) -> None:
     options = read_options(args.options) if args.options else {}
     measurement = ProposerRecall(dataset, args.num, args.iou, args.max_images)
     header = ['proposer', 'regions', 'IoU', 'all', *dataset.metainfo['classes']]
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
     rows: list[list[str]] = []
     for kind in args.proposer:
         propose = build_proposer(kind, config, max(args.num), args.checkpoint, options)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from .outputs import check_outputs
+
 __all__ = ['run_tool']
 
 # What DataLoader puts before the message of an error raised in a worker process.
@@ -36,6 +38,7 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
+        check_outputs(args)
         # before mmdet: the operators that its import asks for may be ours
         import_module('ldwsccd_mmdet')
         return main(args) or 0

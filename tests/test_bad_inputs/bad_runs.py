@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import resource
 import signal
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ def verdict(outcome: Outcome, *names: str) -> str:
         return 'not one line'
     if not any(name in lines[-1] for name in names):
         return 'does not name the file'
-    if '--traceback shows where' in lines[-1] or '(traceback: ' in lines[-1]:
+    if re.search(r'error: (\S+: )?\w*(Error|Exception)\b', lines[-1]):
         return 'not foreseen'
     return ''
 

@@ -98,8 +98,10 @@ class FeatureCache:
             return None
         try:
             if is_zipfile(file):  # as torch writes them, with a mark at the end
-                return torch.load(file, map_location='cpu', weights_only=True)
-        except (EOFError, OSError, RuntimeError):
+                maps = torch.load(file, map_location='cpu', weights_only=True)
+                if isinstance(maps, list) and all(isinstance(one, Tensor) for one in maps):
+                    return maps
+        except Exception:  # bytes cut or changed can make anything fail
             pass
         print_log(
             f"model.teacher.cache: '{file}' is cut short: made anew",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ldwsccd_mmdet.preparation.converters import (
     yolo_files,
 )
 from ldwsccd_mmdet.preparation.converters.coco_builder import place_images
+from tests import commands
 
 BOM = codecs.BOM_UTF8
 
@@ -137,3 +139,23 @@ def test_points_of_a_spreadsheet_with_semicolons(tmp_path: Path) -> None:
     file = write(tmp_path / 'p.csv', BOM + header + b'1.PNG;HSIL;10,5;20\r\n;;;\r\n')
     builder, _ = read_points(file, tmp_path / 'images', 10)
     assert [a['bbox'] for a in builder.annotations] == [[5.5, 15, 10, 10]]
+
+
+@pytest.mark.parametrize(
+    'name', ['../a.jpg', '/tmp/a.jpg', 'x/../../a.jpg', 'C:\\a.jpg', '..\\a.jpg']
+)
+def test_to_yolo_leaves_its_folder_alone(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {
+        'images': [{'id': 1, 'file_name': name, 'width': 60, 'height': 40}],
+        'categories': [{'id': 1, 'name': 'a'}],
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 9, 9]}],
+    }
+    (tmp_path / 'in.json').write_text(json.dumps(content))
+    assert (
+        commands.run('convert to-yolo', tmp_path / 'in.json', '--out', tmp_path / 'out' / 'x') == 2
+    )
+    said = capsys.readouterr().err
+    assert 'leads out of' in said and said.count('\n') == 1
+    assert [path.name for path in tmp_path.rglob('*')] == ['in.json']

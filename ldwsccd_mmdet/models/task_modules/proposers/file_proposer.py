@@ -1,6 +1,5 @@
 """Regions from a file."""
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ class FileProposer(BaseProposer):
             try:
                 read = _read_npz if self.file.suffix == '.npz' else _read_json
                 self._regions = read(self.file, self.key)
-            except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            except Exception as error:  # bytes cut or changed can make anything fail
                 raise DatasetError(
                     f"proposal file '{self.file}' cannot be read ({type(error).__name__}: {error})"
                     ': expected arrays (n, 4) or (n, 5) by image in a .npz, or COCO results in a '
