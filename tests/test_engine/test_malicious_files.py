@@ -45,7 +45,7 @@ def payloads(made: str) -> dict[str, Any]:
         'text': Calls(exec, text),
         'shell': Calls(os.system, f'mkdir {made}'),
         'process': Calls(subprocess.check_call, ['mkdir', made]),
-        'attribute': Calls(getattr, os, 'mkdir'),
+        'attribute': Calls(getattr, torch.Tensor, 'numpy'),
         'partial': Calls(functools.partial, os.mkdir, made),
         'imported': Calls(builtins.__import__, 'os'),
         'objects': np.array([Calls(os.mkdir, made)], dtype=object),

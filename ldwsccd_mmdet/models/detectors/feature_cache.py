@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ...errors import check_argument
+from ...errors import CheckpointError, check_argument
 
 
 class FeatureCache:
@@ -101,7 +102,12 @@ class FeatureCache:
                 maps = torch.load(file, map_location='cpu', weights_only=True)
                 if isinstance(maps, list) and all(isinstance(one, Tensor) for one in maps):
                     return maps
-        except Exception:  # bytes cut or changed can make anything fail
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(
+                f"model.teacher.cache: '{file}' holds more than maps, and is read by weights_only: "
+                'it was not written by this package; delete it'
+            ) from error
+        except (EOFError, OSError, RuntimeError):
             pass
         print_log(
             f"model.teacher.cache: '{file}' is cut short: made anew",
