@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from .outputs import check_outputs
+from .ranges import check_numbers
 
 __all__ = ['run_tool']
 
@@ -38,6 +39,7 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
+        check_numbers(args)
         check_outputs(args)
         # before mmdet: the operators that its import asks for may be ours
         import_module('ldwsccd_mmdet')

@@ -172,7 +172,7 @@ def _missing_package(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     """Say an error in one line of bounded length."""
-    whole = isinstance(error, (SyntaxError, OSError)) or not error.args
+    whole = isinstance(error, (SyntaxError, OSError, UnicodeError)) or not error.args
     text = ' '.join(str(error if whole else error.args[0]).split())
     merged = re.match(r"(\w+)=.* in child config cannot inherit .* type <class '(\w+)'>", text)
     if merged:
