@@ -51,7 +51,7 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
         if exit_code is None:
             _say(_describe(error, getattr(args, 'traceback', False)))
             return 2
-        _say(_WORKER_PREFIX.sub('', str(error)))
+        _say(re.sub(r'\s*\n\s*', ' ', _WORKER_PREFIX.sub('', str(error)).strip()))
         return int(exit_code)
 
 

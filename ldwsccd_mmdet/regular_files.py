@@ -34,7 +34,8 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
         most: Bytes above which it is taken for something else.
 
     Raises:
-        DatasetError: It can't be read, is too long, or in another encoding.
+        DatasetError: It can't be read, is too long, in another encoding, a web page, or a pointer of
+            Git LFS.
     """
     try:
         with open_regular(path) as file:
@@ -48,6 +49,11 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
             f"'{path}' is longer than {most:,} bytes: it is not the text file that is expected "
             'here; check the path'
         )
+    start = data[:60].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    if start.startswith(b'version https://git-lfs'):
+        raise DatasetError(f"'{path}' is a pointer of Git LFS: fetch the file itself, git lfs pull")
+    if start.startswith((b'<!doctype html', b'<html')):
+        raise DatasetError(f"'{path}' is a web page: fetch the file again")
     marked = data.startswith((b'\xff\xfe', b'\xfe\xff'))
     # text of ASCII letters in UTF-16 has a zero in every second byte
     bare = 'utf-16-le' if data[1:2] == b'\0' else 'utf-16-be' if data[:1] == b'\0' else 'utf-8-sig'

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-__all__ = ['KINDS', 'OUTPUTS', 'put']
+__all__ = ['KINDS', 'OUTPUTS', 'QUICK', 'put']
 
 _PAGE = '<!DOCTYPE html>\n<html><head><title>404</title></head><body>Not found</body></html>\n'
 _POINTER = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 125829120\n'
@@ -38,6 +38,10 @@ KINDS: dict[str, Callable[[Path], object]] = {
     'dangling': lambda path: path.symlink_to(path.parent / 'nowhere'),
     'loop': lambda path: path.symlink_to(path),
 }
+
+
+#: Those that are tried each time; the others are slow tests.
+QUICK = frozenset({'missing', 'folder', 'junk', 'list', 'pipe', 'device'})
 
 
 def put(kind: str, path: Path) -> Path:

@@ -322,8 +322,8 @@ WRITTEN: tuple[Line, ...] = (
 
 #: Texts that name no file.
 NO_FILES = frozenset(
-    'baseline bystanders_from cfg_options classes columns data device group levels mode name '
-    'proposer report share splits target targets teacher test_files tile title'.split()
+    'baseline bystanders_from cfg_options classes columns data device group levels mode models '
+    'name proposer report share splits target targets teacher test_files tile title'.split()
 )
 
 #: What is no error there: command, argument, kind.
@@ -331,5 +331,7 @@ MAY: frozenset[tuple[str, str, str]] = frozenset(
     {
         # an image that cannot be read does not end a run over many: failed.csv, exit status 1
         *(('predict', 'images', kind) for kind in ('empty', 'junk')),
+        # a line of text is the name of a class
+        *(('convert yolo', 'names', kind) for kind in ('number', 'null', 'utf16')),
     }
 )

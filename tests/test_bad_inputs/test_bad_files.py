@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Container
 from pathlib import Path
 
 import pytest
 
 from ldwsccd.commands import COMMANDS, CONVERTERS, Command
 from ldwsccd.main import command_module
-from tests.test_bad_inputs.bad_files import KINDS, OUTPUTS, put
+from tests.test_bad_inputs.bad_files import KINDS, OUTPUTS, QUICK, put
 from tests.test_bad_inputs.bad_runs import run_line, verdict
 from tests.test_bad_inputs.lines import MAY, NO_FILES, READ, WRITTEN, Line
 
@@ -17,14 +18,14 @@ NAMES = [name for name, entry in COMMANDS.items() if isinstance(entry, Command)]
 NAMES += [f'convert {name}' for name in CONVERTERS]
 
 
-def each(lines: tuple[Line, ...], kinds: dict) -> list:
+def each(lines: tuple[Line, ...], kinds: dict, quick: Container[str]) -> list:
     """A test of each line with each kind; those that build a model first are slow."""
     return [
         pytest.param(
             line,
             kind,
             id=f'{line.command}-{line.argument}{line.suffix}-{kind}-{index}',
-            marks=[pytest.mark.slow] if line.slow else [],
+            marks=[pytest.mark.slow] if line.slow or kind not in quick else [],
         )
         for index, line in enumerate(lines)
         for kind in kinds
@@ -38,7 +39,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('LOCAL_RANK', '0')
 
 
-@pytest.mark.parametrize(('line', 'kind'), each(READ, KINDS))
+@pytest.mark.parametrize(('line', 'kind'), each(READ, KINDS, QUICK))
 def test_what_is_read(line: Line, kind: str, workplace: Path, tmp_path: Path) -> None:
     (tmp_path / 'in').mkdir()
     bad = put(kind, tmp_path / 'in' / f'bad_file{line.suffix}')
@@ -49,7 +50,7 @@ def test_what_is_read(line: Line, kind: str, workplace: Path, tmp_path: Path) ->
     assert verdict(outcome, 'bad_file') == '', outcome
 
 
-@pytest.mark.parametrize(('line', 'kind'), each(WRITTEN, OUTPUTS))
+@pytest.mark.parametrize(('line', 'kind'), each(WRITTEN, OUTPUTS, OUTPUTS))
 def test_what_is_written(line: Line, kind: str, workplace: Path, tmp_path: Path) -> None:
     (tmp_path / 'in').mkdir()
     bad = OUTPUTS[kind](tmp_path / 'in', f'bad_place{line.suffix}')

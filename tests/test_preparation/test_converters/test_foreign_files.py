@@ -64,6 +64,26 @@ def test_class_names_refused(tmp_path: Path, data: bytes, match: str) -> None:
     assert '\n' not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ('data', 'match'),
+    [
+        (
+            b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
+            'pointer of Git LFS',
+        ),
+        (BOM + b'\n<!DOCTYPE html>\n<html>404</html>', 'is a web page'),
+        (b'["lsil", "hsil"]', 'it is JSON'),
+        (b'{"0": "lsil"}', 'it is JSON'),
+        (b'\n\n', 'expected some, each once'),
+        (b'a\nb\na\n', 'expected some, each once'),
+    ],
+)
+def test_no_list_of_names(tmp_path: Path, data: bytes, match: str) -> None:
+    with pytest.raises(DatasetError, match=match) as error:
+        read_class_names(write(tmp_path / 'a.txt', data))
+    assert '\n' not in str(error.value)
+
+
 def test_a_device_is_no_list_of_names() -> None:
     with pytest.raises(DatasetError, match='not a regular file'):
         read_class_names('/dev/zero')
