@@ -34,8 +34,8 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
         most: Bytes above which it is taken for something else.
 
     Raises:
-        DatasetError: It can't be read, is too long, in another encoding, a web page, or a pointer of
-            Git LFS.
+        DatasetError: It can't be read, is too long, in another encoding, a web page, or a pointer
+            of Git LFS.
     """
     try:
         with open_regular(path) as file:

@@ -80,12 +80,17 @@ READ: tuple[Line, ...] = (
     Line('test', 'checkpoint', '{plain.py} BAD --work-dir OUT', '.pth', True),
     Line('compare', 'configs', 'BAD --out OUT', '.py'),
     Line('half-the-boxes', 'config', 'BAD --data x --out OUT', '.py'),
-    Line('report', 'models', 'BAD --ann {tiny/val.json} --out OUT/r.html', '.pkl'),
-    Line('report', 'models', 'a=BAD --ann {tiny/val.json} --out OUT/r.html', '.pkl'),
+    Line('report', 'models', 'BAD --ann {tiny/train.json} --out OUT/r.html', '.pkl'),
+    Line('report', 'models', 'a=BAD --ann {tiny/train.json} --out OUT/r.html', '.pkl'),
     Line('report', 'ann', '{found.pkl} --ann BAD --out OUT/r.html'),
-    Line('report', 'images', '{found.pkl} --ann {tiny/val.json} --images BAD --out OUT/r.html', ''),
     Line(
-        'report', 'speed', '{found.pkl} --ann {tiny/val.json} --speed BAD --out OUT/r.html', '.csv'
+        'report', 'images', '{found.pkl} --ann {tiny/train.json} --images BAD --out OUT/r.html', ''
+    ),
+    Line(
+        'report',
+        'speed',
+        '{found.pkl} --ann {tiny/train.json} --speed BAD --out OUT/r.html',
+        '.csv',
     ),
     Line('predict', 'model', 'BAD {tiny/images} --out OUT', '.pth'),
     Line('predict', 'model', 'BAD {tiny/images} --out OUT', '.py'),
@@ -270,8 +275,8 @@ WRITTEN: tuple[Line, ...] = (
     Line(
         'half-the-boxes', 'results', '{distilled.py} --data x --out OUT --results BAD', '.csv', True
     ),
-    Line('report', 'out', '{found.pkl} --ann {tiny/val.json} --out BAD', '.html'),
-    Line('report', 'csv', '{found.pkl} --ann {tiny/val.json} --out OUT/r.html --csv BAD', '.csv'),
+    Line('report', 'out', '{found.pkl} --ann {tiny/train.json} --out BAD', '.html'),
+    Line('report', 'csv', '{found.pkl} --ann {tiny/train.json} --out OUT/r.html --csv BAD', '.csv'),
     Line('demo', 'out', '--quick --out BAD', ''),
     Line('demo', 'picture', '--quick --out OUT --picture BAD', '.png'),
     Line('predict', 'out', '{plain.py} {tiny/images} --weights {student.pth} --out BAD', '', True),

@@ -29,6 +29,7 @@ def each(lines: tuple[Line, ...], kinds: dict, quick: Container[str]) -> list:
         )
         for index, line in enumerate(lines)
         for kind in kinds
+        if kinds is KINDS or kind != ('file' if line.suffix else 'folder')  # those are right
     ]
 
 
