@@ -48,7 +48,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     'half-the-boxes': ('out',),
     'new': ('data', 'configs'),
     'predict': ('out',),
-    'test': ('work_dir',),
+    'test': ('work_dir', 'show_dir'),
     'train': ('work_dir',),
 }
 
@@ -84,7 +84,8 @@ def _outputs(args: argparse.Namespace) -> Iterator[tuple[str, Path, bool]]:
     for table, folder in ((FILES, False), (FOLDERS, True)):
         for key in table.get(name, ()):
             path = getattr(args, key, None)
-            if path is None:
+            within = key == 'show_dir' and path and not os.path.isabs(path)  # the work directory
+            if path is None or within:
                 continue
             plain = name in ('darknet', 'vgg')  # whose out has no dashes
             flag = key if plain else f'--{key.replace("_", "-")}'

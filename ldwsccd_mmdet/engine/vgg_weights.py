@@ -111,6 +111,10 @@ def convert_vgg_weights(
     """
     if not Path(weights).is_file():
         raise CheckpointError(f"weights '{weights}' do not exist: check the path")
-    state = vgg_to_ssd(read_checkpoint(weights)['state_dict'], std=std)
+    content = read_checkpoint(weights)['state_dict']
+    try:
+        state = vgg_to_ssd(content, std=std)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{weights}': {error}") from error
     torch.save(dict(meta=dict(source=Path(weights).name), state_dict=state), out)
     return sum(value.numel() for value in state.values())
