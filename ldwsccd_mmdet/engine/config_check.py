@@ -14,7 +14,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.splits import Fold
 from ..errors import ConfigError, check_argument
+from ..evaluation.functional.box_collapse import watch_collapse
+from ..evaluation.metrics import PseudoBoxMetric
+from ..models.detectors.feature_cache import FeatureCache
 from ..models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from ..models.detectors.supervision import Supervision
 from .argument_types import accepted_arguments, expected_number, expected_type, type_hints
@@ -62,6 +66,14 @@ _UNTYPED: dict[str, frozenset[str]] = {
     'randomness': frozenset('deterministic diff_rank_seed seed'.split()),
     'auto_scale_lr': frozenset('base_batch_size enable'.split()),
     'teacher': frozenset(TEACHER_KEYS),
+}
+#: Dicts without a ``type`` that are arguments of ours, by the last part of their key.
+_HANDED_ON: dict[str, Callable[..., Any]] = {
+    'cache': FeatureCache,
+    'collapse': watch_collapse,
+    'fold': Fold,
+    'metric': PseudoBoxMetric,
+    'supervision': Supervision,
 }
 #: What heads read of ``train_cfg`` and ``test_cfg``: near names are misspelt ones.
 _OF_HEADS = frozenset(
@@ -236,8 +248,8 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_near(part, key, _OF_HEADS, key)
     elif key == 'model.teacher':
         _check_untyped(part, key, 'teacher')
-    elif key == 'model.supervision' and (error := _argument_error(part, Supervision, key)):
-        raise error
+    elif name in _HANDED_ON and 'type' not in part:
+        _check_handed_on(part, _HANDED_ON[name], key)
     kind = part.get('type', _DEFAULTS.get(key))
     if key == 'train_cfg' and kind is None:
         kind = 'EpochBasedTrainLoop' if part.get('by_epoch') else 'IterBasedTrainLoop'
@@ -287,6 +299,14 @@ def _check_typed(part: Mapping[str, Any], kind: Any, key: str) -> None:
         error = errors[0]
         assert error is not None
         raise error
+
+
+def _check_handed_on(part: Mapping[str, Any], kind: Callable[..., Any], key: str) -> None:
+    """Check a dict whose entries become arguments."""
+    if error := _argument_error(part, kind, key):
+        raise error
+    if kind is Fold:
+        check_argument('of' in part, f'{key}.of', 'the number of parts', None)
 
 
 def _argument_error(
