@@ -120,7 +120,7 @@ def show(result: Any) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Console(emoji=False, width=None if sys.stdout.isatty() else 120)
     table = Table(title=f'{result.num_images} images')
     table.add_column('class')
     for name in ('bags', 'share', 'cells', 'cells a bag'):

@@ -30,7 +30,7 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.visualization.dataset_pictures import draw_dataset
 
     out = args.out or Path('work_dirs') / 'browse' / Path(args.config).stem
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, (f'{args.phase}_dataloader',))
     follow_annotation_files(config)
     wait_time = args.wait_time if args.show else None
     number = draw_dataset(config, args.phase, None if args.show else out, args.num, wait_time)

@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     from .config import check_classes
 
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     check_classes(config, [args.split])
     MMLogger.get_instance('distillation').setLevel('WARNING')  # not how each weight began
     set_random_seed(args.seed)

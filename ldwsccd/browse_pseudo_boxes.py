@@ -52,7 +52,7 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.visualization.pseudo_box_pictures import draw_pseudo_boxes
 
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     follow_annotation_files(config)
     checkpoint = find_checkpoint(args.checkpoint)
     dataset = build_plain_dataset(config, args.split)
@@ -76,7 +76,7 @@ def main(args: argparse.Namespace) -> None:
                 args.score_thr,
             )
     values = metric.compute_metrics(metric.results)
-    show(values, metric, Console(width=None if sys.stdout.isatty() else 100))
+    show(values, metric, Console(emoji=False, width=None if sys.stdout.isatty() else 100))
     if args.json:
         args.json.parent.mkdir(parents=True, exist_ok=True)
         args.json.write_text(json.dumps(rows), encoding='utf-8')

@@ -87,7 +87,7 @@ def main(args: argparse.Namespace) -> None:
     from .config import check_classes
 
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     check_classes(config, ['train'])
     MMLogger.get_instance('distillation').setLevel('WARNING')  # not how each weight began
     set_random_seed(args.seed)
@@ -104,7 +104,7 @@ def main(args: argparse.Namespace) -> None:
         f'({min(losses):.4g} to {max(losses):.4g})'
     )
     loss = student.distillation
-    console = Console(width=None if sys.stdout.isatty() else 150)
+    console = Console(emoji=False, width=None if sys.stdout.isatty() else 150)
     console.print(table_of(title, names, scales, scale.term_weights(loss)))
     weights = scale.weights_for_shares(scales, loss.level_weights, args.share)
     wanted = zip(scale.TERMS, args.share, strict=True)
@@ -119,6 +119,7 @@ def table_of(
 ) -> Any:
     """One row a level: each term before and after its weight; at last what share each has."""
     import torch
+    from rich.markup import escape
     from rich.table import Table
 
     from ldwsccd_mmdet.engine.distillation_scale import TERMS, WEIGHTS
@@ -126,7 +127,7 @@ def table_of(
     detection = sum(scale.detection for scale in scales) / len(scales)
     raw = torch.stack([scale.levels.cpu().double() for scale in scales]).mean(dim=0)
     weighted = raw * weights
-    table = Table(title=title)
+    table = Table(title=escape(title))
     columns = ['student', 'C x H x W', 'teacher', 'C x H x W']
     for column in (
         *columns,

@@ -49,7 +49,7 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
     from ldwsccd_mmdet.experiments.stages import claim, run_stages, stopped_by_signals
 
-    console = console or Console()
+    console = console or Console(emoji=False)
     out = Path(args.out).resolve()
     with stopped_by_signals(), claim(out, 'comparison'):
         models = find_models(args.configs, args.cfg_options, args.epochs)

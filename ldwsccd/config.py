@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryFile
 
 import torch
 from mmdet.registry import DATASETS
@@ -21,12 +20,12 @@ from ldwsccd_mmdet.engine.runner import CellRunner
 from ldwsccd_mmdet.engine.weights_only import load_weights_only
 from ldwsccd_mmdet.errors import ConfigError
 from ldwsccd_mmdet.models.utils import class_heads
+from ldwsccd_mmdet.regular_files import read_text
 
 __all__ = [
     'build_runner',
     'check_checkpoint_classes',
     'check_classes',
-    'check_output',
     'enable_amp',
     'enable_auto_scale_lr',
     'enable_tta',
@@ -99,25 +98,6 @@ def set_launcher(config: Config, launcher: str) -> None:
         config.model_wrapper_cfg = ConfigDict(
             type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False
         )
-
-
-def check_output(flag: str, path: str) -> None:
-    """Check that a file can be written, before the work whose result it is to hold.
-
-    Raises:
-        ConfigError: It is a folder, or its folder can't be made or written to.
-    """
-    file = Path(path)
-    if file.is_dir():
-        raise ConfigError(f"{flag}: '{path}' is a folder: name a file in it")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=file.parent):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"{flag}: '{path}' can't be written ({error.strerror}): name another file"
-        ) from error
 
 
 def enable_amp(config: Config) -> None:
@@ -275,7 +255,7 @@ def _dataset_classes(dataset: ConfigDict, key: str) -> Iterator[tuple[str, tuple
     classes = metainfo.get('classes', getattr(kind, 'METAINFO', {}).get('classes'))
     if isinstance(classes, str):
         if Path(classes).is_file():  # mmengine reads the names from a file, one a line
-            classes = Path(classes).read_text(encoding='utf-8').splitlines()
+            classes = read_text(classes).splitlines()
         else:
             raise ConfigError(
                 f"{key}.metainfo.classes is the text '{classes}', not a list of names: write "

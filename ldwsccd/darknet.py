@@ -35,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.engine.config_file import load_config
     from ldwsccd_mmdet.engine.darknet_weights import convert_darknet_weights
 
-    config = load_config(args.config)
+    config = load_config(args.config, need=('model',))
     layers, seen = convert_darknet_weights(
         config, args.weights, args.out, args.num_classes, args.partial
     )

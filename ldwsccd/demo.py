@@ -69,7 +69,7 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     from ldwsccd_mmdet.experiments.report.picture import write_picture
     from ldwsccd_mmdet.experiments.stages import Show, claim, run_stages, stopped_by_signals
 
-    console = console or Console()
+    console = console or Console(emoji=False)
     out = Path(args.out).resolve()
     smears = Smears(args.num_train, args.num_val, args.seed, args.missing, args.wrong_class)
     with stopped_by_signals(), claim(out, 'demo'):

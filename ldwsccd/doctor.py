@@ -74,12 +74,15 @@ def main(args: argparse.Namespace) -> int:
     from rich.progress import Progress
 
     from ldwsccd_mmdet.engine.config_file import load_config
+    from ldwsccd_mmdet.errors import DatasetError
     from ldwsccd_mmdet.preparation.checks import LEVELS
     from ldwsccd_mmdet.preparation.checks.examine import examine, read_split
     from ldwsccd_mmdet.preparation.checks.missing_cells import find_mining, read_missing
     from ldwsccd_mmdet.preparation.checks.pictures import draw_finding
 
-    console = Console()
+    console = Console(emoji=False)
+    if args.images and not Path(args.images).is_dir():
+        raise DatasetError(f"--images: '{args.images}' is no folder: name that of the images")
     config = load_config(args.config) if args.config else None
     split, *others = (
         read_split(path, args.images or (config and images_of(config, path)))
@@ -88,7 +91,7 @@ def main(args: argparse.Namespace) -> int:
     found = find_mining(args.found) if args.found else (args.predictions, args.learned)
     missing = read_missing(args.annotations, *found) if found[0] else None
     total = sum(len(s.coco['images']) for s in (split, *others))
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(emoji=False, stderr=True), transient=True) as bar:
         task = bar.add_task('Reading images', total=total)
         result = examine(
             split,

@@ -51,7 +51,7 @@ def main(args: argparse.Namespace) -> int:
             args.rounds,
             args.cfg_options,
         )
-        code = run_stages(search.runner, Console(), 'Read what was mined', search.read)
+        code = run_stages(search.runner, Console(emoji=False), 'Read what was mined', search.read)
     if code == 0:
         print(search.summary())
     return code

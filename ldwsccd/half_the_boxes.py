@@ -63,4 +63,6 @@ def main(args: argparse.Namespace) -> int:
                 options=args.cfg_options,
             )
         )
-        return run_stages(experiment.runner, Console(), 'Write the CSV', experiment.write)
+        return run_stages(
+            experiment.runner, Console(emoji=False), 'Write the CSV', experiment.write
+        )

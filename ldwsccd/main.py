@@ -61,6 +61,7 @@ def parse_args(
     )
     words = list(sys.argv[1:] if argv is None else argv)
     args = parser.parse_args(words)
+    args.command_name = name
     args.command_line = shlex.join(['ldwsccd', *name.split(), *words])
     if hasattr(module, 'check'):
         module.check(args, parser)

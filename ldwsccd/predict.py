@@ -187,7 +187,7 @@ class _Bar:
         from rich.progress import Progress
 
         self._progress = Progress(
-            console=Console(stderr=True),
+            console=Console(emoji=False, stderr=True),
             transient=True,
             disable=rank > 0 or not sys.stderr.isatty(),
         )

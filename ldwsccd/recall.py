@@ -71,13 +71,13 @@ def main(args: argparse.Namespace) -> None:
     from ldwsccd_mmdet.engine.proposer_recall import ProposerRecall, build_proposer
 
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, (f'{args.split}_dataloader',))
     follow_annotation_files(config)
     dataset = build_plain_dataset(config, args.split)
     options = read_options(args.options) if args.options else {}
     measurement = ProposerRecall(dataset, args.num, args.iou, args.max_images)
     header = ['proposer', 'regions', 'IoU', 'all', *dataset.metainfo['classes']]
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
     rows: list[list[str]] = []
     for kind in args.proposer:
         propose = build_proposer(kind, config, max(args.num), args.checkpoint, options)

@@ -42,7 +42,7 @@ def main(args: argparse.Namespace) -> None:
 
     check_new(args.out)
     register_all_modules(init_default_scope=True)
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     follow_annotation_files(config)
     for row in train_svms(config, args.checkpoint, args.out, args.seed, bar):
         print(

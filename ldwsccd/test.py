@@ -7,6 +7,7 @@ Example:
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .arguments import add_run_arguments
 
@@ -39,11 +40,9 @@ def main(args: argparse.Namespace) -> None:
 
     from . import config as settings
 
-    if args.out is not None:
-        settings.check_output('--out', args.out)
-        if not args.out.endswith('.pkl'):
-            raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
-    config = load_config(args.config, args.cfg_options)
+    if args.out is not None and not args.out.endswith('.pkl'):
+        raise ConfigError(f"--out is '{args.out}', but it must end in .pkl: change its name")
+    config = load_config(args.config, args.cfg_options, need=('model',))
     settings.set_launcher(config, args.launcher)
     settings.set_work_dir(config, args.config, args.work_dir)
     settings.check_classes(config, ['test'])
@@ -56,5 +55,6 @@ def main(args: argparse.Namespace) -> None:
         settings.enable_tta(config)
     runner = settings.build_runner(config)
     if args.out is not None:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()

@@ -13,6 +13,9 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from .outputs import check_outputs
+from .ranges import check_numbers
+
 __all__ = ['run_tool']
 
 # What DataLoader puts before the message of an error raised in a worker process.
@@ -36,6 +39,8 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
     """
     os.environ.setdefault('LOCAL_RANK', str(getattr(args, 'local_rank', 0)))
     try:
+        check_numbers(args)
+        check_outputs(args)
         # before mmdet: the operators that its import asks for may be ours
         import_module('ldwsccd_mmdet')
         return main(args) or 0
@@ -46,7 +51,7 @@ def run_tool(main: Callable[[argparse.Namespace], int | None], args: argparse.Na
         if exit_code is None:
             _say(_describe(error, getattr(args, 'traceback', False)))
             return 2
-        _say(_WORKER_PREFIX.sub('', str(error)))
+        _say(re.sub(r'\s*\n\s*', ' ', _WORKER_PREFIX.sub('', str(error)).strip()))
         return int(exit_code)
 
 

@@ -56,7 +56,7 @@ def main(args: argparse.Namespace) -> None:
     from .pretrained import fetch_pretrained
     from .watch import watched_runner, write_curves
 
-    config = load_config(args.config, args.cfg_options)
+    config = load_config(args.config, args.cfg_options, need=('model',))
     settings.set_launcher(config, args.launcher)
     settings.set_work_dir(config, args.config, args.work_dir)
     settings.check_classes(config, ['train', 'val'] if config.get('val_cfg') else ['train'])

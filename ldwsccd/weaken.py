@@ -116,7 +116,7 @@ def _cut(
 
     from ldwsccd_mmdet.preparation.image_tiles import write_tiles
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Progress(console=Console(emoji=False, stderr=True), transient=True) as bar:
         task = bar.add_task('Cutting images', total=len(coco['images']))
         return write_tiles(
             coco,

@@ -16,7 +16,7 @@ from tests.commands import ROOT
 
 # from the ground up; a room may import from those before it
 FLOORS = [
-    'errors process version optional csv_table image_files ops'.split(),
+    'errors process version optional csv_table image_files regular_files ops'.split(),
     ['datasets'],
     ['models'],
     ['evaluation'],

@@ -89,7 +89,7 @@ class CellInferencer(DetInferencer):
         if model is None:
             config = received_config(self._checkpoint, self.checkpoint_file)
         elif isinstance(model, (str, Path)):
-            config = load_config(str(model))
+            config = load_config(str(model), need=('model',))
         else:
             config = copy.deepcopy(model)
         _for_inference(config)

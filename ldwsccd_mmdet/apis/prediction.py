@@ -17,6 +17,7 @@ import numpy as np
 from ..csv_table import write_rows
 from ..datasets.files import image_size
 from ..errors import DatasetError, ImageFileError, InputError
+from ..regular_files import read_json
 from ..visualization.draw_detections import draw_detections
 from .cell_detections import CellDetections
 from .cell_detector import CellDetector
@@ -448,7 +449,7 @@ def read_ids(ann_file: Path, classes: Sequence[str]) -> tuple[dict[str, int], di
         DatasetError: It can't be read, or lacks a class of the model.
     """
     try:
-        content = json.loads(ann_file.read_text(encoding='utf-8-sig'))
+        content = read_json(ann_file)
         images = {Path(image['file_name']).name: image['id'] for image in content['images']}
         images |= {image['file_name']: image['id'] for image in content['images']}
         categories = {category['name']: category['id'] for category in content['categories']}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import DatasetError, InputError
+from ..regular_files import read_json
 from .slides import SLIDE_SUFFIXES
 
 __all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources', 'images_beside']
@@ -86,7 +86,7 @@ def images_beside(ann_file: Path, flag: str) -> Path:
         DatasetError: The file can't be read, or its first image is in none of these.
     """
     try:
-        first = json.loads(ann_file.read_text(encoding='utf-8-sig'))['images'][0]['file_name']
+        first = read_json(ann_file)['images'][0]['file_name']
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DatasetError(f"{flag}: '{ann_file}' cannot be read as COCO json ({error})") from error
     folders = [ann_file.parent, *sorted(f for f in ann_file.parent.iterdir() if f.is_dir())]

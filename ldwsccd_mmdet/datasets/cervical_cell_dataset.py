@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 from ..errors import DatasetError, ImageFileError
 from ..image_files import check_image_file
 from .bag_audit import teaches_by_image_labels
-from .coco_json import CocoFile, missing_classes, quoted, read_coco
+from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco
 from .files import find_images, frame_fault, image_header
 from .label_counts import warn as _warn
 from .palette import class_palette
@@ -229,7 +229,7 @@ class CervicalCellDataset(CocoDataset):
         for annotation in content['annotations']:
             label = labels.get(names[annotation['category_id']])
             prob = annotation.get('prob')
-            if prob is None or not 0 < prob < 1:
+            if not isinstance(prob, (int, float)) or not 0 < prob < 1:
                 raise DatasetError(
                     f"mined_file '{path}': annotation {annotation['id']} has prob {prob!r}: "
                     'expected a number between 0 and 1; write it with ldwsccd mine'
@@ -277,7 +277,7 @@ class CervicalCellDataset(CocoDataset):
                 f"'{self.ann_file}': image '{image['file_name']}' has the image labels {names!r}: "
                 'expected a list of class names; mend the record'
             )
-        names = [str(name) for name in listed]
+        names = [plain_name(str(name)) for name in listed]
         self._counts.other_labels.update(n for n in names if n not in self._class_index)
         return tuple(sorted({self._class_index[n] for n in names if n in self._class_index}))
 

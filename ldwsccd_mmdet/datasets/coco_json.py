@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ __all__ = [
     'load_coco',
     'load_truth',
     'missing_classes',
+    'plain_name',
     'quoted',
     'read_coco',
     'truth_boxes',
@@ -353,7 +355,15 @@ def _clean_category(index: int, category: Mapping, source: str, mended: Counter[
             f"annotation file '{source}': categories[{index}] has the name {_short(name)}: "
             'expected text of one line'
         )
-    return dict(category)
+    plain = plain_name(name)
+    if plain != name:
+        mended['class names with blanks around them, or accents of another form'] += 1
+    return {**category, 'name': plain}
+
+
+def plain_name(name: str) -> str:
+    """Write a class name in one form: without blanks around it, accents composed (NFC)."""
+    return unicodedata.normalize('NFC', name).strip()
 
 
 def _control(text: str) -> bool:
@@ -370,8 +380,9 @@ def _key(value: Any) -> Any:
         return value
     if not isinstance(value, str):
         return None
-    text = value.strip()
-    return int(text) if re.fullmatch(r'0|-?[1-9][0-9]{0,17}', text) else text or None
+    text = unicodedata.normalize('NFC', value).strip()
+    whole = re.fullmatch(r'(0|-?[1-9][0-9]{0,17})(\.0+)?', text)  # pandas writes 3.0
+    return int(whole[1]) if whole else text or None
 
 
 def _number(
@@ -437,12 +448,13 @@ def _clean_annotation(
 
 def _as_number(value: Any) -> Any:
     """Return a number, also one given as text; None if it is none."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float, str)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):  # a whole number of more than 308 digits
+        return None
+    return number if isinstance(value, str) else value
 
 
 def _polygon_box(segmentation: Any) -> list[float] | None:
@@ -476,9 +488,9 @@ def _complete(annotation: dict[str, Any], mended: Counter[str]) -> dict[str, Any
 def _flag(value: Any) -> int | None:
     """Read a flag: 0 or 1, also as a text or a truth value; None for anything else."""
     if isinstance(value, str):
-        return {'0': 0, 'false': 0, 'no': 0, '': 0, '1': 1, 'true': 1, 'yes': 1}.get(
-            value.strip().lower()
-        )
+        text = value.strip().lower()
+        words = {'false': 0, 'no': 0, 'n': 0, '': 0, 'true': 1, 'yes': 1, 'y': 1}
+        value = words.get(text, _as_number(text))
     return int(value) if isinstance(value, (int, float)) and value in (0, 1) else None
 
 
@@ -539,7 +551,8 @@ def missing_classes(
 
 
 def _bare(name: str) -> str:
-    return ''.join(c for c in str(name).casefold() if c.isalnum())
+    plain = unicodedata.normalize('NFC', str(name)).casefold()
+    return ''.join(c for c in plain if c.isalnum())
 
 
 def label_names(truth: COCO, classes: Sequence[str]) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import stat
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import DatasetError, ImageFileError
+from ..regular_files import open_regular, read_text
 
 __all__ = [
     'IMAGE_SUFFIXES',
@@ -44,52 +44,7 @@ IMAGE_SUFFIXES = {'.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp'}
 
 _ORIENTATION, _BITS = 0x0112, 0x0102  # tags of EXIF and of TIFF
 _SAME_SUFFIX = {'.jpeg': '.jpg', '.jpe': '.jpg', '.tiff': '.tif'}
-_MOST_TEXT = 1 << 26  # bytes: no list of names or boxes of one image is that long
 _MOST_LISTED = 2_000_000  # entries of a folder that are searched for near names
-
-
-def open_regular(path: str | Path) -> IO[bytes]:
-    """Open a file for reading; a pipe, which may never end, or a device is an error.
-
-    Raises:
-        OSError: The file can't be opened, or is not a regular one.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise OSError(0, 'not a regular file, but a folder, a pipe or a device')
-    return Path(path).open('rb')
-
-
-def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
-    """Read a text file as other tools leave it: UTF-8 or UTF-16, with or without a mark.
-
-    Args:
-        path: The file.
-        most: Bytes above which it is taken for something else.
-
-    Raises:
-        DatasetError: It can't be read, is too long, or in another encoding.
-    """
-    try:
-        with open_regular(path) as file:
-            data = file.read(most + 1)
-    except OSError as error:
-        raise DatasetError(
-            f"'{path}' cannot be read ({error.strerror or error}): check the path"
-        ) from error
-    if len(data) > most:
-        raise DatasetError(
-            f"'{path}' is longer than {most:,} bytes: it is not the text file that is expected "
-            'here; check the path'
-        )
-    marked = data.startswith((b'\xff\xfe', b'\xfe\xff'))
-    # text of ASCII letters in UTF-16 has a zero in every second byte
-    bare = 'utf-16-le' if data[1:2] == b'\0' else 'utf-16-be' if data[:1] == b'\0' else 'utf-8-sig'
-    try:
-        return data.decode('utf-16' if marked else bare)
-    except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"'{path}' is not text in UTF-8 or UTF-16 ({error}): save it as UTF-8"
-        ) from error
 
 
 def path_inside(folder: str | Path, name: str) -> Path:

@@ -1,16 +1,24 @@
-"""Whether a value of a config fits the type that a class asks for."""
+"""Whether a value of a config fits the type that a class asks for, and is a number it can mean."""
 
 from __future__ import annotations
 
 import inspect
+import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import PurePath
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-__all__ = ['accepted_arguments', 'expected_type', 'type_hints']
+__all__ = ['accepted_arguments', 'expected_number', 'expected_type', 'type_hints']
 
 _NAMES = {int: 'a whole number', float: 'a number', bool: 'True or False', str: 'a text'}
+#: Arguments of this package that are shares, or overlaps or scores, all in [0, 1].
+_SHARES = frozenset(
+    'calibration_score_thr dropout fg_iou fraction ignore_iou ignore_iou_thr iou_thr '
+    'label_smoothing nms_iou pos_iou_thr relative_thr score_thr shrink ubiquitous'.split()
+)
+_MOST = 2**31  # from here on no count, size or weight is meant, and memory ends
 
 
 @cache
@@ -76,6 +84,34 @@ def expected_type(value: Any, hint: Any) -> str | None:
     return None if _fits(value, hint) else _words(hint)
 
 
+def expected_number(name: str, value: Any, default: Any) -> str | None:
+    """Say what a number of this package's classes may be, or None where it is such a one.
+
+    All of them are counts, sizes, weights, shares: finite, and not negative unless the default is.
+
+    Args:
+        name: The argument.
+        value: Its value; numbers in a list count too.
+        default: Its default.
+    """
+    numbers, usual = _numbers(value), _numbers(default)
+    if not all(map(math.isfinite, numbers)):
+        return 'finite numbers' if isinstance(value, (list, tuple)) else 'a finite number'
+    least, most = min([0, *usual]), math.inf if name == 'seed' else _MOST
+    what = 'numbers' if isinstance(value, (list, tuple)) else 'a number'
+    if any(n < least for n in numbers):
+        return f'{what} of {least:g} or more'
+    if name in _SHARES and any(n > 1 for n in numbers):
+        return f'{what} from 0 to 1'
+    return f'{what} below {most}' if any(n >= most for n in numbers) else None
+
+
+def _numbers(value: Any) -> list[float]:
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in _numbers(item)]
+    return [value] if isinstance(value, (int, float)) and not isinstance(value, bool) else []
+
+
 def _fits(value: Any, hint: Any) -> bool:
     origin, args = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
@@ -96,6 +132,8 @@ def _fits(value: Any, hint: Any) -> bool:
     plain = origin or hint
     if not inspect.isclass(plain) or plain is object:
         return True
+    if issubclass(plain, PurePath):
+        return isinstance(value, (str, PurePath))
     if issubclass(plain, Mapping):
         return isinstance(value, Mapping)
     if issubclass(plain, Sequence) and plain.__module__ in ('builtins', 'collections.abc'):
@@ -120,6 +158,8 @@ def _words(hint: Any) -> str:
     if hint in _NAMES:
         return _NAMES[hint]
     plain = origin or hint
+    if inspect.isclass(plain) and issubclass(plain, PurePath):
+        return 'a path'
     if inspect.isclass(plain) and issubclass(plain, Mapping):
         return 'a dict'
     if plain is tuple and args and Ellipsis not in args:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -13,10 +14,14 @@ from mmengine.evaluator import BaseMetric
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..datasets.splits import Fold
 from ..errors import ConfigError, check_argument
+from ..evaluation.functional.box_collapse import watch_collapse
+from ..evaluation.metrics import PseudoBoxMetric
+from ..models.detectors.feature_cache import FeatureCache
 from ..models.detectors.ldwsccd_mixin import TEACHER_KEYS
 from ..models.detectors.supervision import Supervision
-from .argument_types import accepted_arguments, expected_type, type_hints
+from .argument_types import accepted_arguments, expected_number, expected_type, type_hints
 from .registered import UNREGISTERED, find_registered, registered
 from .run_settings import check_run_settings
 
@@ -61,6 +66,14 @@ _UNTYPED: dict[str, frozenset[str]] = {
     'randomness': frozenset('deterministic diff_rank_seed seed'.split()),
     'auto_scale_lr': frozenset('base_batch_size enable'.split()),
     'teacher': frozenset(TEACHER_KEYS),
+}
+#: Dicts without a ``type`` that are arguments of ours, by the last part of their key.
+_HANDED_ON: dict[str, Callable[..., Any]] = {
+    'cache': FeatureCache,
+    'collapse': watch_collapse,
+    'fold': Fold,
+    'metric': PseudoBoxMetric,
+    'supervision': Supervision,
 }
 #: What heads read of ``train_cfg`` and ``test_cfg``: near names are misspelt ones.
 _OF_HEADS = frozenset(
@@ -215,6 +228,10 @@ def _check_untyped(part: Any, key: str, kind: str) -> None:
 
 def _check_part(part: Any, key: str, name: str) -> None:
     """Check a part of the config and all that it holds; ``name`` is the last of its key."""
+    if name == 'init_cfg':
+        _check_init(part, key)
+    nan = isinstance(part, float) and math.isnan(part)
+    check_argument(not nan, key, 'a number', part)
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
             _check_part(item, f'{key}.{index}', name)
@@ -231,8 +248,8 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_near(part, key, _OF_HEADS, key)
     elif key == 'model.teacher':
         _check_untyped(part, key, 'teacher')
-    elif key == 'model.supervision' and (error := _argument_error(part, Supervision, key)):
-        raise error
+    elif name in _HANDED_ON and 'type' not in part:
+        _check_handed_on(part, _HANDED_ON[name], key)
     kind = part.get('type', _DEFAULTS.get(key))
     if key == 'train_cfg' and kind is None:
         kind = 'EpochBasedTrainLoop' if part.get('by_epoch') else 'IterBasedTrainLoop'
@@ -240,6 +257,13 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_typed(part, kind, key)
     for item, value in part.items():
         _check_part(value, f'{key}.{item}', item)
+
+
+def _check_init(part: Any, key: str) -> None:
+    """Check what mmengine takes for a way to initialise: it would be silent until it is used."""
+    for item in part if isinstance(part, (list, tuple)) else [part]:
+        right = item is None or (isinstance(item, Mapping) and 'type' in item)
+        check_argument(right, key, "dict(type=...), such as dict(type='Xavier')", item)
 
 
 def _check_hooks(hooks: Mapping[str, Any]) -> None:
@@ -277,6 +301,14 @@ def _check_typed(part: Mapping[str, Any], kind: Any, key: str) -> None:
         raise error
 
 
+def _check_handed_on(part: Mapping[str, Any], kind: Callable[..., Any], key: str) -> None:
+    """Check a dict whose entries become arguments."""
+    if error := _argument_error(part, kind, key):
+        raise error
+    if kind is Fold:
+        check_argument('of' in part, f'{key}.of', 'the number of parts', None)
+
+
 def _argument_error(
     part: Mapping[str, Any], kind: Callable[..., Any], key: str
 ) -> ConfigError | None:
@@ -294,10 +326,14 @@ def _argument_error(
                 return _unknown(key, name, names, title)
             continue
         hint, module = hints.get(name, (Any, ''))
-        if not (module.startswith('ldwsccd_mmdet.') or _is_plainly_wrong(value, hint)):
+        own = module.startswith('ldwsccd_mmdet.')
+        if not (own or _is_plainly_wrong(value, hint)):
             continue
+        default = _default(kind, name)
         expected = expected_type(value, hint)
-        if expected is not None and not _is_default(kind, name, value):
+        if expected is None and own:
+            expected = expected_number(name, value, default)
+        if expected is not None and default is not value:
             return ConfigError(f'{key}.{name}: expected {expected}, found {value!r}')
     return None
 
@@ -309,12 +345,15 @@ def _is_plainly_wrong(value: Any, hint: Any) -> bool:
     return hint is str and isinstance(value, (int, float, Mapping))
 
 
-def _is_default(kind: Callable[..., Any], name: str, value: Any) -> bool:
+def _default(kind: Callable[..., Any], name: str) -> Any:
+    """The default of an argument; ``_MISSING`` where it has none, or it is not known."""
     try:
         parameter = inspect.signature(kind).parameters.get(name)
     except (TypeError, ValueError):
-        return False
-    return parameter is not None and parameter.default is value
+        return _MISSING
+    if parameter is None or parameter.default is inspect.Parameter.empty:
+        return _MISSING
+    return parameter.default
 
 
 def _check_near(part: Mapping[str, Any], key: str, names: Iterable[str], owner: str) -> None:

@@ -34,6 +34,8 @@ def describe(error: BaseException) -> str:
             'what it did, and env_cfg.dist_cfg.timeout how many seconds they wait '
             f'({text[:160]})'
         )
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"'{error.filename}': {error.strerror}; check the path, its rights and the disk"
     if len(text) > _LONGEST:
         text = f'{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}'
     text = f'{type(error).__name__}: {text}'

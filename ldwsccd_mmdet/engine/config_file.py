@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 from mmengine.config.utils import MODULE2PACKAGE
 
 from ..errors import ConfigError, InputError
-from .config_check import check_config, check_options
+from .config_check import TOP_LEVEL, check_config, check_options
 
 __all__ = ['config_folder', 'find_config', 'load_config', 'read_options']
 
@@ -77,22 +77,29 @@ def read_options(pairs: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def load_config(path: str, options: Mapping[str, Any] | Sequence[str] | None = None) -> Config:
+def load_config(
+    path: str,
+    options: Mapping[str, Any] | Sequence[str] | None = None,
+    need: Sequence[str] = (),
+) -> Config:
     """Read a config file, override settings in it, and check what it sets.
 
     Args:
         path: The config file, see :func:`find_config`.
         options: ``{'key.of.setting': value}``, or the texts that ``--cfg-options`` gives.
+        need: Settings without which it is of no use.
 
     Raises:
-        ConfigError: The file, or a base of it, is missing or is not a config; or a setting is
-            wrong, see :func:`~.config_check.check_config`.
+        ConfigError: The file, or a base of it, is missing or is not a config; it lacks what is
+            needed; or a setting is wrong, see :func:`~.config_check.check_config`.
     """
     file = find_config(path)
     try:
         config = Config.fromfile(file)
-    except InputError:  # of what the config imports: it says more
-        raise
+    except InputError as error:  # of what the config imports, or of a base: it says more
+        if file.name in str(error):
+            raise
+        raise ConfigError(f"config file '{path}': {error}") from error
     except ImportError as error:
         raise ConfigError(
             f"config file '{path}' needs {_missing_package(error)}: install it in the environment "
@@ -104,6 +111,16 @@ def load_config(path: str, options: Mapping[str, Any] | Sequence[str] | None = N
         given = dict(options) if isinstance(options, Mapping) else read_options(options)
         check_options(given, config)
         _set_options(config, given)
+    if not TOP_LEVEL & set(config):
+        raise ConfigError(
+            f"config file '{path}' holds no setting that is read: check that it is a config"
+        )
+    lacking = [key for key in need if not config.get(key)]
+    if lacking:
+        raise ConfigError(
+            f"config file '{path}' has no {' and no '.join(lacking)}: check that it is the right "
+            f'file, or add {lacking[0]}=dict(type=...)'
+        )
     check_config(config)
     return config
 
@@ -155,7 +172,7 @@ def _missing_package(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     """Say an error in one line of bounded length."""
-    whole = isinstance(error, (SyntaxError, OSError)) or not error.args
+    whole = isinstance(error, (SyntaxError, OSError, UnicodeError)) or not error.args
     text = ' '.join(str(error if whole else error.args[0]).split())
     merged = re.match(r"(\w+)=.* in child config cannot inherit .* type <class '(\w+)'>", text)
     if merged:

@@ -172,7 +172,7 @@ def _table(fit: WeightsFit) -> str:
         total, absent = len(of_part.wanted), len(of_part.absent)
         numbers = (total, total - absent, len(of_part.missing), len(of_part.misshapen))
         table.add_row(Text(part), *map(str, numbers))
-    console = Console(width=80, color_system=None)
+    console = Console(emoji=False, width=80, color_system=None)
     with console.capture() as capture:
         console.print(table)
     return f'{capture.get()}Weights of the checkpoint that the model has not: {fit.unused}'

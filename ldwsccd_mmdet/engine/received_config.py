@@ -15,7 +15,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError, ConfigError, DatasetError
+from ..regular_files import read_text
 from .registered import SCOPES, UNREGISTERED, registered
 
 __all__ = ['parse_config_text', 'read_config_file', 'received_config']
@@ -68,9 +69,9 @@ def read_config_file(path: str | Path) -> Config:
     """
     remedy = 'name its predictions instead (.pkl), or trust it: --trust-configs'
     try:
-        text = Path(path).read_text(encoding='utf-8-sig')
+        text = read_text(path)
         settings = parse_config_text(text, str(path), remedy)
-    except (CheckpointError, UnicodeDecodeError) as error:
+    except (CheckpointError, DatasetError) as error:
         raise ConfigError(str(error)) from error
     if '_base_' in settings:
         raise ConfigError(

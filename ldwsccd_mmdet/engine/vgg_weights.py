@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError, check_argument
+from .checkpoint_file import read_checkpoint
 
 __all__ = ['CONV6_KERNEL', 'convert_vgg_weights', 'decimate', 'vgg_to_ssd']
 
@@ -108,10 +109,12 @@ def convert_vgg_weights(
     Raises:
         CheckpointError: The file is missing or no such weights.
     """
-    file = Path(weights)
-    if not file.is_file():
+    if not Path(weights).is_file():
         raise CheckpointError(f"weights '{weights}' do not exist: check the path")
-    content = torch.load(file, map_location='cpu', weights_only=True)
-    state = vgg_to_ssd(content.get('state_dict', content), std=std)
-    torch.save(dict(meta=dict(source=file.name), state_dict=state), out)
+    content = read_checkpoint(weights)['state_dict']
+    try:
+        state = vgg_to_ssd(content, std=std)
+    except CheckpointError as error:
+        raise CheckpointError(f"'{weights}': {error}") from error
+    torch.save(dict(meta=dict(source=Path(weights).name), state_dict=state), out)
     return sum(value.numel() for value in state.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ import numpy as np
 from pycocotools.coco import COCO
 
 from ..errors import ResultsError
+from ..regular_files import read_json
 from .predictions import Detections
 
 __all__ = ['load_coco_results']
@@ -60,10 +60,10 @@ def load_coco_results(path: str | Path, truth: COCO) -> dict[int, Detections]:
 def _read(path: Path) -> list[Mapping[str, Any]]:
     """Read the list, and check that each record has what is needed."""
     try:
-        records = json.loads(path.read_bytes())
+        records = read_json(path)
     except FileNotFoundError as error:
         raise ResultsError(f'no predictions at {path}: check the path') from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ResultsError(
             f'{path} cannot be read as json ({error}): write the results again'
         ) from error

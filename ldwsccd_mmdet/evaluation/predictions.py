@@ -54,7 +54,10 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
         ResultsError: There is no such file, it is cut short, or it holds something else.
     """
     try:
-        predictions = {int(s['img_id']): _detections(s['pred_instances']) for s in _read(path)}
+        found = [(int(s['img_id']), _detections(s['pred_instances'])) for s in _read(path)]
+        predictions = dict(found)
+        if len(predictions) < len(found):
+            raise ValueError(f'{len(found) - len(predictions)} images occur twice')
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
         if isinstance(error, ResultsError):
             raise
@@ -100,8 +103,11 @@ def _read(path: str | Path) -> Any:
 
 def _detections(instances: Any) -> Detections:
     """Turn ``pred_instances`` into arrays."""
-    return Detections(
-        np.asarray(instances['bboxes'], dtype=np.float64).reshape(-1, 4),
-        np.asarray(instances['scores'], dtype=np.float64).reshape(-1),
-        np.asarray(instances['labels'], dtype=np.int64).reshape(-1),
-    )
+    bboxes = np.asarray(instances['bboxes'], dtype=np.float64).reshape(-1, 4)
+    scores = np.asarray(instances['scores'], dtype=np.float64).reshape(-1)
+    labels = np.asarray(instances['labels'], dtype=np.int64).reshape(-1)
+    if not len(bboxes) == len(scores) == len(labels):
+        raise ValueError(f'{len(bboxes)} boxes, {len(scores)} scores, {len(labels)} labels')
+    if not (np.isfinite(bboxes).all() and np.isfinite(scores).all()):
+        raise ValueError('boxes or scores that are not finite')
+    return Detections(bboxes, scores, labels)

@@ -251,7 +251,9 @@ def find_models(
     Raises:
         ConfigError: There is no config, or it cannot be compared.
     """
-    configs = {file.resolve(): load_config(str(file), options) for file in _config_files(paths)}
+    configs = {
+        file.resolve(): load_config(str(file), options, ('model',)) for file in _config_files(paths)
+    }
     teacher = _find_teacher(configs, options)
     stems = [path.stem for path in configs]
     if len(set(stems)) < len(stems):

@@ -21,6 +21,7 @@ from ..errors import ConfigError
 from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
+from ..regular_files import read_text
 from .cell_mining import CellMining
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
 from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
@@ -102,7 +103,7 @@ class HalfTheBoxes:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        config = load_config(str(settings.config), settings.options)
+        config = load_config(str(settings.config), settings.options, ('model',))
         self.config = with_epochs(config, settings.epochs)
         unknown = set(settings.models) - {*MODELS, 'teacher'}
         if unknown:
@@ -302,8 +303,7 @@ def merge_csv(
     """
     old: list[dict[str, Any]] = []
     if path.is_file():
-        with path.open(newline='', encoding='utf-8') as file:
-            old = list(csv.DictReader(file))
+        old = list(csv.DictReader(io.StringIO(read_text(path), newline='')))
     names = columns[:-1] if keys is None else keys
     merged = {tuple(str(row[name]) for name in names): row for row in [*old, *rows]}
     extra = dict.fromkeys(name for row in merged.values() for name in row if name not in columns)

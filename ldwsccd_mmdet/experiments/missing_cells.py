@@ -52,7 +52,7 @@ class MissingCells:
         options: dict[str, Any] | None = None,
     ) -> None:
         check_argument(0 < hidden < 1, '--fraction', 'a number between 0 and 1', hidden)
-        student = load_config(str(config), options)
+        student = load_config(str(config), options, ('model',))
         if not student.model.get('teacher'):
             raise ConfigError(
                 f'{config}: expected a config with a teacher, found no model.teacher; name the '

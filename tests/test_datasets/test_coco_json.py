@@ -6,6 +6,7 @@ import codecs
 import copy
 import json
 import os
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,16 @@ MENDED: dict[str, Callable[[Content], None]] = {
     'iscrowd null': each('annotations', iscrowd=None),
     'image ids as text (VIA)': each('images', id=lambda i, r: str(r['id'])),
     'image_id as text': each('annotations', image_id=lambda i, r: str(r['image_id'])),
+    'image_id as text of a float (pandas)': each(
+        'annotations', image_id=lambda i, r: f'{r["image_id"]}.0'
+    ),
+    'iscrowd as text of a float': each('annotations', iscrowd='0.0'),
+    'an area without end': each('annotations', area=10**400),
+    'an area that is infinite': each('annotations', area=float('inf')),
+    'a negative area': each('annotations', area=-5),
+    'class names with blanks around': each('categories', name=lambda i, r: f' {r["name"]}\u00a0'),
+    'annotation ids that are lists': each('annotations', id=lambda i, r: [i]),
+    'annotation ids beyond what floats tell apart': each('annotations', id=2**60),
     'image_id as float': each('annotations', image_id=lambda i, r: float(r['image_id'])),
     'category_id as text': each('annotations', category_id=lambda i, r: str(r['category_id'])),
     'category ids as text': each('categories', id=lambda i, r: str(r['id'])),
@@ -185,7 +196,7 @@ def test_what_cannot_be_used_is_counted(change: Content, reason: str) -> None:
     assert counts.warning().startswith('LABELS ARE LOST, 33% of the boxes (1)')
 
 
-@pytest.mark.parametrize('value', [1, '1', True, 'true'])
+@pytest.mark.parametrize('value', [1, '1', True, 'true', 1.0, '1.0', ' Yes '])
 def test_crowds(value: Any) -> None:
     raw = content()
     raw['annotations'][0]['iscrowd'] = value
@@ -248,6 +259,8 @@ def test_form_of_boxes_is_guessed(form: Callable, said: str | None) -> None:
         lambda text: codecs.BOM_UTF8 + text.encode(),
         lambda text: text.encode('utf-16'),
         lambda text: text.encode('utf-16-le'),
+        lambda text: text.encode('utf-16-be'),
+        lambda text: text.encode('utf-32'),
         lambda text: text.encode('utf-8') + b'\n\n',
     ],
 )
@@ -268,6 +281,25 @@ def test_encodings(tmp_path: Path, encode: Callable[[str], bytes]) -> None:
         (content(images=[{'id': 1, 'file_name': 5, 'width': 9, 'height': 9}]), 'file_name 5'),
         (content(images=[{'id': 1, 'file_name': 'a', 'width': 'x', 'height': 9}]), 'width or h'),
         (content(images=[{'id': 1, 'file_name': 'a', 'width': None, 'height': 9}]), 'width or h'),
+        *(
+            (content(images=[{'id': 1, 'file_name': 'a', 'width': w, 'height': 9}]), 'width or h')
+            for w in (0, -3, True, [9], float('nan'), float('inf'), 10**400, 'nan', '')
+        ),
+        *(
+            (content(images=[{'id': i, 'file_name': 'a', 'width': 9, 'height': 9}]), 'has the id')
+            for i in (None, True, 1.5, float('nan'), float('inf'), '', ' ', {}, [1])
+        ),
+        (
+            content(
+                images=[{'id': i, 'file_name': 'a', 'width': 9, 'height': 9} for i in (1, '1')]
+            ),
+            '1 ids occur twice in images',
+        ),
+        (
+            content(categories=[{'id': i, 'name': n} for i, n in enumerate(('a', ' a'))]),
+            '1 names occur twice in categories',
+        ),
+        (content(images=[{'id': 1, 'file_name': ' ', 'width': 9, 'height': 9}]), "file_name ' '"),
         ([{'data': {}, 'annotations': []}], "looks like Label Studio's own format"),
         ({'shapes': [], 'imagePath': 'a'}, "labelme's own format"),
         ({'_via_img_metadata': {}}, "VIA's own format"),
@@ -279,6 +311,19 @@ def test_records_of_another_type_are_one_line(raw: Any, match: str) -> None:
     with pytest.raises(DatasetError, match=match) as error:
         clean_coco(raw, 'x.json')
     assert '\n' not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize('form', ['NFC', 'NFD'])
+def test_accents_are_of_one_form(form: str) -> None:
+    """Two ways to write one name, which no screen tells apart."""
+    names = ('koilocyte \u00e0 noyau', 'cellule \u00e9pith\u00e9liale', 'scc')
+    categories = [{'id': i, 'name': unicodedata.normalize(form, n)} for i, n in enumerate(names, 1)]
+    file = clean_coco(content(categories=categories), 'x.json')
+    assert tuple(c['name'] for c in file.content['categories']) == names
+    assert bool(file.mended) == (form == 'NFD')
+    asked = [unicodedata.normalize('NFD', name) for name in names]
+    _, wrong = missing_classes(asked, names, may_lack=False)
+    assert wrong is not None and wrong.count('is spelt') == 2
 
 
 def test_what_is_no_regular_file_ends_at_once(tmp_path: Path) -> None:

@@ -99,6 +99,23 @@ def test_right_settings_pass() -> None:
         ('randomness.sead', 1, r"randomness\.sead: .*'seed'"),
         ('model.backbone.type', 'ScaledSSDVG', r"model\.backbone\.type .*'ScaledSSDVGG' is near"),
         ('custom_hooks.0.type', 'DistilationGateHook', r"0\.type .*'DistillationGateHook' is near"),
+        # dicts that are arguments of ours
+        ('train_dataloader.dataset.fold', {'off': 3, 'only': 0}, r"fold\.off: .*'of' is near"),
+        ('train_dataloader.dataset.fold', {'only': 0}, r'fold\.of: expected the number of parts'),
+        ('train_dataloader.dataset.fold', {'of': '3', 'only': 0}, r'fold\.of: expected a whole'),
+        ('model.teacher.cache', {'foldr': 'a'}, r"teacher\.cache\.foldr: .*'folder' is near"),
+        ('val_evaluator', {'type': 'PseudoBoxMetric', 'collapse': {'area_th': 1}}, "'area_thr' is"),
+        ('custom_hooks.0', {'type': 'CollapseWatchHook', 'metric': {'iou_th': 1}}, "'iou_thr' is"),
+        ('model.supervision.missing', 'yes', 'supervision.missing'),
+        # numbers
+        ('model.distillation.temperature', float('nan'), r'temperature: expected a .*found nan'),
+        ('model.distillation.alpha', -1, r'alpha: expected a number of 0 or more'),
+        ('model.distillation.beta', float('inf'), r'beta: expected a finite number'),
+        ('model.bbox_head.in_channels', [8, -8], r'in_channels: expected numbers of 0 or more'),
+        ('model.bbox_head.min_negatives', 2**40, r'min_negatives: expected a number below'),
+        ('optim_wrapper.optimizer.momentum', float('nan'), r'optimizer\.momentum: expected'),
+        ('model.test_cfg.score_thr', float('nan'), r'test_cfg\.score_thr: expected a number'),
+        ('model.backbone.init_cfg', [{'a': 1}], r'backbone\.init_cfg: expected dict\(type=...\)'),
         # types and ranges
         ('model.distillation.temperature', 'hot', "a number or a list of numbers, found 'hot'"),
         (

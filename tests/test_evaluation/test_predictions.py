@@ -82,6 +82,35 @@ def test_other_files(tmp_path, content):
         load_predictions(path)
 
 
+def sample(image_id=1, **changes):
+    found = dict(bboxes=torch.zeros(2, 4), scores=torch.ones(2), labels=torch.zeros(2).long())
+    return dict(img_id=image_id, pred_instances={**found, **changes})
+
+
+@pytest.mark.parametrize(
+    ('samples', 'match'),
+    [
+        ([sample(), sample()], '1 images occur twice'),
+        ([sample(1), sample('1')], '1 images occur twice'),
+        ([sample(scores=torch.ones(3))], '2 boxes, 3 scores, 2 labels'),
+        ([sample(bboxes=torch.zeros(3, 4))], '3 boxes, 2 scores'),
+        ([sample(scores=torch.tensor([0.5, float('nan')]))], 'not finite'),
+        ([sample(bboxes=torch.full((2, 4), float('inf')))], 'not finite'),
+        ([sample(bboxes=torch.zeros(2, 3))], 'does not hold predictions'),
+        ([sample(None)], 'does not hold predictions'),
+        ([sample(float('nan'))], 'does not hold predictions'),
+        ([sample(labels=None)], 'does not hold predictions'),
+        ({'a': 1}, 'does not hold predictions'),
+    ],
+)
+def test_what_no_detector_gives(tmp_path, samples, match):
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(pickle.dumps(samples))
+    with pytest.raises(ResultsError, match=match) as error:
+        load_predictions(path)
+    assert '\n' not in str(error.value) and 'x.pkl' in str(error.value)
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(ResultsError, match='tools/test.py'):
         load_predictions(tmp_path / 'none.pkl')

@@ -192,7 +192,7 @@ def _tables(student: LDWSCCDMixin, runner: Runner, scale: DistillationScale) -> 
     """The tables of teacher and levels, for a batch as the data loader gives it."""
     checks = _teacher_table(student, _teacher(student), _classes(runner))
     text = io.StringIO()
-    console = Console(file=text, width=140)
+    console = Console(emoji=False, file=text, width=140)
     console.print(checks)
     console.print(_level_table(student, scale))
     return text.getvalue()

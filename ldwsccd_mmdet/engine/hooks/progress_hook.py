@@ -31,7 +31,7 @@ class ProgressHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
         self._bar: Progress | None = None
         self._line: list[str] = []
         self._start = time.monotonic()

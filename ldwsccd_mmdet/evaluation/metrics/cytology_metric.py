@@ -252,5 +252,5 @@ def _table(metrics: DetectionMetrics) -> str:
 def table_text(table: Table) -> str:
     """Write a table of rich as plain text."""
     stream = io.StringIO()
-    Console(file=stream, width=110).print(table)
+    Console(emoji=False, file=stream, width=110).print(table)
     return stream.getvalue()

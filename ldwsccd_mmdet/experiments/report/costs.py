@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ConfigError
+from ...errors import ConfigError, DatasetError
+from ...regular_files import read_text
 
 __all__ = ['Cost', 'read_costs']
 
@@ -49,10 +51,9 @@ def read_costs(path: str | Path) -> dict[str, Cost]:
         ConfigError: The file cannot be read, or has not these columns.
     """
     try:
-        with Path(path).open(newline='', encoding='utf-8') as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f'--speed: {path} cannot be read ({error}): name a CSV') from error
+        rows = list(csv.DictReader(io.StringIO(read_text(path), newline='')))
+    except (DatasetError, csv.Error) as error:
+        raise ConfigError(f'--speed: {error}; name a CSV') from error
     found = set(rows[0]) if rows else set()
     wanted = [name for names in _COLUMNS.values() for name in names]
     if 'model' not in found or not found & set(wanted):

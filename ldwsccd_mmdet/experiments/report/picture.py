@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 from ...datasets.coco_json import truth_boxes
 from ...datasets.palette import class_palette
+from ...image_files import read_image
 from ...visualization.draw_detections import draw_detections
 from ...visualization.label_layout import label_font
 from .gallery import choose_fields
@@ -54,8 +55,8 @@ def _column(report: Report, model: ModelResult, image_id: int) -> np.ndarray:
     """Draw one field twice, one below the other."""
     assert report.image_dir is not None
     run = model.runs[0]
-    with Image.open(report.image_dir / report.truth.imgs[image_id]['file_name']) as opened:
-        image = np.asarray(opened.convert('RGB'))
+    path = report.image_dir / report.truth.imgs[image_id]['file_name']
+    image = np.ascontiguousarray(read_image(path)[..., ::-1])  # upright, as the boxes are
     _, bboxes, labels = truth_boxes(report.truth, image_id)
     kept = run.predictions[image_id].above(run.metrics.pooled.score)
     found = ((bboxes, labels, None), (kept.bboxes, kept.labels, kept.scores))

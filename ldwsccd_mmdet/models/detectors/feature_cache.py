@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import pickle
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ...errors import check_argument
+from ...errors import CheckpointError, check_argument
 
 
 class FeatureCache:
@@ -98,7 +99,14 @@ class FeatureCache:
             return None
         try:
             if is_zipfile(file):  # as torch writes them, with a mark at the end
-                return torch.load(file, map_location='cpu', weights_only=True)
+                maps = torch.load(file, map_location='cpu', weights_only=True)
+                if isinstance(maps, list) and all(isinstance(one, Tensor) for one in maps):
+                    return maps
+        except pickle.UnpicklingError as error:
+            raise CheckpointError(
+                f"model.teacher.cache: '{file}' holds more than maps, and is read by weights_only: "
+                'it was not written by this package; delete it'
+            ) from error
         except (EOFError, OSError, RuntimeError):
             pass
         print_log(

@@ -11,7 +11,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ...errors import ConfigError, DatasetError, ImageFileError
+from ...errors import ConfigError, DatasetError
+from ...image_files import read_image
 from ..converters.coco_builder import CocoBuilder, check_new, dump
 from ..synthetic.writer import whole_or_nothing
 from .crops import (
@@ -165,9 +166,7 @@ def _cut_all(
     for name, paths in crops.items():
         for path in paths:
             source = f'{name}/{path.name}'
-            picture = cv2.imread(str(path))
-            if picture is None:
-                raise ImageFileError(f"crop '{path}' is not an image: delete it, or copy it again")
+            picture = read_image(path)
             cell = cut_cell(picture, source)
             if isinstance(cell, str):
                 left_out[cell] += 1

@@ -55,6 +55,8 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
                 names = [by_index[index] for index in range(len(by_index))]
             if isinstance(names, str) or not all(isinstance(name, str) for name in names):
                 raise ValueError('names is no list of texts')
+        elif text.lstrip().startswith(('{', '[')):
+            raise ValueError('it is JSON')
         else:
             names = [line.strip() for line in text.split('\n') if line.strip()]
     except (yaml.YAMLError, AttributeError, TypeError, ValueError, RecursionError) as error:

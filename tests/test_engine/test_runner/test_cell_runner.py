@@ -94,6 +94,13 @@ def kill():
 
 
 @pytest.mark.parametrize('workers', [0, 2])
+def test_equal_seeds_give_equal_weights(tmp_path, workers):
+    """For one number of workers: another one augments with other random numbers."""
+    one, other = (trained(tmp_path / name, workers=workers, epochs=2) for name in 'ab')
+    assert same(weights(one), weights(other))
+
+
+@pytest.mark.parametrize('workers', [0, 2])
 def test_goes_on_to_the_bit_within_an_epoch(tmp_path, workers):
     every = {'by_epoch': False, 'interval': 3, 'max_keep_ckpts': 10, 'save_best': None}
     kwargs = dict(workers=workers, epochs=2, checkpoint=every)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from ldwsccd_mmdet.datasets.coco_json import clean_coco
 from ldwsccd_mmdet.datasets.files import image_size
 from ldwsccd_mmdet.errors import ConfigError, ImageFileError
 from ldwsccd_mmdet.preparation.checks import Finding
@@ -19,6 +21,7 @@ from ldwsccd_mmdet.preparation.checks.annotations import (
     check_boxes,
     check_classes,
     check_images_and_ids,
+    check_labels,
     check_overlaps,
     good_boxes,
 )
@@ -102,6 +105,27 @@ def test_classes_of_splits_must_agree():
     findings = check_classes(CLEAN, {'val.json': other, 'test.json': CLEAN})
     assert [(f.check, f.level) for f in findings] == [('class-order', 'note')]
     assert 'val.json has the classes b, a, this file a, b' in findings[0].message
+
+
+def labels_of(edit):
+    content = coco([(1, 1, [5, 5, 20, 20]), (2, 2, [30, 30, 20, 20]), (2, 2, [60, 9, 12, 20])])
+    for annotation in content['annotations']:
+        annotation.update({'iscrowd': 0, 'area': 400, **edit(annotation)})
+    return {finding.check: finding for finding in check_labels(clean_coco(content, 'x.json'))}
+
+
+def test_labels_of_a_set():
+    assert labels_of(lambda a: {}) == {}
+    crowd = labels_of(lambda a: {'iscrowd': 1})
+    assert crowd['labels-none'].level == 'error' and 'iscrowd' in crowd['labels-none'].message
+    other = labels_of(lambda a: {'image_id': 'x'})
+    assert 'belong to no image' in other['labels-none'].message
+    lost = labels_of(lambda a: {'bbox': [1, 2, 0, 9]} if a['id'] == 1 else {})
+    assert set(lost) == {'labels-lost'} and lost['labels-lost'].message.startswith('33% of')
+    part = labels_of(lambda a: {'bbox': [v / 100 for v in a['bbox']]})
+    assert 'fractions of the image' in part['box-form'].message
+    text = labels_of(lambda a: {'iscrowd': '0', 'image_id': str(a['image_id'])})
+    assert set(text) == {'file-mended'} and text['file-mended'].level == 'note'
 
 
 # -- boxes
@@ -200,6 +224,30 @@ def test_size_is_the_one_that_mmcv_loads(tmp_path):
     (tmp_path / '2.jpg').write_bytes(b'x')
     with pytest.raises(ImageFileError, match='2.jpg.*cannot be read as an image'):
         image_size(tmp_path / '2.jpg')
+
+
+def test_depth_and_pages(tmp_path):
+    """12 bits in 16 are read nearly black; of a stack only the first plane is read."""
+    values = np.arange(4000, dtype=np.uint16).reshape(50, 80)
+    write(tmp_path / '1.png', values)
+    write(tmp_path / '2.png', values * 16)
+    planes = [Image.new('L', (80, 50))] * 3
+    planes[0].save(tmp_path / '3.tif', save_all=True, append_images=planes[1:])
+    names = ['1.png', '2.png', '3.tif']
+    scans = scan_images([tmp_path / name for name in names])
+    findings = check_image_files([dict(file_name=n, width=80, height=50) for n in names], scans)
+    items = {f.check: [item['image'] for item in f.items] for f in findings}
+    assert items == {'image-bit-depth': ['1.png'], 'image-pages': ['3.tif']}
+    assert {f.level for f in findings} == {'warning'}
+
+
+def test_no_pipe_and_no_device_is_opened(tmp_path):
+    os.mkfifo(tmp_path / '1.jpg')
+    (tmp_path / '2.jpg').symlink_to('/dev/zero')
+    (tmp_path / '3.jpg').mkdir()
+    (tmp_path / '4.jpg').symlink_to(tmp_path / '4.jpg')
+    scans = scan_images([tmp_path / f'{i}.jpg' for i in range(1, 6)])
+    assert [scan.fault for scan in scans] == ['unreadable'] * 4 + ['missing']
 
 
 # -- duplicates

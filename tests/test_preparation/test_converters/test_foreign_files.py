@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import json
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from ldwsccd_mmdet.preparation.converters import (
     yolo_files,
 )
 from ldwsccd_mmdet.preparation.converters.coco_builder import place_images
+from tests import commands
 
 BOM = codecs.BOM_UTF8
 
@@ -59,6 +61,26 @@ def test_class_names(tmp_path: Path, name: str, data: bytes, names: tuple[str, .
 def test_class_names_refused(tmp_path: Path, data: bytes, match: str) -> None:
     with pytest.raises(DatasetError, match=match) as error:
         read_class_names(write(tmp_path / 'a.yaml', data))
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('data', 'match'),
+    [
+        (
+            b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n',
+            'pointer of Git LFS',
+        ),
+        (BOM + b'\n<!DOCTYPE html>\n<html>404</html>', 'is a web page'),
+        (b'["lsil", "hsil"]', 'it is JSON'),
+        (b'{"0": "lsil"}', 'it is JSON'),
+        (b'\n\n', 'expected some, each once'),
+        (b'a\nb\na\n', 'expected some, each once'),
+    ],
+)
+def test_no_list_of_names(tmp_path: Path, data: bytes, match: str) -> None:
+    with pytest.raises(DatasetError, match=match) as error:
+        read_class_names(write(tmp_path / 'a.txt', data))
     assert '\n' not in str(error.value)
 
 
@@ -137,3 +159,23 @@ def test_points_of_a_spreadsheet_with_semicolons(tmp_path: Path) -> None:
     file = write(tmp_path / 'p.csv', BOM + header + b'1.PNG;HSIL;10,5;20\r\n;;;\r\n')
     builder, _ = read_points(file, tmp_path / 'images', 10)
     assert [a['bbox'] for a in builder.annotations] == [[5.5, 15, 10, 10]]
+
+
+@pytest.mark.parametrize(
+    'name', ['../a.jpg', '/tmp/a.jpg', 'x/../../a.jpg', 'C:\\a.jpg', '..\\a.jpg']
+)
+def test_to_yolo_leaves_its_folder_alone(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {
+        'images': [{'id': 1, 'file_name': name, 'width': 60, 'height': 40}],
+        'categories': [{'id': 1, 'name': 'a'}],
+        'annotations': [{'id': 1, 'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 9, 9]}],
+    }
+    (tmp_path / 'in.json').write_text(json.dumps(content))
+    assert (
+        commands.run('convert to-yolo', tmp_path / 'in.json', '--out', tmp_path / 'out' / 'x') == 2
+    )
+    said = capsys.readouterr().err
+    assert 'leads out of' in said and said.count('\n') == 1
+    assert [path.name for path in tmp_path.rglob('*')] == ['in.json']

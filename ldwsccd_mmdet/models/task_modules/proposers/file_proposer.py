@@ -1,7 +1,5 @@
 """Regions from a file."""
 
-import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from mmdet.utils import InstanceList
 from torch import Tensor
 
 from ....errors import ConfigError, DatasetError
+from ....regular_files import read_json
 from .base_proposer import BaseProposer
 
 
@@ -73,7 +72,7 @@ class FileProposer(BaseProposer):
             try:
                 read = _read_npz if self.file.suffix == '.npz' else _read_json
                 self._regions = read(self.file, self.key)
-            except (ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            except Exception as error:  # bytes cut or changed can make anything fail
                 raise DatasetError(
                     f"proposal file '{self.file}' cannot be read ({type(error).__name__}: {error})"
                     ': expected arrays (n, 4) or (n, 5) by image in a .npz, or COCO results in a '
@@ -135,7 +134,7 @@ def _read_npz(file: Path, key: str) -> dict[str, np.ndarray]:
 
 
 def _read_json(file: Path, key: str) -> dict[str, np.ndarray]:
-    content = json.loads(file.read_bytes())
+    content = read_json(file)
     records = content['annotations'] if isinstance(content, dict) else content
     images = content.get('images', []) if isinstance(content, dict) else []
     if key == 'file_name' and not images:

@@ -1,0 +1,80 @@
+"""Files that a user names: regular ones, of bounded length, in the encodings that tools write."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import DatasetError
+
+__all__ = ['open_regular', 'read_json', 'read_text']
+
+_MOST_TEXT = 1 << 26  # bytes: no list of names or boxes of one image is that long
+
+
+def open_regular(path: str | Path) -> IO[bytes]:
+    """Open a file for reading; a pipe, which may never end, or a device is an error.
+
+    Raises:
+        OSError: The file can't be opened, or is not a regular one.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise OSError(0, 'not a regular file, but a folder, a pipe or a device')
+    return Path(path).open('rb')
+
+
+def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
+    """Read a text file as other tools leave it: UTF-8 or UTF-16, with or without a mark.
+
+    Args:
+        path: The file.
+        most: Bytes above which it is taken for something else.
+
+    Raises:
+        DatasetError: It can't be read, is too long, in another encoding, a web page, or a pointer
+            of Git LFS.
+    """
+    try:
+        with open_regular(path) as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise DatasetError(
+            f"'{path}' cannot be read ({error.strerror or error}): check the path"
+        ) from error
+    if len(data) > most:
+        raise DatasetError(
+            f"'{path}' is longer than {most:,} bytes: it is not the text file that is expected "
+            'here; check the path'
+        )
+    start = data[:60].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    if start.startswith(b'version https://git-lfs'):
+        raise DatasetError(f"'{path}' is a pointer of Git LFS: fetch the file itself, git lfs pull")
+    if start.startswith((b'<!doctype html', b'<html')):
+        raise DatasetError(f"'{path}' is a web page: fetch the file again")
+    marked = data.startswith((b'\xff\xfe', b'\xfe\xff'))
+    # text of ASCII letters in UTF-16 has a zero in every second byte
+    bare = 'utf-16-le' if data[1:2] == b'\0' else 'utf-16-be' if data[:1] == b'\0' else 'utf-8-sig'
+    try:
+        return data.decode('utf-16' if marked else bare)
+    except UnicodeDecodeError as error:
+        raise DatasetError(
+            f"'{path}' is not text in UTF-8 or UTF-16 ({error}): save it as UTF-8"
+        ) from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file in UTF-8, UTF-16 or UTF-32, with or without a mark.
+
+    Raises:
+        OSError: The file can't be opened, or is not a regular one.
+        ValueError: It is no JSON.
+    """
+    with open_regular(path) as file:
+        data = file.read()
+    try:
+        return json.loads(data)
+    except RecursionError as error:
+        raise ValueError('lists within lists without end') from error
