@@ -33,6 +33,7 @@ __all__ = [
     'claim',
     'command_line',
     'display',
+    'hold',
     'last_log_line',
     'run_program',
     'run_stages',
@@ -393,5 +394,10 @@ def claim(out: Path, kind: str) -> io.TextIOBase:
         raise ConfigError(
             f'--out: another {kind} is running in {out}; wait for it, or name another folder'
         ) from error
-    _CLAIMS[:] = [*(held for held in _CLAIMS if not held.closed), file]
+    hold(file)
     return file
+
+
+def hold(file: io.TextIOBase) -> None:
+    """Let the programs that :func:`run_program` starts hold the lock of an open file, too."""
+    _CLAIMS[:] = [*(held for held in _CLAIMS if not held.closed), file]
