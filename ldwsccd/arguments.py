@@ -76,7 +76,14 @@ def add_image_mode(parser: argparse.ArgumentParser) -> None:
 
 
 def add_job_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add ``--jobs`` and ``--slurm``, which ``JobSettings`` takes."""
+    """Add ``--jobs`` and ``--slurm``, which ``JobSettings`` takes, and ``--processes``."""
+    parser.add_argument(
+        '--processes',
+        type=at_least(1),
+        default=1,
+        help='that share a training by torchrun, such as one a GPU, each with the batch size of '
+        'its config (default: 1)',
+    )
     parser.add_argument(
         '--jobs',
         type=at_least(1),

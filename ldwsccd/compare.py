@@ -57,7 +57,7 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     with stopped_by_signals(), claim(out, 'comparison'):
         models = find_models(args.configs, args.cfg_options, args.epochs)
         flags = shlex.split(args.report)
-        comparison = Comparison(models, out, args.seeds, args.amp, flags)
+        comparison = Comparison(models, out, args.seeds, args.amp, flags, args.processes)
         settings = JobSettings(args.jobs, args.slurm)
         runner, title = comparison.runner, 'Write the page'
         code = run_stages_as(settings, runner, console, title, comparison.report)

@@ -63,6 +63,7 @@ def main(args: argparse.Namespace) -> int:
                 rounds=args.rounds,
                 amp=args.amp,
                 options=args.cfg_options,
+                processes=args.processes,
             )
         )
         settings = JobSettings(args.jobs, args.slurm)

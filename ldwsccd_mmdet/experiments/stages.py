@@ -275,9 +275,18 @@ def stop(process: subprocess.Popen) -> None:
             continue
 
 
-def command_line(*arguments: object) -> list[str]:
-    """Make the command line that runs ``ldwsccd`` with these arguments in this environment."""
-    return [sys.executable, '-m', 'ldwsccd', *(str(argument) for argument in arguments)]
+def command_line(*arguments: object, processes: int = 1) -> list[str]:
+    """Make the command line that runs ``ldwsccd`` with these arguments in this environment.
+
+    Args:
+        *arguments: Of the command.
+        processes: How many processes share a training, by torchrun on this machine.
+    """
+    words = [str(argument) for argument in arguments]
+    if processes == 1:
+        return [sys.executable, '-m', 'ldwsccd', *words]
+    torchrun = ['ldwsccd.processes', '--standalone', f'--nproc_per_node={processes}']
+    return [sys.executable, '-m', *torchrun, '-m', 'ldwsccd', *words, '--launcher', 'pytorch']
 
 
 @contextmanager

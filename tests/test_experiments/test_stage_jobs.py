@@ -170,6 +170,30 @@ def test_slurm_that_is_not_there(tmp_path, monkeypatch):
         run(make_runner(tmp_path / 'out'), JobSettings(slurm=[]))
 
 
+def runner_of_comparison(out):
+    from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
+
+    configs = ROOT / 'configs' / 'ldwsccd'
+    models = find_models([configs / f'{name}_bccd.py' for name in ('ssd256-narrow',)], epochs=1)
+    return Comparison(models, out).runner
+
+
+def runner_of_half_the_boxes(out):
+    from ldwsccd_mmdet.experiments.half_the_boxes import HalfTheBoxes, Settings
+
+    config = ROOT / 'configs' / 'ldwsccd' / 'ldwsccd_ssd256-narrow_bccd.py'
+    return HalfTheBoxes(Settings(config, 'bccd', out, out / 'x.csv', (0.5,), (0,))).runner
+
+
+@pytest.mark.parametrize('make', [runner_of_comparison, runner_of_half_the_boxes])
+def test_real_stages_can_be_sent_to_a_job(make, tmp_path):
+    cloudpickle = pytest.importorskip('cloudpickle', reason='the extra [slurm] is not installed')
+    runner = make(tmp_path)
+    sent = cloudpickle.loads(cloudpickle.dumps(StageJob(runner, 1)))
+    assert [stage.key for stage in sent.runner.stages] == [stage.key for stage in runner.stages]
+    assert sent.runner.stages[1].outputs == runner.stages[1].outputs
+
+
 @pytest.mark.slow
 def test_local_jobs_of_submitit(tmp_path, monkeypatch):
     """Two at a time in processes of their own, and again after a stop."""
