@@ -307,7 +307,7 @@ def measure(size: int, args: argparse.Namespace, folder: str) -> list[dict[str, 
             for part in PARTS
         }
         ratio: Any = ''
-        if side.against:
+        if side.against and set(side.against) <= set(times):
             ratio = round(ratio_in_turns(times[name], *(times[other] for other in side.against)), 3)
         rows.append(
             dict(
@@ -352,13 +352,8 @@ def train_as_one_of(
     device = args.device if args.device == 'cpu' else f'cuda:{rank % torch.cuda.device_count()}'
     torch.distributed.init_process_group('gloo', f'file://{meet}', rank=rank, world_size=world)
     model, optim = build(Config(config), SIDES['ldwsccd'], device)
-    model.init_weights()
-    wrapped = MMDistributedDataParallel(
-        model,
-        device_ids=None if device == 'cpu' else [device],
-        broadcast_buffers=False,
-        static_graph=False,
-    )
+    devices = None if device == 'cpu' else [device]
+    wrapped = MMDistributedDataParallel(model, device_ids=devices, broadcast_buffers=False)
     batch = max(args.batch // world, 1)
     data = make_batch(size, batch, config['model']['bbox_head']['num_classes'], mined=False)
     times = []
@@ -403,7 +398,7 @@ def main() -> None:
     for size in args.size:
         with tempfile.TemporaryDirectory() as folder:
             rows += measure(size, args, folder)
-        for row in rows[-len(SIDES) - 1 :]:
+        for row in [row for row in rows if row['size'] == size]:
             print('{size} px, {side}: {step_ms} ms, ratio {ratio} (goal {goal})'.format(**row))
         write_csv(args.csv, rows)
 
