@@ -6,22 +6,23 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 
 
 def time_in_turns(
-    calls: dict[str, Callable[[int], Any]], runs: int
+    calls: dict[str, Callable[[int], Any]], runs: int, warm_up: int = 2
 ) -> tuple[dict[str, list[float]], dict[str, list[Any]]]:
     """Milliseconds and results of each call, which gets the number of the round.
 
-    All take turns, in random order, so that all see the same machine; two rounds warm up.
+    All take turns, in random order, so that all see the same machine, after rounds that warm up.
     """
     times: dict[str, list[float]] = {name: [] for name in calls}
     results: dict[str, list[Any]] = {name: [] for name in calls}
     order = list(calls)
-    for run in range(-2, runs):
+    for run in range(-warm_up, runs):
         random.shuffle(order)
         for name in order:
             start = time.perf_counter()
@@ -34,8 +35,15 @@ def time_in_turns(
 
 def quartiles(values: list[float], median: str = 'latency_ms') -> dict[str, float]:
     """Columns of the quartiles, the median under the name that is given."""
-    cuts = statistics.quantiles(values, n=4, method='inclusive')
+    # one value is all its own quartiles
+    cuts = statistics.quantiles(values if len(values) > 1 else values * 2, n=4, method='inclusive')
     return {k: round(v, 1) for k, v in zip(('p25_ms', median, 'p75_ms'), cuts, strict=True)}
+
+
+def ratio_in_turns(times: list[float], *others: list[float]) -> float:
+    """Median over the rounds of a time over the sum of the others' in the same round."""
+    rounds = zip(times, *others, strict=True)
+    return statistics.median(own / sum(rest) for own, *rest in rounds)
 
 
 def conditions(runs: int, threads: int, models: int) -> dict[str, Any]:
@@ -45,5 +53,16 @@ def conditions(runs: int, threads: int, models: int) -> dict[str, Any]:
         threads=threads,
         models_in_process=models,
         torch=torch.__version__,
-        machine=f'{platform.processor() or platform.machine()}, {os.cpu_count()} cores',
+        machine=machine_name(),
+        load=round(os.getloadavg()[0], 1),
     )
+
+
+def machine_name(device: str = 'cpu') -> str:
+    """Name of the processor and its number of cores, or of the GPU."""
+    if device != 'cpu':
+        return str(torch.cuda.get_device_name())
+    info = Path('/proc/cpuinfo')
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]
+    return f'{names[0] if names else platform.machine()}, {os.cpu_count()} cores'

@@ -71,7 +71,7 @@ def build(path: str, folder: str, with_mil: bool) -> nn.Module:
 
 
 def make_batch(size: int, images: int, device: str) -> tuple[Tensor, list[DetDataSample]]:
-    from training_overhead import make_samples
+    from training_step import make_samples
 
     samples = make_samples(size, images, boxes=8, side=40)
     for sample in samples:

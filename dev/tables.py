@@ -433,28 +433,164 @@ def proposal_recall() -> str:
     return markdown(['set (val)', 'regions', *counts], rows)
 
 
+# ------------------------------------------------------------------------------------ speed
+
+SIDES = {
+    'mmdet': "mmdet's SSD, float32",
+    'ssd, float32': 'SSD, float32',
+    'ssd': 'SSD',
+    'teacher': "the teacher's forward pass",
+    'ldm': 'SSD + LDM',
+    'mil': 'SSD + MIL',
+    'ldwsccd': 'LD-WSCCD',
+    'mined': 'LD-WSCCD, with mined boxes',
+}
+STEP_PARTS = {
+    'data': 'data',
+    'student_forward': 'student forward',
+    'student_loss': 'student loss',
+    'proposals': 'proposals',
+    'roi_features': 'RoI features',
+    'fully_connected': 'fully connected',
+    'seeds_and_losses': 'seeds and losses',
+    'teacher': 'teacher',
+    'distillation': 'distillation',
+    'backward': 'backward',
+    'optimizer': 'optimizer',
+    'other': 'other',
+}
+
+
+def or_not_run(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; of one line that says "not run" where nothing was measured."""
+    return markdown(header, rows or [[NOT_RUN, *[''] * (len(header) - 1)]])
+
+
+def size_and_side(row: Row) -> list[str]:
+    """The first columns of what was measured of a training step."""
+    return [f'{row["size"]} px', SIDES.get(row['side'], row['side'])]
+
+
+def training_step() -> str:
+    """Time of a step of each side, and its ratio to others."""
+    rows = [
+        [
+            *size_and_side(row),
+            row['step_ms'],
+            f'{row["p25_ms"]} to {row["p75_ms"]}',
+            f'{row["ratio"]} of {row["against"]}' if row['ratio'] else '',
+            row['goal'],
+        ]
+        for row in read('speed_training_step')
+    ]
+    header = ['image', 'what trains', 'a step, ms', 'quartiles', 'ratio', 'goal, at most']
+    return or_not_run(header, rows)
+
+
+def training_step_parts() -> str:
+    """Milliseconds of each part of a step."""
+    rows = [
+        [*size_and_side(row), *(row[f'{part}_ms'] for part in STEP_PARTS)]
+        for row in read('speed_training_step')
+    ]
+    return or_not_run(['image', 'what trains', *STEP_PARTS.values()], rows)
+
+
 def local_distillation() -> str:
-    """Time and memory of the loss over those of the two yardsticks."""
-    found: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in read('speed_local_distillation'):
-        key = (row['levels'], row['layout'], row['batch'])
-        found.setdefault(key, {})[row['yardstick']] = row
-    rows = []
-    for key, sides in found.items():
-        eight, six = sides['8 products'], sides['6 products']
-        small = float(eight['yardstick_extra_mib']) < 1
-        ratios = f'{eight["memory_ratio"]} / {six["memory_ratio"]}'
-        rows.append(
-            [
-                *key,
-                f'{eight["cpu_time_ratio"]} / {six["cpu_time_ratio"]}',
-                f'{eight["time_ratio"]} / {six["time_ratio"]}',
-                'too small to tell' if small else f'{eight["ours_extra_mib"]} ({ratios})',
-                f'{100 * float(eight["mask_share"]):.1f} %',
-            ]
-        )
-    header = ['levels', 'layout', 'batch', 'processor time', 'wall time', 'extra memory, MiB']
-    return markdown([*header, 'mask, share of the loss'], rows)
+    """Time, memory and memory traffic of the loss as shipped, against FGD's."""
+    rows = [
+        [
+            row['levels'],
+            row['dtype'],
+            row['layout'],
+            f'{row["ours_ms"]} / {row["fgd_ms"]}',
+            row['time_ratio'],
+            row['cpu_time_ratio'],
+            row['goal'],
+            f'{row["ours_extra_mib"]} / {row["fgd_extra_mib"]}',
+            row['over_passes'],
+        ]
+        for row in read('speed_local_distillation')
+    ]
+    header = ['levels', 'maps', 'layout', 'ms, ours / FGD', 'wall time', 'processor time']
+    header += ['goal, at most', 'extra memory, MiB', 'time over that of its five passes']
+    return or_not_run(header, rows)
+
+
+def evaluation_scale() -> str:
+    """Time and memory at the largest size of each task, and how both grow."""
+    largest = {row['task']: row for row in read('speed_evaluation')}
+    rows = [
+        [
+            row['task'],
+            f'{row["size"]} {row["axis"]}',
+            row['seconds'],
+            row['goal_s'],
+            row['extra_mib'],
+            row['slope_seconds'],
+            row['slope_memory'],
+        ]
+        for row in largest.values()
+    ]
+    header = ['task', 'largest size', 'seconds', 'goal, at most', 'memory, MiB']
+    return or_not_run([*header, 'slope of the time', 'slope of the memory'], rows)
+
+
+def inference() -> str:
+    """Latency of one image by what runs, and how."""
+    rows = [
+        [
+            row['model'],
+            row['side'],
+            row['latency_ms'] or f'{NOT_RUN}: {row["not_run"]}',
+            f'{row["ratio"]} of {row["against"]}' if row['ratio'] else '',
+            row['goal'],
+        ]
+        for row in read('speed_inference')
+    ]
+    return or_not_run(['model', 'what runs', 'latency, ms', 'ratio', 'goal, at most'], rows)
+
+
+def speed_goals() -> str:
+    """What was to be reached, and what was measured: every goal of the project's speed."""
+
+    def line(what: str, goal: str, values: Sequence[str]) -> list[str]:
+        numbers = [float(value) for value in values if value]
+        if not numbers:
+            return [what, goal, NOT_RUN, '']
+        low, high = min(numbers), max(numbers)
+        found = f'{low:g}' if low == high else f'{low:g} to {high:g}'
+        return [what, goal, found, 'yes' if high <= float(goal.split()[0]) else 'no']
+
+    def ratios(side: str, name: str = 'speed_training_step') -> list[str]:
+        return [row['ratio'] for row in read(name) if row['side'] == side]
+
+    loss = read('speed_local_distillation')
+    whole = [row['time_ratio'] for row in loss if row['levels'] == 'all five']
+    alone = [row['time_ratio'] for row in loss if row['levels'] != 'all five']
+    tasks = {row['task']: row for row in read('speed_evaluation')}  # the largest size of each
+    seconds = {name: [row['seconds']] for name, row in tasks.items() if row['goal_s']}
+    metric = tasks.get('metric by images', {}).get('of_pycocotools', '')
+    rows = [
+        line("SSD's step, of mmdet's", '0.33', ratios('ssd')),
+        line('SSD + LDM, of SSD and teacher', '1.1', ratios('ldm')),
+        line('SSD + MIL, of SSD', '1.2', ratios('mil')),
+        line('LD-WSCCD with mined boxes, of SSD and teacher', '1.3', ratios('mined')),
+        line("the distillation loss, of FGD's", '0.2', whole),
+        line('the same, each level alone', '0.5', alone),
+        line('`CytologyMetric`, of pycocotools alone', '1', [metric]),
+        line('report of 13 models', '120 s', seconds.get('report by models', [])),
+        line('doctor on 7,410 images', '120 s', seconds.get('doctor by images', [])),
+        line('composing 1,000 scenes', '60 s', seconds.get('compose by scenes', [])),
+        line('slope of any time', '1', [row['slope_seconds'] for row in tasks.values()]),
+        line("student's prediction, of plain SSD's", '1', ratios('student', 'speed_inference')),
+        line(
+            "with both heads' scores, of the student's",
+            '1.1',
+            ratios('both heads', 'speed_inference'),
+        ),
+    ]
+    return markdown(['what', 'goal, at most', 'measured', 'reached'], rows)
 
 
 def rescoring() -> str:
@@ -515,17 +651,11 @@ TABLES: dict[str, Callable[[], str]] = {
     'bag_classes': bag_classes,
     'proposal_recall': proposal_recall,
     'local_distillation': local_distillation,
-    'training_step': Listing(
-        'speed_training_step',
-        {
-            'config': '`{config}`',
-            'precision': '{precision}',
-            'student, ms': '{student_ms}',
-            'teacher, ms': '{teacher_ms}',
-            'distilled, ms': '{distilled_ms}',
-            'distilled / (student + teacher)': '{ratio}',
-        },
-    ),
+    'training_step': training_step,
+    'training_step_parts': training_step_parts,
+    'evaluation_scale': evaluation_scale,
+    'inference': inference,
+    'speed_goals': speed_goals,
     'mil_refinement': Listing(
         'speed_mil_refinement',
         {

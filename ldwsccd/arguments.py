@@ -9,6 +9,7 @@ __all__ = [
     'add_class_arguments',
     'add_config_options',
     'add_image_mode',
+    'add_job_arguments',
     'add_run_arguments',
     'at_least',
     'fraction',
@@ -71,6 +72,31 @@ def add_image_mode(parser: argparse.ArgumentParser) -> None:
         choices=['symlink', 'copy', 'none'],
         default='symlink',
         help='how images get into the new folder (default: symlink)',
+    )
+
+
+def add_job_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--jobs`` and ``--slurm``, which ``JobSettings`` takes, and ``--processes``."""
+    parser.add_argument(
+        '--processes',
+        type=at_least(1),
+        default=1,
+        help='that share a training by torchrun, such as one a GPU, each with the batch size of '
+        'its config (default: 1)',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=at_least(1),
+        help='stages at a time, each a process of its own (default: one after the other; with '
+        '--slurm all that can run)',
+    )
+    parser.add_argument(
+        '--slurm',
+        nargs='*',
+        type=pair('KEY=VALUE'),
+        metavar='KEY=VALUE',
+        help='hand the stages to Slurm; arguments of sbatch, as in partition=gpu gpus_per_node=1 '
+        'time=600',
     )
 
 

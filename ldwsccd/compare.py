@@ -3,6 +3,7 @@
 Examples:
     ldwsccd compare configs/ldwsccd/*_cric.py --seeds 0 1 2 --amp
     ldwsccd compare ssd256-narrow_bccd.py ldwsccd_ssd256-narrow_bccd.py --amp
+    ldwsccd compare configs/ldwsccd/*_cric.py --slurm partition=gpu gpus_per_node=1 time=600
 
 Run again, it takes up what is done: finished runs are kept, an interrupted training goes on from
 its last epoch, and changed settings repeat only what depends on them. Ctrl-C at any time.
@@ -15,7 +16,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_config_options
+from .arguments import add_config_options, add_job_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--amp', action='store_true', help='mixed precision, as in ldwsccd train')
     add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
     add('--report', default='', metavar='FLAGS', help="flags of ldwsccd report, in one '...'")
+    add_job_arguments(parser)
     add_config_options(parser, 'settings to override in all configs')
 
 
@@ -47,15 +49,18 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     from rich.console import Console
 
     from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
-    from ldwsccd_mmdet.experiments.stages import claim, run_stages, stopped_by_signals
+    from ldwsccd_mmdet.experiments.stage_jobs import JobSettings, run_stages_as
+    from ldwsccd_mmdet.experiments.stages import claim, stopped_by_signals
 
     console = console or Console(emoji=False)
     out = Path(args.out).resolve()
     with stopped_by_signals(), claim(out, 'comparison'):
         models = find_models(args.configs, args.cfg_options, args.epochs)
         flags = shlex.split(args.report)
-        comparison = Comparison(models, out, args.seeds, args.amp, flags)
-        code = run_stages(comparison.runner, console, 'Write the page', comparison.report)
+        comparison = Comparison(models, out, args.seeds, args.amp, flags, args.processes)
+        settings = JobSettings(args.jobs, args.slurm)
+        runner, title = comparison.runner, 'Write the page'
+        code = run_stages_as(settings, runner, console, title, comparison.report)
     if code == 0:
         table = comparison.page.with_suffix('.md').read_text(encoding='utf-8').split('\n## ')[1]
         console.print(table, markup=False, highlight=False, soft_wrap=True)

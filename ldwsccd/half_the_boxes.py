@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from .arguments import add_config_options, at_least
+from .arguments import add_config_options, add_job_arguments, at_least
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--out', type=Path, help='(default: work_dirs/half_the_boxes_<data>)')
     add('--results', type=Path, default=Path('results/half_the_boxes.csv'), help='the CSV')
     add('--no-amp', action='store_false', dest='amp', help='train in full precision')
+    add_job_arguments(parser)
     add_config_options(parser, 'settings to override in all configs')
 
 
@@ -43,7 +44,8 @@ def main(args: argparse.Namespace) -> int:
 
     from ldwsccd_mmdet.engine.config_file import find_config
     from ldwsccd_mmdet.experiments.half_the_boxes import HalfTheBoxes, Settings
-    from ldwsccd_mmdet.experiments.stages import claim, run_stages, stopped_by_signals
+    from ldwsccd_mmdet.experiments.stage_jobs import JobSettings, run_stages_as
+    from ldwsccd_mmdet.experiments.stages import claim, stopped_by_signals
 
     out = (args.out or Path(f'work_dirs/half_the_boxes_{args.data}')).resolve()
     with stopped_by_signals(), claim(out, 'half_the_boxes'):
@@ -61,8 +63,9 @@ def main(args: argparse.Namespace) -> int:
                 rounds=args.rounds,
                 amp=args.amp,
                 options=args.cfg_options,
+                processes=args.processes,
             )
         )
-        return run_stages(
-            experiment.runner, Console(emoji=False), 'Write the CSV', experiment.write
-        )
+        settings = JobSettings(args.jobs, args.slurm)
+        runner, title, console = experiment.runner, 'Write the CSV', Console(emoji=False)
+        return run_stages_as(settings, runner, console, title, experiment.write)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from .parent import end_with_parent
+
 __all__ = ['launch']
 
 
@@ -18,6 +20,9 @@ def launch(argv: list[str] | None = None) -> int:
     """
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
+
+    # a comparison names itself to this process, not to those that it starts: they look for it
+    end_with_parent()
 
     try:
         run(parse_args(argv))

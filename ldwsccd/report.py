@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='run the configs in the work directories, instead of reading their plain values',
     )
-    add('--backend', choices=['pycocotools', 'faster_coco_eval'], default='pycocotools')
+    add('--backend', choices=['pycocotools', 'faster_coco_eval', 'auto'], default='auto')
 
 
 def main(args: argparse.Namespace) -> None:

@@ -75,6 +75,7 @@ class Comparison:
         seeds: Seeds of the trainings; the teacher is trained once, with the first.
         amp: Train in mixed precision.
         report_flags: Further arguments of ``ldwsccd report``.
+        processes: How many processes share a training, each with the batch of the config.
     """
 
     def __init__(
@@ -84,8 +85,10 @@ class Comparison:
         seeds: Sequence[int] = (0,),
         amp: bool = False,
         report_flags: Sequence[str] = (),
+        processes: int = 1,
     ) -> None:
         self.models = models
+        self.processes = processes
         self.out = out.resolve()
         self.seeds = seeds
         self.amp = amp
@@ -169,7 +172,8 @@ class Comparison:
 
     def train_settings(self, config: Config) -> dict[str, Any]:
         """What the result of a training depends on."""
-        return dict(config=config.to_dict(), amp=self.amp)
+        settings = dict(config=config.to_dict(), amp=self.amp)
+        return settings | ({'processes': self.processes} if self.processes > 1 else {})
 
     def _stages(self) -> list[Stage]:
         """Each test right after its training: what is finished can be reported."""
@@ -195,8 +199,9 @@ class Comparison:
 
         def train(show: Show) -> None:
             resumed = may_resume(folder)
+            words = [*self.train_arguments(model, seed), *['--resume'] * resumed]
             run_program(
-                command_line(*self.train_arguments(model, seed), *['--resume'] * resumed),
+                command_line(*words, processes=self.processes),
                 log,
                 lambda: train_progress(log, model.epochs, resumed),
                 show,

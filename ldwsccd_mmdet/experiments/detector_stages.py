@@ -29,11 +29,13 @@ class DetectorStages:
     Args:
         out: Folder of the run.
         amp: Whether to train in mixed precision.
+        processes: How many processes share a training, each with the batch of the config.
     """
 
-    def __init__(self, out: Path, amp: bool = True) -> None:
+    def __init__(self, out: Path, amp: bool = True, processes: int = 1) -> None:
         self.out = out.resolve()
         self.amp = amp
+        self.processes = processes
 
     def work(
         self,
@@ -58,11 +60,14 @@ class DetectorStages:
             resumed = may_resume(folder)
             config.dump(str(folder / 'config.py'))
             flags = ['--amp'] * self.amp + ['--resume'] * resumed
-            command = command_line('train', folder / 'config.py', '--work-dir', folder, *flags)
+            words = ['train', folder / 'config.py', '--work-dir', folder, *flags]
+            command = command_line(*words, processes=self.processes)
             log = folder / 'train.log'
             run_program(command, log, lambda: train_progress(log, epochs, resumed), show)
 
         settings = dict(config=config.to_dict(), amp=self.amp)
+        if self.processes > 1:
+            settings['processes'] = self.processes
         outputs = [folder / f'epoch_{epochs}.pth']
         return Stage(name, title, settings, train, needs, True, outputs)
 

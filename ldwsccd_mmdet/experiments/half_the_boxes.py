@@ -69,6 +69,7 @@ class Settings:
         rounds: How many teachers mine cells, one after the other.
         amp: Whether to train in mixed precision.
         options: Settings to override in all configs.
+        processes: How many processes share a training, each with the batch of the config.
     """
 
     config: Path
@@ -84,6 +85,7 @@ class Settings:
     rounds: int = 1
     amp: bool = True
     options: dict[str, Any] | None = None
+    processes: int = 1
 
 
 class HalfTheBoxes:
@@ -119,7 +121,7 @@ class HalfTheBoxes:
                 )
         teacher = load_config(self.config.model.teacher.config, settings.options)
         self.teacher_config = with_epochs(teacher, settings.epochs)
-        self.stages = DetectorStages(settings.out, settings.amp)
+        self.stages = DetectorStages(settings.out, settings.amp, settings.processes)
         self.test_set = self.stages.out / 'test_set' / 'test.json'
         self.root = Path(self.config.train_dataloader.dataset.data_root)
         self.train_file = self.config.train_dataloader.dataset.ann_file

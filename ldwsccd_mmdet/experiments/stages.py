@@ -33,6 +33,7 @@ __all__ = [
     'claim',
     'command_line',
     'display',
+    'hold',
     'last_log_line',
     'run_program',
     'run_stages',
@@ -274,9 +275,18 @@ def stop(process: subprocess.Popen) -> None:
             continue
 
 
-def command_line(*arguments: object) -> list[str]:
-    """Make the command line that runs ``ldwsccd`` with these arguments in this environment."""
-    return [sys.executable, '-m', 'ldwsccd', *(str(argument) for argument in arguments)]
+def command_line(*arguments: object, processes: int = 1) -> list[str]:
+    """Make the command line that runs ``ldwsccd`` with these arguments in this environment.
+
+    Args:
+        *arguments: Of the command.
+        processes: How many processes share a training, by torchrun on this machine.
+    """
+    words = [str(argument) for argument in arguments]
+    if processes == 1:
+        return [sys.executable, '-m', 'ldwsccd', *words]
+    torchrun = ['ldwsccd.processes', '--standalone', f'--nproc_per_node={processes}']
+    return [sys.executable, '-m', *torchrun, '-m', 'ldwsccd', *words, '--launcher', 'pytorch']
 
 
 @contextmanager
@@ -393,5 +403,10 @@ def claim(out: Path, kind: str) -> io.TextIOBase:
         raise ConfigError(
             f'--out: another {kind} is running in {out}; wait for it, or name another folder'
         ) from error
-    _CLAIMS[:] = [*(held for held in _CLAIMS if not held.closed), file]
+    hold(file)
     return file
+
+
+def hold(file: io.TextIOBase) -> None:
+    """Let the programs that :func:`run_program` starts hold the lock of an open file, too."""
+    _CLAIMS[:] = [*(held for held in _CLAIMS if not held.closed), file]

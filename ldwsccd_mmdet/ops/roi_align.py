@@ -88,7 +88,10 @@ def roi_align_forward(
         pooled = pool(rows, image[part], *axes)
         for target, values in zip((output, argmax_y, argmax_x), pooled, strict=False):
             values = values.view(len(part), *bins, -1).permute(0, 3, 1, 2)
-            target[part] = values.to(target.dtype)
+            if len(part) == len(rois):  # all at once, in their order
+                target.copy_(values)
+            else:
+                target[part] = values.to(target.dtype)
 
 
 def roi_align_backward(
@@ -124,7 +127,8 @@ def roi_align_backward(
     y, x = _grids(rois, shape[2:], bins, spatial_scale, sampling_ratio, aligned)
     for part in _parts(y.samples, x.samples, bins):
         cells, weights = _bags(image[part], _take(y, part), _take(x, part))
-        grad = _bag_gradient(_rows(grad_output[part]), cells, weights, _num_cells(shape))
+        own = grad_output if len(part) == len(rois) else grad_output[part]
+        grad = _bag_gradient(_rows(own), cells, weights, _num_cells(shape))
         grad_input += grad.view(shape[0], shape[2], shape[3], shape[1]).permute(0, 3, 1, 2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -150,16 +151,11 @@ def resampled_ap(
     """
     total = (weights @ num_truths).astype(float)
     total[total == 0] = np.nan
-    ends = np.flatnonzero(hit)
-    if not ends.size:
+    if not hit.any():
         return np.where(np.isnan(total), np.nan, 0.0)
-    # what comes after the last right detection changes nothing
-    image, hit = image[: ends[-1] + 1], hit[: ends[-1] + 1]
     ap = np.empty(len(weights))
-    for rows in _chunks(len(weights), len(image)):
-        count = weights[rows][:, image]
-        true = np.cumsum(count * hit, axis=1)[:, ends]
-        precision = true / np.maximum(np.cumsum(count, axis=1)[:, ends], 1)
+    for rows, true, kept in _counts_at_hits(hit, image, weights):
+        precision = true / np.maximum(kept, 1)
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         reached = true / total[rows, None]
         if mode == 'coco':  # how many of the 101 recalls are reached
@@ -192,19 +188,40 @@ def resampled_sensitivity(
     total = (weights @ num_truths).astype(float)
     total[total == 0] = np.nan
     result = np.zeros((len(weights), len(rates)))
-    for rows in _chunks(len(weights), len(image)):
-        count = weights[rows][:, image]
-        true = np.cumsum(count * hit, axis=1)
-        false = np.cumsum(count * ~hit, axis=1)
+    images = weights.sum(1, keepdims=True)
+    for rows, true, kept in _counts_at_hits(hit, image, weights):
+        false = kept - true
         for column, rate in enumerate(rates):
-            within = (false <= rate * weights[rows].sum(1, keepdims=True)).sum(1)
-            found = (
-                np.take_along_axis(true, np.maximum(within - 1, 0)[:, None], 1)[:, 0]
-                if len(image)
-                else 0
+            within = (false <= rate * images[rows]).sum(1)
+            result[rows, column] = np.where(
+                within > 0, np.take_along_axis(true, np.maximum(within - 1, 0)[:, None], 1)[:, 0], 0
             )
-            result[rows, column] = np.where(within > 0, found, 0)
     return result / total[:, None]
+
+
+def _counts_at_hits(
+    hit: np.ndarray, image: np.ndarray, weights: np.ndarray
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Count the right detections, and all, up to each right one; what is between changes no curve.
+
+    Args:
+        hit: Whether each detection is right, best score first, ``(n,)``; h of them are.
+        image: Its image, ``(n,)``.
+        weights: How often each image counts, ``(B, I)``.
+
+    Yields:
+        Rows of the weights, and both counts for them, ``(rows, h)``; nothing where h is 0.
+    """
+    ends = np.flatnonzero(hit)
+    if not ends.size:
+        return
+    image = image[: ends[-1] + 1]
+    starts = np.append(0, ends[:-1] + 1)
+    small = weights.astype(np.int32)
+    for rows in _chunks(len(weights), len(image)):
+        count = small[rows][:, image]
+        true = np.cumsum(count[:, ends], axis=1, dtype=np.int64)
+        yield rows, true, np.cumsum(np.add.reduceat(count, starts, axis=1), axis=1, dtype=np.int64)
 
 
 def _chunks(rows: int, columns: int, cells: int = 4_000_000) -> list[slice]:

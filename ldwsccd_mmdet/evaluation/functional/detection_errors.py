@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmdet.structures.bbox import bbox_overlaps
 
-from .matching import Matches, match_across_classes
+from .matching import Matches, group_places, match_across_classes
 
 __all__ = ['DetectionErrors', 'KINDS', 'confusion_matrix', 'sort_errors']
 
@@ -71,12 +71,13 @@ def sort_errors(matches: Matches, score_thr: float) -> DetectionErrors:
     missed = np.flatnonzero(~taken)
 
     rest = np.flatnonzero(truth < 0)
-    for image in np.unique(matches.det_image[kept[rest]]):
-        mine = rest[matches.det_image[kept[rest]] == image]
-        there = np.flatnonzero((matches.truth_image == image) & ~matches.truth_ignored)
-        kind[mine] = KINDS.index('background')
-        if not len(there):
+    kind[rest] = KINDS.index('background')
+    counted = np.flatnonzero(~matches.truth_ignored)
+    truths = group_places(matches.truth_image[counted])
+    for image, group in group_places(matches.det_image[kept[rest]]).items():
+        if image not in truths:
             continue
+        mine, there = rest[group], counted[truths[image]]
         iou = bbox_overlaps(
             torch.from_numpy(matches.det_bbox[kept[mine]]),
             torch.from_numpy(matches.truth_bbox[there]),

@@ -138,7 +138,7 @@ def evaluate_detections(
     calibration_score_thr: float = 0.1,
     num_resamples: int = 0,
     seed: int = 0,
-    backend: str = 'pycocotools',
+    backend: str = 'auto',
     targets: Sequence[str] | None = None,
 ) -> DetectionMetrics:
     """Measure a detector on an annotated set.
@@ -157,7 +157,7 @@ def evaluate_detections(
         calibration_score_thr: Least score of the detections in the calibration.
         num_resamples: Samples of the bootstrap over images; 0: none.
         seed: Seed of the samples.
-        backend: ``'pycocotools'`` or ``'faster_coco_eval'``.
+        backend: ``'pycocotools'``, ``'faster_coco_eval'`` or ``'auto'``.
         targets: Classes whose cells make an image positive, see :class:`ImageLevel`; None: all.
 
     Raises:

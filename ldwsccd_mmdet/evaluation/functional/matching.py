@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,17 @@ from ...datasets.coco_json import missing_classes
 from ...errors import ConfigError, ResultsError
 from ..predictions import Detections
 
-__all__ = ['BACKENDS', 'Matches', 'match_across_classes', 'match_detections', 'voc_outcome']
+__all__ = [
+    'BACKENDS',
+    'Matches',
+    'group_places',
+    'match_across_classes',
+    'match_detections',
+    'resolve_backend',
+    'voc_outcome',
+]
 
-BACKENDS = ('pycocotools', 'faster_coco_eval')
+BACKENDS = ('pycocotools', 'faster_coco_eval', 'auto')
 _COCO_IOUS = np.linspace(0.5, 0.95, 10)
 
 
@@ -126,7 +135,7 @@ def match_detections(
     iou_thr: float = 0.5,
     max_dets: int = 100,
     size_bounds: tuple[float, float] = (32, 96),
-    backend: str = 'pycocotools',
+    backend: str = 'auto',
 ) -> Matches:
     """Match the detections of each class with its truths, best score first, as COCO does.
 
@@ -143,7 +152,8 @@ def match_detections(
         max_dets: Detections per image and class that count, the best scores first.
         size_bounds: Sides, in pixels, of the squares that part small boxes from medium ones, and
             medium from large.
-        backend: ``'pycocotools'``, or ``'faster_coco_eval'`` with the package of that name.
+        backend: ``'pycocotools'``, ``'faster_coco_eval'`` with the package of that name, which
+            gives the same sooner, or ``'auto'``: the second where it is installed.
 
     Raises:
         ResultsError: Predictions and annotations do not belong together.
@@ -162,7 +172,15 @@ def match_detections(
     small, large = (side**2 for side in size_bounds)
     areas = [[0, 1e10], [0, small], [small, large], [large, 1e10]]
     det_truth, ap_grid = _run(
-        gt, det, len(rows), len(names), ious, areas, max_dets, backend, round(iou_thr, 10)
+        gt,
+        det,
+        len(rows),
+        len(names),
+        ious,
+        areas,
+        max_dets,
+        resolve_backend(backend),
+        round(iou_thr, 10),
     )
     return Matches(
         classes=names,
@@ -284,8 +302,8 @@ def voc_outcome(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
     hit = np.zeros(len(matches.det_score), bool)
     neither = np.zeros(len(matches.det_score), bool)
     num_classes = len(matches.classes)
-    groups = _groups(matches.det_image * num_classes + matches.det_label)
-    truths = _groups(matches.truth_image * num_classes + matches.truth_label)
+    groups = group_places(matches.det_image * num_classes + matches.det_label)
+    truths = group_places(matches.truth_image * num_classes + matches.truth_label)
     scored = np.column_stack([matches.det_bbox, matches.det_score])
     for key, dets in groups.items():
         mine = truths.get(key, np.zeros(0, int))
@@ -301,7 +319,7 @@ def voc_outcome(matches: Matches) -> tuple[np.ndarray, np.ndarray]:
     return hit, neither
 
 
-def _groups(keys: np.ndarray) -> dict[int, np.ndarray]:
+def group_places(keys: np.ndarray) -> dict[int, np.ndarray]:
     """Return the places of each key, in their order."""
     order = np.argsort(keys, kind='stable')
     values, starts = np.unique(keys[order], return_index=True)
@@ -384,6 +402,14 @@ def _run(
                 met[dt - 1] = gt_id - 1
     ap = np.where((precision > -1).all(axis=1), precision.mean(axis=1), np.nan)
     return met, np.moveaxis(ap, 1, 2)
+
+
+def resolve_backend(name: str) -> str:
+    """Say which backend ``'auto'`` is here; any other name stays."""
+    if name != 'auto':
+        return name
+    installed = importlib.util.find_spec('faster_coco_eval') is not None
+    return 'faster_coco_eval' if installed else 'pycocotools'
 
 
 def _backend(name: str) -> tuple[Any, Any]:

@@ -58,7 +58,8 @@ class CytologyMetric(LoaderTruth, BaseMetric):
         num_resamples: Bootstrap samples over images for the interval of mAP; 0: none.
         seed: Seed of the bootstrap.
         classwise: Whether to log each class too.
-        backend: ``'pycocotools'``, or ``'faster_coco_eval'`` with the package of that name.
+        backend: ``'pycocotools'``, ``'faster_coco_eval'`` with the package of that name, which
+            gives the same sooner, or ``'auto'``: the second where it is installed.
         backend_args: How to read ``ann_file``, as in mmengine.
         collect_device: ``'cpu'`` or ``'gpu'``, where processes put their results together.
         prefix: Prefix of the logged names.
@@ -79,7 +80,7 @@ class CytologyMetric(LoaderTruth, BaseMetric):
         num_resamples: int = 1000,
         seed: int = 0,
         classwise: bool = True,
-        backend: str = 'pycocotools',
+        backend: str = 'auto',
         backend_args: dict | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,

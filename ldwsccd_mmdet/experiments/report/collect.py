@@ -9,6 +9,7 @@ from typing import Any
 from pycocotools.coco import COCO
 
 from ...errors import ConfigError, ResultsError
+from ...evaluation.functional.matching import resolve_backend
 from ...version import __version__
 from .costs import read_costs
 from .page import Report
@@ -34,7 +35,7 @@ SETTINGS: dict[str, Any] = dict(
     rates=(1, 4, 16),
     num_resamples=1000,
     seed=0,
-    backend='pycocotools',
+    backend='auto',
     targets=None,
 )
 
@@ -147,6 +148,6 @@ def _facts(
         'Operating point': 'highest F1' if score_thr is None else f'score {score_thr:g}',
         'Intervals': f'{settings["num_resamples"]} bootstrap samples of images, '
         f'seed {settings["seed"]}',
-        'Backend': settings['backend'],
+        'Backend': resolve_backend(settings['backend']),
         'ldwsccd_mmdet': __version__,
     }

@@ -1,5 +1,7 @@
 """Local distillation: a frozen teacher shows the student where, and in which channels, to look."""
 
+import logging
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -8,6 +10,7 @@ import torch.nn.functional as F
 from mmdet.registry import MODELS
 from mmdet.utils import OptMultiConfig
 from mmengine.dist import all_reduce
+from mmengine.logging import print_log
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -16,6 +19,9 @@ from ..utils import float_dtype, no_autocast
 from ..utils.renamed_arguments import refuse_old_arguments
 from .foreground_mask import fgd_scale_masks, foreground_mask
 from .level_distillation import LevelDistillation, compare
+
+LARGEST_ROUNDING = 0.02
+"""Of the exponent of eq. 10, from which on a warning says that half precision is too coarse."""
 
 MEMORY = 0.98
 """Decay of the running means with ``share``."""
@@ -97,7 +103,9 @@ class LocalDistillationLoss(BaseModule):
         feature_norm: 'standardize' brings every channel of both maps to mean 0 and variance 1 over
             H x W of its image before anything else, as PKD (Cao et al., NeurIPS 2022) does. With
             raw ReLU maps the softmax of eq. 10 and 11 saturates, and a student whose scale differs
-            from its teacher's is mostly taught the scale. ``None`` takes the maps as they are.
+            from its teacher's is mostly taught the scale. Half precision then is as good as
+            float32. ``None`` takes the maps as they are: at values of 1e3, what bfloat16 rounds
+            off changes the loss by a third, and a warning in the log says so.
         level_weights: Weight of each level's three terms, >= 0, one a level. Default: 1 each.
         resize: Where sizes (H, W) differ at a level, bring the 'student' (after :math:`f`) to the
             teacher's size, or the 'teacher' to the student's; bilinear, corners not aligned.
@@ -167,6 +175,7 @@ class LocalDistillationLoss(BaseModule):
             'level_weights', 1.0 if level_weights is None else level_weights, levels
         )
         self._check_arguments()
+        self._looked_at_rounding = False
         self.share = share
         if share is not None:
             self._check_share((alpha, beta, gamma))
@@ -298,6 +307,9 @@ class LocalDistillationLoss(BaseModule):
             ConfigError: As :meth:`forward`.
         """
         self._check_feats(student_feats, teacher_feats, bboxes)
+        if self.feature_norm is None and not self._looked_at_rounding:
+            self._looked_at_rounding = True
+            self._look_at_rounding([*student_feats, *teacher_feats])
         images = _image_weights(bboxes)
         losses = []
         for level in range(len(self.student_channels)):
@@ -357,6 +369,21 @@ class LocalDistillationLoss(BaseModule):
                 )
             )
         return out
+
+    def _look_at_rounding(self, feats: Sequence[Tensor]) -> None:
+        """Say in the log if half precision has rounded raw maps too much for eq. 10."""
+        worst = max(
+            _rounding_of_exponent(feat, temperature)
+            for feat, temperature in zip(feats, self.temperature * 2, strict=True)
+        )
+        if worst > LARGEST_ROUNDING:
+            print_log(
+                'distillation.feature_norm: expected maps whose attention (eq. 10) half precision '
+                f'leaves as it is, found raw maps whose rounding moves its exponent by {worst:.2g}'
+                "; set feature_norm='standardize', or train without --amp",
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         """Student after f, and teacher, in one size; the teacher without gradient."""
@@ -430,6 +457,20 @@ def _resize(feat: Tensor, like: Tensor) -> Tensor:
     size = (like.shape[2], like.shape[3])
     feat = feat.to(float_dtype(feat))
     return F.interpolate(feat, size=size, mode='bilinear', align_corners=False)
+
+
+@torch.no_grad()
+def _rounding_of_exponent(feat: Tensor, temperature: float) -> float:
+    """How far the rounding of a map moves the exponent of eq. 10: its standard deviation, about.
+
+    A value rounded to a type of resolution eps is off by up to eps / 2 of itself, evenly spread;
+    the mean over C channels is off by 1 / sqrt(C) of that.
+    """
+    if feat.dtype not in (torch.float16, torch.bfloat16):
+        return 0.0
+    size = feat.float().square().mean().sqrt().item()
+    eps = torch.finfo(feat.dtype).eps
+    return eps * size / (temperature * math.sqrt(12 * feat.shape[1]))
 
 
 def _image_weights(bboxes: Sequence[Tensor]) -> Tensor:

@@ -58,9 +58,10 @@ def near_duplicate_pairs(thumbnails: np.ndarray, min_correlation: float = 0.97) 
         view = view[:, :, ::-1] if left else view
         other = other.reshape(hashes.shape)
         for start in range(0, len(hashes), _BLOCK):
-            near = hashes[start : start + _BLOCK] @ other.T >= _LOW**2 - 1 - 2 * _HASH_DISTANCE
-            i, j = np.nonzero(near)
-            i += start
+            # only pairs i < j
+            alike_bits = hashes[start : start + _BLOCK] @ other[start:].T
+            i, j = np.nonzero(alike_bits >= _LOW**2 - 1 - 2 * _HASH_DISTANCE)
+            i, j = i + start, j + start
             i, j = i[i < j], j[i < j]
             for part in range(0, len(i), 1 << 16):
                 a, b = i[part : part + (1 << 16)], j[part : part + (1 << 16)]

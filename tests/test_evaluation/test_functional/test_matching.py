@@ -9,7 +9,7 @@ from pycocotools.cocoeval import COCOeval
 from ldwsccd_mmdet.datasets.coco_json import index_truth, truth_boxes
 from ldwsccd_mmdet.errors import ConfigError, ResultsError
 from ldwsccd_mmdet.evaluation import evaluate_detections
-from ldwsccd_mmdet.evaluation.functional import match_detections
+from ldwsccd_mmdet.evaluation.functional import match_detections, matching
 
 SEEDS = range(4)
 
@@ -112,12 +112,20 @@ def test_equal_to_mmdet_voc(random_set, seed, flags):
 def test_faster_coco_eval_is_equal(random_set, seed):
     pytest.importorskip('faster_coco_eval', reason='the optional faster-coco-eval is not installed')
     truth, predictions = random_set(seed, iscrowd=0.2)
-    expected = match_detections(truth, predictions)
+    expected = match_detections(truth, predictions, backend='pycocotools')
     found = match_detections(truth, predictions, backend='faster_coco_eval')
     np.testing.assert_array_equal(found.hit, expected.hit)
     np.testing.assert_array_equal(found.det_ignored, expected.det_ignored)
     np.testing.assert_array_equal(found.det_truth[found.hit], expected.det_truth[found.hit])
     assert_close(found.ap_grid, expected.ap_grid)
+
+
+def test_auto_is_the_fast_backend_where_it_is_installed(monkeypatch):
+    monkeypatch.setattr(matching.importlib.util, 'find_spec', lambda name: None)
+    assert matching.resolve_backend('auto') == 'pycocotools'
+    monkeypatch.setattr(matching.importlib.util, 'find_spec', lambda name: object())
+    assert matching.resolve_backend('auto') == 'faster_coco_eval'
+    assert matching.resolve_backend('pycocotools') == 'pycocotools'
 
 
 def test_unknown_backend(random_set):
