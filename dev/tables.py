@@ -250,6 +250,26 @@ def half_the_boxes_by_round() -> str:
     return markdown(['data', 'boxes kept', 'teachers', 'last teacher', 'LD-WSCCD'], found)
 
 
+def seeds_in_doubt() -> str:
+    """What teaching the MIL head by the expected loss brought, seed by seed."""
+    names = ('data', 'boxes_kept', 'rounds', 'score_source')
+    lines: dict[tuple[str, ...], list[dict[str, float]]] = {}
+    for column, file in enumerate(('half_the_boxes_seeds_of_weight_p', 'half_the_boxes')):
+        for row in read(file):
+            if row['model'] == 'ldwsccd':
+                key = tuple(row[name] for name in names)
+                lines.setdefault(key, [{}, {}])[column][row['seed']] = float(row['AP50'])
+    found = []
+    for (data, kept, rounds, source), (before, after) in sorted(lines.items(), reverse=True):
+        both = {seed: after[seed] for seed in after if seed in before}
+        cells = [mean_and_spread(before[seed] for seed in both), mean_and_spread(both.values())]
+        if both:
+            name = [DATA[data], BOXES_KEPT[kept], rounds, f"`'{source}'`"]
+            found.append([*name, *cells, difference(both, before)])
+    header = ['data', 'boxes kept', 'teachers', 'scored by', 'weight p', 'expected loss', 'gain']
+    return markdown(header, found)
+
+
 def mined_boxes() -> str:
     """How good mined boxes are, where boxes were taken away: means over seeds, by class."""
     groups: dict[tuple[str, ...], list[Row]] = {}
@@ -613,6 +633,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes_by_model': half_the_boxes_by_model,
     'half_the_boxes_by_source': half_the_boxes_by_source,
     'half_the_boxes_by_round': half_the_boxes_by_round,
+    'seeds_in_doubt': seeds_in_doubt,
     'mined_boxes': mined_boxes,
     'demo': demo,
     'cric_20_epochs': Listing(
