@@ -170,7 +170,7 @@ def test_full_width_fits_together(path, monkeypatch):
 def channels_of(model: torch.nn.Module) -> list[int]:
     """Those of the maps, after the first head has looked at them."""
     maps = model.extract_feat(torch.empty(1, 3, 512, 512, device='meta'))
-    (model.rpn_head if model.with_rpn else model.bbox_head)(maps)
+    (model.rpn_head if hasattr(model, 'rpn_head') else model.bbox_head)(maps)
     return [level.shape[1] for level in maps]
 
 
