@@ -87,6 +87,14 @@ def test_the_issue_s_configs_are_there():
     } <= set(CONFIGS)
 
 
+def test_every_leaf_has_fewer_than_twenty_lines():
+    """What is longer is put together from configs/_base_/parts."""
+    leaves = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
+    lines = {path.name: len(path.read_text('utf-8').splitlines()) for path in leaves}
+    assert len(lines) > 100
+    assert {name: number for name, number in lines.items() if number >= 20} == {}
+
+
 def side_of(cfg: Config) -> int:
     """The least image that leaves SSD512 its seven levels; 128 px do for the others."""
     levels = (cfg.model.get('bbox_head') or {}).get('in_channels')
@@ -162,7 +170,7 @@ def test_full_width_fits_together(path, monkeypatch):
 def channels_of(model: torch.nn.Module) -> list[int]:
     """Those of the maps, after the first head has looked at them."""
     maps = model.extract_feat(torch.empty(1, 3, 512, 512, device='meta'))
-    (model.rpn_head if model.with_rpn else model.bbox_head)(maps)
+    (model.rpn_head if hasattr(model, 'rpn_head') else model.bbox_head)(maps)
     return [level.shape[1] for level in maps]
 
 

@@ -50,6 +50,8 @@ class CellVisualizationHook(DetVisualizationHook):
             return
         folder = Path(runner.work_dir) / runner.timestamp / 'vis_data' / 'val_pictures'
         for index, sample in enumerate(outputs[: self.VAL_PICTURES]):
+            if 'img_path' not in sample:  # a pipeline of the user's own may leave it out
+                continue
             file = get(sample.img_path, backend_args=self.backend_args)
             self._visualizer.add_datasample(
                 'val_pictures',
