@@ -421,8 +421,8 @@ def bag_classes() -> str:
     """How many bags have a class: whole images against tiles of them."""
     found: dict[str, list[str]] = {}
     bags = []
-    for cut in ('images', 'tiles'):
-        for row in read(f'classes_bccd_{cut}'):
+    for cut, name in (('images', 'classes_bccd_images'), ('tiles', 'classes_bccd_tiles')):
+        for row in read(name):
             found.setdefault(row['class'] or 'no class', []).append(
                 f'{100 * float(row["share"]):.1f} % ({row["with_it"]})'
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import re
 import time
@@ -10,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from ..errors import ConfigError
@@ -163,16 +165,19 @@ class StageJobs:
         """Take what has ended out of what runs; returns these stages."""
         ended = [number for number, job in self.running.items() if job.done()]
         for number in ended:
-            job, stage = self.running.pop(number), self.runner.stages[number]
-            if not _wait_until(lambda stage=stage, job=job: self._settled(stage, job)):
-                self.failed[number] = f'its job {job.job_id} ended without a result'
-            elif not self.finished(stage):
-                self.failed[number] = _reason(job)
+            settled = functools.partial(self._settled, number)
+            if not _wait_until(settled):
+                job_id = self.running[number].job_id
+                self.failed[number] = f'its job {job_id} ended without a result'
+            elif not self.finished(self.runner.stages[number]):
+                self.failed[number] = _reason(self.running[number])
+            del self.running[number]
         return ended
 
-    def _settled(self, stage: Stage, job: Any) -> bool:
-        """Whether the disk shows what became of a job."""
-        return self.finished(stage) or bool(job.paths.result_pickle.exists())
+    def _settled(self, number: int) -> bool:
+        """Whether the disk shows what became of the job of a stage."""
+        result = self.running[number].paths.result_pickle
+        return self.finished(self.runner.stages[number]) or bool(result.exists())
 
     def cancel(self) -> None:
         """End what runs, and wait for it."""
@@ -186,8 +191,8 @@ def _executor(folder: Path, slurm: Mapping[str, Any] | None) -> Any:
     submitit = require('submitit', 'slurm', 'Running stages as jobs')
     if slurm is None:
         executor = submitit.LocalExecutor(folder)
-        visible = os.environ.get('CUDA_VISIBLE_DEVICES', '')
-        devices = [int(device) for device in visible.split(',') if device.isdigit()]
+        devices = _visible_gpus()
+        # submitit hides all GPUs from a local job that asks for none
         gpus = dict(gpus_per_node=len(devices), visible_gpus=devices) if devices else {}
         executor.update_parameters(timeout_min=_LOCAL_MINUTES, **gpus)
         return executor
@@ -202,6 +207,14 @@ def _executor(folder: Path, slurm: Mapping[str, Any] | None) -> Any:
     except ValueError as error:
         raise ConfigError(f'--slurm: {error}') from error
     return executor
+
+
+def _visible_gpus() -> list[int]:
+    """List the GPUs that this process may use."""
+    named = os.environ.get('CUDA_VISIBLE_DEVICES')
+    if named is None:
+        return list(range(torch.cuda.device_count()))
+    return [int(device) for device in named.split(',') if device.strip().isdigit()]
 
 
 def _reason(job: Any) -> str:

@@ -170,6 +170,17 @@ def test_slurm_that_is_not_there(tmp_path, monkeypatch):
         run(make_runner(tmp_path / 'out'), JobSettings(slurm=[]))
 
 
+@pytest.mark.parametrize(
+    ('named', 'count', 'expected'), [(None, 2, [0, 1]), ('3,1', 4, [3, 1]), ('', 2, [])]
+)
+def test_local_jobs_keep_their_gpus(monkeypatch, named, count, expected):
+    monkeypatch.setattr(stage_jobs.torch.cuda, 'device_count', lambda: count)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    if named is not None:
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', named)
+    assert stage_jobs._visible_gpus() == expected
+
+
 def runner_of_comparison(out):
     from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
 

@@ -105,7 +105,7 @@ class LocalDistillationLoss(BaseModule):
             raw ReLU maps the softmax of eq. 10 and 11 saturates, and a student whose scale differs
             from its teacher's is mostly taught the scale. Half precision then is as good as
             float32. ``None`` takes the maps as they are: at values of 1e3, what bfloat16 rounds
-            off changes the loss by a third, and a warning in the log says so.
+            off changes eq. 10 too much, and a warning in the log says so.
         level_weights: Weight of each level's three terms, >= 0, one a level. Default: 1 each.
         resize: Where sizes (H, W) differ at a level, bring the 'student' (after :math:`f`) to the
             teacher's size, or the 'teacher' to the student's; bilinear, corners not aligned.
