@@ -14,21 +14,21 @@ from ldwsccd.tool import run_tool
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _new_log() -> None:
+def new_log() -> None:
     """Forget the logs of commands before: what they wrote to, a test's output, may be closed."""
     MMLogger._instance_dict.clear()
 
 
 def run(name: str, *arguments: object) -> int:
     """Run ``ldwsccd NAME ARGUMENTS``; returns the exit code."""
-    _new_log()
+    new_log()
     args = parse_args(name, [str(argument) for argument in arguments])
     return run_tool(command_module(name).main, args)
 
 
 def run_door(tool: str, *arguments: object) -> int:
     """Run a file of ``tools/`` as a script; returns the exit code."""
-    _new_log()
+    new_log()
     before = sys.argv
     sys.argv = [tool, *map(str, arguments)]
     try:

@@ -90,8 +90,8 @@ def test_the_issue_s_configs_are_there():
 def test_every_leaf_has_fewer_than_twenty_lines():
     """What is longer is put together from configs/_base_/parts."""
     leaves = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
-    lines = {path.name: len(path.read_text('utf-8').splitlines()) for path in leaves}
-    assert len(lines) > 100
+    lines = {str(path): len(path.read_text('utf-8').splitlines()) for path in leaves}
+    assert len(lines) > 80
     assert {name: number for name, number in lines.items() if number >= 20} == {}
 
 
@@ -156,7 +156,8 @@ def test_full_width_fits_together(path, monkeypatch):
     for name in ('kaiming_normal_', 'kaiming_uniform_'):  # weights are not looked at
         monkeypatch.setattr(torch.nn.init, name, lambda tensor, *_, **__: tensor)
     cfg = load(path)
-    student = MODELS.build(dict(cfg.model, teacher=None, distillation=None)).to('meta')
+    alone = {key: part for key, part in cfg.model.items() if key not in ('teacher', 'distillation')}
+    student = MODELS.build(alone).to('meta')
     maps = channels_of(student)
     if cfg.model.get('mil_head'):
         assert student.mil_head.bbox_roi_extractor.out_channels == maps[0]

@@ -76,7 +76,7 @@ def test_old_configs_in_checkpoints_work(trained: Trained, fields, tmp_path) -> 
     def edit(content: dict) -> None:
         text = content['meta']['cfg']
         text = text.replace("type='LoadImageFromFile'", "type='LoadVerifiedImageFromFile'")
-        text = re.sub(r"dict\(backend_args=None, type='VerifyImage'\),\s*", '', text)
+        text = re.sub(r"dict\(\s*backend_args=None,\s*type='VerifyImage'\),\s*", '', text)
         assert 'VerifyImage' not in text and 'LoadVerified' in text
         content['meta']['cfg'] = text
         del content['message_hub']

@@ -317,6 +317,7 @@ WRITTEN: tuple[Line, ...] = (
     Line('browse-distillation', 'out', '{distilled.py} --num 1 --out BAD', '', True),
     Line('browse-pseudo-boxes', 'out_dir', '{mil.py} {mil.pth} --num 1 --out-dir BAD', '', True),
     Line('browse-pseudo-boxes', 'json', '{mil.py} {mil.pth} --num 1 --json BAD', '.json', True),
+    Line('audit', 'csv', '{mine} --csv BAD', '.csv'),
     Line('recall', 'csv', '{plain.py} --proposer blobs --csv BAD', '.csv', True),
     Line('recall', 'save', '{plain.py} --proposer blobs --save BAD', '.npz', True),
     Line('anchors', 'csv', '{tiny/train.json} --num 2 --csv BAD', '.csv'),

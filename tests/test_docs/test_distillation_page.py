@@ -75,7 +75,6 @@ def workplace(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv('LOCAL_RANK', '0')
     # a runner formats its config for the log, which takes longer than the training
-    monkeypatch.setattr('mmengine.config.Config.pretty_text', '')
     return tmp_path
 
 

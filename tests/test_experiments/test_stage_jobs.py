@@ -13,8 +13,16 @@ from ldwsccd_mmdet.errors import ConfigError, InputError
 from ldwsccd_mmdet.experiments import stage_jobs
 from ldwsccd_mmdet.experiments.stage_jobs import JobSettings, StageJob, StageJobs, run_stages_as
 from ldwsccd_mmdet.experiments.stages import Stage, StageFailed, StageRunner
+from tests.commands import new_log
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(autouse=True, scope='module')
+def _logs_are_forgotten():
+    """Importing submitit closes the files of all logs that are open."""
+    yield
+    new_log()
 
 
 def make_runner(out, broken=None):

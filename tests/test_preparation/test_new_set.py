@@ -291,7 +291,8 @@ def test_says_where_it_looked_for_images(tmp_path: Path) -> None:
     [
         ('a.json', 'no json', 'not JSON'),
         ('a.json', '[{"x": 1}]', 'Label Studio'),
-        ('a.xml', '<html/>', "not CVAT's XML"),
+        ('a.xml', '<html/>', 'is a web page'),
+        ('a.xml', '<other/>', "not CVAT's XML"),
         ('a.xml', '<annotations>', "not CVAT's XML"),
         ('a.xml', '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', 'entities'),
         ('a.txt', '', 'expected COCO json'),

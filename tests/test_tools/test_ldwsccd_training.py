@@ -118,7 +118,7 @@ def test_inference(workplace: Path) -> None:
     [
         (['model.teacher.checkpoint=gone.pth'], 'model.teacher.checkpoint: expected a file'),
         (['model.teacher.config=gone.py'], 'model.teacher.config: expected a config file'),
-        (['model.mil_head.loss_weight.refine=nan'], 'non-finite loss: loss_refine_1 = nan'),
+        (['model.mil_head.loss_weight.refine=nan'], 'loss_weight.refine: expected a number'),
         (
             ['model.distillation.teacher_channels=(16,32,9)'],
             r'teacher_channels[2] is 9, but the teacher gives 8 channels',
