@@ -122,6 +122,12 @@ class CellInferencer(DetInferencer):
         cfg.test_dataloader.dataset = innermost(cfg.test_dataloader.dataset)
         return super()._init_pipeline(cfg)
 
+    def _init_visualizer(self, cfg: Any) -> Any:
+        """Draw as our configs do where a config says nothing of it: mmdet's fails there."""
+        if not cfg.get('visualizer'):
+            cfg.visualizer = dict(type='CytologyVisualizer', name='visualizer')
+        return super()._init_visualizer(cfg)
+
     def _describe(self) -> DetectorInfo:
         """Gather what prediction wants to know of the model."""
         meta = self.model.dataset_meta

@@ -66,6 +66,16 @@ def test_config_and_checkpoint_as_well(trained: Trained, fields, inferencer) -> 
         CellInferencer(trained.config)
 
 
+def test_a_config_without_a_visualizer_draws(trained: Trained, fields, tmp_path) -> None:
+    config = Config.fromfile(trained.config)
+    config.pop('visualizer')
+    config.dump(tmp_path / 'plain.py')
+    inferencer = CellInferencer(str(tmp_path / 'plain.py'), trained.checkpoint, device='cpu')
+    assert len(inferencer.detect(fields[:1])[0]) > 5
+    inferencer(fields[0], out_dir=str(tmp_path / 'out'))
+    assert len(list((tmp_path / 'out' / 'vis').iterdir())) == 1
+
+
 def test_needs_no_teacher(trained_both: Trained, fields) -> None:
     detector = CellInferencer(trained_both.checkpoint, device='cpu')
     assert detector.model.mil_head is not None and detector.model.distillation is None
