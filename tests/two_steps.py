@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmdet.registry import MODELS
+from mmdet.utils import register_all_modules
 from mmengine.config import Config, ConfigDict
 from mmengine.dist import broadcast_object_list, get_rank
 
@@ -88,6 +89,7 @@ def two_steps(file: str, out: Path) -> None:
 
 def main(out: str, *files: str) -> None:
     torch.set_num_threads(1)
+    register_all_modules(init_default_scope=True)  # the teacher is built before any runner
     Config.pretty_text = ''  # a runner takes a second to format it
     for file in files:
         try:
