@@ -65,7 +65,7 @@ def random_checkpoint(path: Path, folder: Path) -> tuple[Config, Path]:
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = 1.0
     with torch.no_grad():  # norms that fit an image: else activations grow from layer to layer
-        model.train().extract_feat(60 * torch.randn(2, 3, 256, 256))
+        model.train().extract_feat(60 * torch.randn(2, 3, 512, 512))
     classes = tuple(f'class {number}' for number in range(model.bbox_head.num_classes))
     file = folder / f'{path.stem}.pth'
     meta = dict(cfg=config.pretty_text, dataset_meta=dict(classes=classes))
