@@ -21,7 +21,6 @@ image by image, to the time of the side that `against` names.
 import argparse
 import copy
 import functools
-import random
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -33,7 +32,7 @@ import torch
 from mmdet.registry import MODELS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
-from turns import conditions, quartiles, ratio_in_turns, time_in_turns
+from turns import conditions, parse_timed, quartiles, ratio_in_turns, time_in_turns
 
 from ldwsccd_mmdet.apis import CellInferencer, ExportedDetector, export_detector, find_sources
 from ldwsccd_mmdet.csv_table import records, write_csv
@@ -168,12 +167,7 @@ def main() -> None:
     add('--images', nargs='+', help='images, or a folder of them (default: random pixels)')
     add('--size', type=int, default=512, help='side of the random images')
     add('--sides', nargs='+', choices=SIDES, default=list(SIDES), metavar='SIDE')
-    add('--runs', type=int, default=50)
-    add('--threads', type=int, default=2)
-    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    random.seed(0)
+    args = parse_timed(parser, CSV)
     register_all_modules()
     if args.images:
         images = [read_image(source.path) for source in find_sources(args.images)[: args.runs]]

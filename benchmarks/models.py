@@ -15,7 +15,6 @@ python dev/model_zoo.py puts the table into docs/model_zoo.md.
 
 import argparse
 import os
-import random
 from pathlib import Path
 
 import torch
@@ -25,7 +24,7 @@ from mmdet.utils import register_all_modules
 from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from torch import Tensor, nn
-from turns import conditions, quartiles, time_in_turns
+from turns import conditions, parse_timed, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
@@ -133,12 +132,7 @@ def main() -> None:
     add = parser.add_argument
     add('configs', nargs='+', help='files, or folders of them')
     add('--models', nargs='+', metavar='NAME', help='only these of them')
-    add('--runs', type=int, default=50)
-    add('--threads', type=int, default=2)
-    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    random.seed(0)
+    args = parse_timed(parser, CSV)
     os.chdir(ROOT)
     register_all_modules()
 

@@ -12,7 +12,6 @@ same machine; medians. benchmarks/models.py has size, operations and the network
 """
 
 import argparse
-import random
 import statistics
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from mmdet.utils import register_all_modules
 from mmengine.dataset import pseudo_collate
 from mmengine.runner import load_checkpoint
 from torch import nn
-from turns import conditions, quartiles, time_in_turns
+from turns import conditions, parse_timed, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
@@ -67,12 +66,7 @@ def main() -> None:
     add = parser.add_argument
     add('folders', nargs='+', type=Path)
     add('--seed', type=int, default=0, help='which trainings of a comparison')
-    add('--runs', type=int, default=50)
-    add('--threads', type=int, default=2)
-    add('--csv', type=Path, default=CSV, help='(default: %(default)s)')
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    random.seed(0)
+    args = parse_timed(parser, CSV)
     register_all_modules()
 
     calls, checkpoints = {}, {}

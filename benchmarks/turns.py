@@ -1,5 +1,6 @@
 """Time several models in turns, in one process: what the latency benchmarks share."""
 
+import argparse
 import os
 import platform
 import random
@@ -10,6 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+
+def parse_timed(parser: argparse.ArgumentParser, csv: Path) -> argparse.Namespace:
+    """Parse with the arguments of all that times models in turns; sets threads and seed."""
+    parser.add_argument('--runs', type=int, default=50)
+    parser.add_argument('--threads', type=int, default=2)
+    parser.add_argument('--csv', type=Path, default=csv, help='(default: %(default)s)')
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    random.seed(0)
+    return args
 
 
 def time_in_turns(

@@ -13,6 +13,7 @@ __all__ = ['FILES', 'FOLDERS', 'OutputError', 'check_outputs']
 #: Arguments that name a file to write, by command.
 FILES: dict[str, tuple[str, ...]] = {
     'anchors': ('csv',),
+    'audit': ('csv',),
     'browse-pseudo-boxes': ('json',),
     'convert points': ('out',),
     'convert yolo': ('out',),
