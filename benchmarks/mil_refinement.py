@@ -15,6 +15,7 @@ import platform
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -122,6 +123,48 @@ def timed(loss_of, logits: list[Tensor]) -> tuple[float, float, Tensor, Tensor]:
     return wall, cpu, loss.detach(), torch.cat([x.grad.flatten() for x in logits])
 
 
+def measure(
+    head: MILRefinementHead, regions: int, present: int, args: argparse.Namespace
+) -> dict[str, Any]:
+    """One row: both sides in turns, after their losses and gradients were seen to agree."""
+    bboxes, logits, y = make_data(args.images, regions, args.classes, args.stages, present)
+
+    def ours() -> Tensor:
+        flat = [x.flatten(0, 1) for x in logits]
+        outputs = RegionLogits(flat[0], flat[1], flat[2:], [])
+        return sum(head.loss_by_feat(outputs, list(bboxes), y).values())
+
+    def theirs() -> Tensor:
+        return yardstick(logits[0], logits[1], logits[2:], bboxes, y)
+
+    times = []
+    for _ in range(args.runs + 3):
+        *loop, loop_loss, loop_grad = timed(theirs, logits)
+        *batch, batch_loss, batch_grad = timed(ours, logits)
+        times.append((*loop, *batch))
+    torch.testing.assert_close(batch_loss, loop_loss, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(batch_grad, loop_grad, rtol=1e-3, atol=1e-4)
+    columns = zip(*times[3:], strict=True)
+    loop_ms, loop_cpu, batch_ms, batch_cpu = (1e3 * statistics.median(x) for x in columns)
+    return dict(
+        images=args.images,
+        regions=regions,
+        classes=args.classes,
+        classes_present=present,
+        stages=args.stages,
+        loop_ms=round(loop_ms, 2),
+        batch_ms=round(batch_ms, 2),
+        ratio=round(batch_ms / loop_ms, 3),
+        loop_cpu_ms=round(loop_cpu, 2),
+        batch_cpu_ms=round(batch_cpu, 2),
+        cpu_ratio=round(batch_cpu / loop_cpu, 3),
+        runs=args.runs,
+        threads=args.threads,
+        torch=torch.__version__,
+        machine=platform.processor() or platform.machine(),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--images', type=int, default=10)
@@ -139,42 +182,7 @@ def main() -> None:
     rows = []
     for regions in args.regions:
         for present in args.present:
-            bboxes, logits, y = make_data(args.images, regions, args.classes, args.stages, present)
-
-            def ours(bboxes=bboxes, logits=logits, y=y):
-                flat = [x.flatten(0, 1) for x in logits]
-                outputs = RegionLogits(flat[0], flat[1], flat[2:], [])
-                return sum(head.loss_by_feat(outputs, list(bboxes), y).values())
-
-            def theirs(bboxes=bboxes, logits=logits, y=y):
-                return yardstick(logits[0], logits[1], logits[2:], bboxes, y)
-
-            times = []
-            for _ in range(args.runs + 3):
-                *loop, loop_loss, loop_grad = timed(theirs, logits)
-                *batch, batch_loss, batch_grad = timed(ours, logits)
-                times.append((*loop, *batch))
-            torch.testing.assert_close(batch_loss, loop_loss, rtol=1e-3, atol=1e-4)
-            torch.testing.assert_close(batch_grad, loop_grad, rtol=1e-3, atol=1e-4)
-            columns = zip(*times[3:], strict=True)
-            loop, loop_cpu, batch, batch_cpu = (1e3 * statistics.median(x) for x in columns)
-            row = dict(
-                images=args.images,
-                regions=regions,
-                classes=args.classes,
-                classes_present=present,
-                stages=args.stages,
-                loop_ms=round(loop, 2),
-                batch_ms=round(batch, 2),
-                ratio=round(batch / loop, 3),
-                loop_cpu_ms=round(loop_cpu, 2),
-                batch_cpu_ms=round(batch_cpu, 2),
-                cpu_ratio=round(batch_cpu / loop_cpu, 3),
-                runs=args.runs,
-                threads=args.threads,
-                torch=torch.__version__,
-                machine=platform.processor() or platform.machine(),
-            )
+            row = measure(head, regions, present, args)
             rows.append(row)
             print(row)
     write_csv(args.csv, records(rows))

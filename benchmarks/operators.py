@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,13 +18,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from turns import conditions
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from turns import conditions  # noqa: E402
-
-from ldwsccd_mmdet.csv_table import records, write_csv  # noqa: E402
-from ldwsccd_mmdet.ops import OPERATORS, is_stand_in  # noqa: E402
+from ldwsccd_mmdet.csv_table import records, write_csv
+from ldwsccd_mmdet.ops import OPERATORS, is_stand_in
 
 Operators = Callable[[str], Callable[..., Any]]
 # boxes, objects they lie around, IoU threshold

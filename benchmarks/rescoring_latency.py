@@ -30,9 +30,12 @@ from mmdet.structures import DetDataSample
 from mmdet.utils import register_all_modules
 from mmengine.config import Config, DictAction
 from mmengine.runner import load_checkpoint
+from torch import nn
 
 import ldwsccd_mmdet  # noqa: F401
 
+#: Source of scores, and how many regions the MIL head sees.
+Side = tuple[str, int]
 CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_rescoring.csv'
 
 
@@ -61,7 +64,7 @@ def compare(alone: list[float], rescored: list[float], prefix: str) -> dict:
     }
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('config')
     parser.add_argument('--checkpoint')
@@ -78,9 +81,10 @@ def main() -> None:
         '--csv', type=Path, default=CSV, help='rows are added (default: %(default)s)'
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(0)
+    return parser.parse_args()
+
+
+def build(args: argparse.Namespace) -> nn.Module:
     register_all_modules()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
@@ -91,18 +95,20 @@ def main() -> None:
     model.init_weights()
     if args.checkpoint:
         load_checkpoint(model, args.checkpoint, map_location='cpu')
-    model.eval()
+    return model.eval()
 
+
+def time_sides(
+    model: nn.Module, images: list[np.ndarray], sides: list[Side], runs: int
+) -> tuple[dict[Side, list[float]], dict[Side, list[float]], float]:
+    """Seconds of each side by the wall and by the processors, and the SSD's boxes an image."""
     test_cfg = model.test_cfg
-    regions = args.regions or [test_cfg['proposal']['max_per_img']]
-    sides = [('ssd', regions[0]), *itertools.product(args.sources, regions)]
-    wall: dict[tuple[str, int], list[float]] = {side: [] for side in sides}
-    cpu: dict[tuple[str, int], list[float]] = {side: [] for side in sides}
+    wall: dict[Side, list[float]] = {side: [] for side in sides}
+    cpu: dict[Side, list[float]] = {side: [] for side in sides}
     ssd_boxes: list[int] = []
-    images = load_images(args.images, args.size, args.count)
     with torch.no_grad():
         # the first turn only warms up
-        for turn, image in enumerate(images[:1] + images * args.runs):
+        for turn, image in enumerate(images[:1] + images * runs):
             data = model.data_preprocessor(as_batch(image))
             first = turn % len(sides)  # each comes first and last equally often
             for side in sides[first:] + sides[:first]:
@@ -114,6 +120,18 @@ def main() -> None:
                     cpu[side].append(time.process_time() - cpu_start)
                     if side == sides[0]:
                         ssd_boxes.append(len(result[0].pred_instances))
+    return wall, cpu, statistics.median(ssd_boxes)
+
+
+def main() -> None:
+    args = parse_args()
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    model = build(args)
+    regions = args.regions or [model.test_cfg['proposal']['max_per_img']]
+    sides = [('ssd', regions[0]), *itertools.product(args.sources, regions)]
+    images = load_images(args.images, args.size, args.count)
+    wall, cpu, ssd_boxes = time_sides(model, images, sides, args.runs)
     for side in sides[1:]:
         row = dict(
             config=args.config,
@@ -123,7 +141,7 @@ def main() -> None:
             regions=side[1],
             **compare(wall[sides[0]], wall[side], ''),
             **compare(cpu[sides[0]], cpu[side], 'cpu_'),
-            ssd_boxes=statistics.median(ssd_boxes),
+            ssd_boxes=ssd_boxes,
             images=len(images),
             runs=args.runs,
             threads=args.threads,

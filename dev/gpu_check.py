@@ -3,6 +3,8 @@
     python dev/gpu_check.py                         # writes results/gpu_checks.csv, gpu_speed.csv
     python dev/gpu_check.py --device cpu --small    # the same paths on a CPU, tiny
 
+Where the package is not installed: `PYTHONPATH=. python dev/gpu_check.py`.
+
 1. The tests marked `gpu`.
 2. CPU against GPU: each operator in plain torch, the losses and gradients of a training step.
 3. A training step under AMP, in float16 (with loss scaling) and bfloat16.
@@ -34,12 +36,10 @@ from mmdet.utils import register_all_modules
 from mmengine.logging import MMLogger
 from torch import Tensor, nn
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / 'benchmarks')]
+from ldwsccd_mmdet.csv_table import records, write_csv
+from ldwsccd_mmdet.ops import OPERATORS
 
-import ldwsccd_mmdet  # noqa: E402, F401
-from ldwsccd_mmdet.csv_table import records, write_csv  # noqa: E402
-from ldwsccd_mmdet.ops import OPERATORS  # noqa: E402
+ROOT = Path(__file__).resolve().parents[1]
 
 FULL = ('configs/ldwsccd_ssd512.py', 512, 16)
 SMALL = ('configs/ldwsccd/ldwsccd_ssd256-narrow_synthetic.py', 256, 2)
@@ -71,6 +71,7 @@ def build(path: str, folder: str, with_mil: bool) -> nn.Module:
 
 
 def make_batch(size: int, images: int, device: str) -> tuple[Tensor, list[DetDataSample]]:
+    sys.path.append(str(ROOT / 'benchmarks'))  # scripts, not a package
     from training_step import make_samples
 
     samples = make_samples(size, images, boxes=8, side=40)

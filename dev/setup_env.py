@@ -23,10 +23,8 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-
-from mmcv_wheel import check_compiler, mmcv_wheel  # noqa: E402
-from setup_steps import (  # noqa: E402
+from mmcv_wheel import check_compiler, mmcv_wheel
+from setup_steps import (
     LOG,
     ROOT,
     STACK,
@@ -38,7 +36,7 @@ from setup_steps import (  # noqa: E402
     say,
     venv_answer,
 )
-from setup_venv import (  # noqa: E402
+from setup_venv import (
     check_pip,
     create_venv,
     interpreter,

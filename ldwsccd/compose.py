@@ -1,7 +1,7 @@
 """Compose scenes with exact boxes from crops of cells, one folder a class.
 
 Example:
-    ldwsccd compose ../shared/data/ccd_crops --out data/composed --num-train 400 --num-test 100
+    ldwsccd compose data/ccd_crops --out data/composed --num-train 400 --num-test 100
 """
 
 from __future__ import annotations

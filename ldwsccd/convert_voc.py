@@ -1,7 +1,7 @@
 """Convert a Pascal VOC folder to COCO json.
 
 Example:
-    ldwsccd convert voc ../shared/data/bccd --out data/bccd
+    ldwsccd convert voc downloads/bccd --out data/bccd
 """
 
 from __future__ import annotations

@@ -103,9 +103,13 @@ def test_a_machine_equals_scikit_learns_on_the_same_examples():
     machine = HardNegatives(positives, seed=3)
     machine.show(negatives)
     other = svm.LinearSVC(
-        C=1e-3, loss='hinge', intercept_scaling=10.0, class_weight={1: 2.0, 0: 1.0},
-        random_state=3, max_iter=10_000,
-    )  # fmt: skip
+        C=1e-3,
+        loss='hinge',
+        intercept_scaling=10.0,
+        class_weight={1: 2.0, 0: 1.0},
+        random_state=3,
+        max_iter=10_000,
+    )
     other.fit(np.concatenate([positives, negatives]), [1] * 20 + [0] * 40)
     np.testing.assert_allclose(machine.weight, other.coef_[0])
     assert machine.bias == pytest.approx(other.intercept_[0])

@@ -134,21 +134,6 @@ class YOLOv4Head(GridHead):
             ]
         super().__init__(init_cfg=init_cfg)
         self.prior_generator = TASK_UTILS.build(anchor_generator)
-        num_levels = self.prior_generator.num_levels
-        check_argument(
-            num_levels == len(in_channels) == len(scale_x_y),
-            'YOLOv4Head.in_channels, anchor_generator.base_sizes and scale_x_y',
-            'one entry a level each',
-            (len(in_channels), num_levels, len(scale_x_y)),
-        )
-        for name, value, right, expected in (
-            ('num_classes', num_classes, num_classes >= 1, '1 or more'),
-            ('scale_x_y', tuple(scale_x_y), min(scale_x_y) >= 1, 'numbers of 1 or more'),
-            ('pos_iou_thr', pos_iou_thr, 0 <= pos_iou_thr <= 1, 'a number in [0, 1]'),
-            ('ignore_iou_thr', ignore_iou_thr, 0 <= ignore_iou_thr <= 1, 'a number in [0, 1]'),
-            ('label_smoothing', label_smoothing, 0 <= label_smoothing < 1, 'a number in [0, 1)'),
-        ):
-            check_argument(right, f'YOLOv4Head.{name}', expected, value)
         self.num_classes = num_classes
         self.scale_x_y = tuple(scale_x_y)
         self.pos_iou_thr = pos_iou_thr
@@ -159,6 +144,7 @@ class YOLOv4Head(GridHead):
         self.loss_obj_weight = loss_obj_weight
         self.train_cfg = train_cfg
         self.test_cfg = test_cfg
+        self._check_arguments(len(in_channels))
 
         self.convs = nn.ModuleList()
         self.preds = nn.ModuleList()
@@ -169,6 +155,23 @@ class YOLOv4Head(GridHead):
                 ConvModule(channels, 2 * channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
             )
             self.preds.append(nn.Conv2d(2 * channels, num_anchors * (5 + num_classes), 1))
+
+    def _check_arguments(self, num_maps: int) -> None:
+        num_levels = self.prior_generator.num_levels
+        check_argument(
+            num_levels == num_maps == len(self.scale_x_y),
+            'YOLOv4Head.in_channels, anchor_generator.base_sizes and scale_x_y',
+            'one entry a level each',
+            (num_maps, num_levels, len(self.scale_x_y)),
+        )
+        for name, right, expected in (
+            ('num_classes', self.num_classes >= 1, '1 or more'),
+            ('scale_x_y', min(self.scale_x_y) >= 1, 'numbers of 1 or more'),
+            ('pos_iou_thr', 0 <= self.pos_iou_thr <= 1, 'a number in [0, 1]'),
+            ('ignore_iou_thr', 0 <= self.ignore_iou_thr <= 1, 'a number in [0, 1]'),
+            ('label_smoothing', 0 <= self.label_smoothing < 1, 'a number in [0, 1)'),
+        ):
+            check_argument(right, f'YOLOv4Head.{name}', expected, getattr(self, name))
 
     def init_weights(self) -> None:
         """Initialise; at first nothing is an object, and of no class."""

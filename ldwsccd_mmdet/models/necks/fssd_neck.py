@@ -84,21 +84,18 @@ class FSSDNeck(BaseModule):
         )
         fused = fusion_channels * len(sources)
         self.fusion_norm = build_norm_layer(dict(fusion_norm_cfg), fused)[1]
-        self.pyramid = nn.ModuleList([ConvModule(fused, out_channels[0], 3, padding=1, **cfg)])
-        for level, (stride, padding) in enumerate(
-            zip(level_strides, level_paddings, strict=True), start=1
-        ):
-            kernel_size = last_kernel_size if level == num_steps else 3
-            self.pyramid.append(
-                ConvModule(
-                    out_channels[level - 1],
-                    out_channels[level],
-                    kernel_size,
-                    stride=stride,
-                    padding=padding,
-                    **cfg,
-                )
+        kernel_sizes = (*[3] * num_steps, last_kernel_size)
+        self.pyramid = nn.ModuleList(
+            ConvModule(before, after, kernel_size, stride=stride, padding=padding, **cfg)
+            for before, after, kernel_size, stride, padding in zip(
+                (fused, *out_channels[:-1]),
+                out_channels,
+                kernel_sizes,
+                (1, *level_strides),
+                (1, *level_paddings),
+                strict=True,
             )
+        )
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute the pyramid.

@@ -56,8 +56,16 @@ def test_eq_4_and_its_ends():
 
 def test_alpha_falls_from_one_to_nothing_after_the_warm_up():
     assert [objectness_decay(n / 8, 0.25) for n in range(9)] == [
-        0, 0, 0.75, 0.625, 0.5, 0.375, 0.25, 0.125, 0,
-    ]  # fmt: skip
+        0,
+        0,
+        0.75,
+        0.625,
+        0.5,
+        0.375,
+        0.25,
+        0.125,
+        0,
+    ]
     assert objectness_decay(0.0, 0.0) == 1
 
 

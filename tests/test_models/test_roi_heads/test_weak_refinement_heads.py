@@ -244,11 +244,14 @@ def test_wsod2_batch_is_the_mean_of_its_singles(progress):
     whole = head.loss(x, regions, y, None, head.see(pictures, METAS, PLAIN))
     singles = [
         head.loss(
-            [f[n : n + 1] for f in x], regions[n : n + 1], y[n : n + 1], None,
+            [f[n : n + 1] for f in x],
+            regions[n : n + 1],
+            y[n : n + 1],
+            None,
             head.see(pictures[n : n + 1], METAS, PLAIN),
         )
         for n in range(2)
-    ]  # fmt: skip
+    ]
     for key, value in whole.items():
         mean = (singles[0][key] + singles[1][key]) / 2
         torch.testing.assert_close(value, mean, rtol=1e-4, atol=1e-5)
