@@ -3,6 +3,7 @@
 Examples:
     ldwsccd compare configs/ldwsccd/*_cric.py --seeds 0 1 2 --amp
     ldwsccd compare ssd256-narrow_bccd.py ldwsccd_ssd256-narrow_bccd.py --amp
+    ldwsccd compare ssd256-narrow_bccd.py ldwsccd_ssd256-narrow_bccd.py --amp --rounds 1
     ldwsccd compare configs/ldwsccd/*_cric.py --slurm partition=gpu gpus_per_node=1 time=600
 
 Run again, it takes up what is done: finished runs are kept, an interrupted training goes on from
@@ -16,7 +17,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from .arguments import add_config_options, add_job_arguments
+from .arguments import add_config_options, add_job_arguments, at_least
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--out', metavar='DIR', help='(default: work_dirs/compare_<name of the folder>)')
     add('--amp', action='store_true', help='mixed precision, as in ldwsccd train')
     add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
+    add(
+        '--rounds',
+        type=at_least(1),
+        help='teachers that find the cells without a box, in turn; the models of the method then '
+        'learn these too (default: none does, and boxes are all there is)',
+    )
     add('--report', default='', metavar='FLAGS', help="flags of ldwsccd report, in one '...'")
     add_job_arguments(parser)
     add_config_options(parser, 'settings to override in all configs')
@@ -49,6 +56,7 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     from rich.console import Console
 
     from ldwsccd_mmdet.experiments.comparison import Comparison, find_models
+    from ldwsccd_mmdet.experiments.mined_comparison import MinedComparison
     from ldwsccd_mmdet.experiments.stage_jobs import JobSettings, run_stages_as
     from ldwsccd_mmdet.experiments.stages import claim, stopped_by_signals
 
@@ -57,7 +65,17 @@ def main(args: argparse.Namespace, console: Any = None) -> int:
     with stopped_by_signals(), claim(out, 'comparison'):
         models = find_models(args.configs, args.cfg_options, args.epochs)
         flags = shlex.split(args.report)
-        comparison = Comparison(models, out, args.seeds, args.amp, flags, args.processes)
+        given: dict[str, Any] = dict(
+            out=out,
+            seeds=args.seeds,
+            amp=args.amp,
+            report_flags=flags,
+            processes=args.processes,
+        )
+        if args.rounds is None:
+            comparison = Comparison(models, **given)
+        else:
+            comparison = MinedComparison(models, args.rounds, **given)
         settings = JobSettings(args.jobs, args.slurm)
         runner, title = comparison.runner, 'Write the page'
         code = run_stages_as(settings, runner, console, title, comparison.report)

@@ -182,7 +182,8 @@ class Comparison:
         taught_by: list[Stage] = []
         for model, seed in self.runs():
             training = self._training(model, seed, data, taught_by)
-            stages += [training, self._test(model, seed, training)]
+            stages += [] if training in stages else [training]
+            stages.append(self._test(model, seed, training))
             if model.is_teacher:
                 taught_by = [training]
         return stages

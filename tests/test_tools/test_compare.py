@@ -195,3 +195,20 @@ def test_wrong_numbers(flags, capsys):
     with pytest.raises(SystemExit):
         parse_args('compare', ['configs', *flags])
     assert flags[0] in capsys.readouterr().err
+
+
+def test_rounds_mine_first(configs, monkeypatch):
+    made = {}
+
+    class Stopped(Exception):
+        pass
+
+    def stop(models, rounds, **given):
+        made.update(given, rounds=rounds, names=[model.name for model in models])
+        raise Stopped
+
+    monkeypatch.setattr('ldwsccd_mmdet.experiments.mined_comparison.MinedComparison', stop)
+    with pytest.raises(Stopped):
+        run(configs, '--rounds', 2, '--seeds', 5)
+    assert (made['rounds'], made['seeds']) == (2, [5])
+    assert made['names'] == ['Teacher', 'SSD', 'SSD+LDM', 'SSD+MIL', 'LD-WSCCD']
