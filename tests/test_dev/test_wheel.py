@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,6 +64,26 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
         return done
 
     return program
+
+
+def test_sources_hold_all_that_is_tracked(tmp_path: Path) -> None:
+    if not (ROOT / '.git').exists() or shutil.which('git') is None:
+        pytest.skip('needs a clone and git, to know what is tracked')
+    listed = subprocess.run(
+        ['git', 'ls-files'], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    tracked = {name for name in listed if '.mim/' not in name and (ROOT / name).is_file()}
+    sources = tmp_path / 'sources'
+    for name in tracked:
+        (sources / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, sources / name)
+    build = "from setuptools import build_meta; build_meta.build_sdist('../dist')"
+    command = [sys.executable, '-W', 'ignore', '-c', build]
+    subprocess.run(command, cwd=sources, check=True, capture_output=True)
+    (archive,) = (tmp_path / 'dist').iterdir()
+    with tarfile.open(archive) as files:
+        held = {name.partition('/')[2] for name in files.getnames()}
+    assert tracked <= held
 
 
 CONFIGS = """
