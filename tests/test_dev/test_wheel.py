@@ -58,7 +58,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     def program(name: str, *arguments: str) -> subprocess.CompletedProcess:
         command = [str(folder / 'venv' / 'bin' / name), *arguments]
         done = subprocess.run(
-            command, cwd=work, env=env, capture_output=True, text=True, timeout=1800
+            command, cwd=work, env=env, capture_output=True, text=True, timeout=7200
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done
