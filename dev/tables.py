@@ -455,6 +455,7 @@ def proposal_recall() -> str:
 
 # ------------------------------------------------------------------------------------ speed
 
+OPERATORS = {'nms': 'NMS', 'roi_align': 'RoIAlign'}
 SIDES = {
     'mmdet': "mmdet's SSD, float32",
     'ssd, float32': 'SSD, float32',
@@ -684,6 +685,16 @@ TABLES: dict[str, Callable[[], str]] = {
             'processor time, ms': '{batch_cpu_ms}',
             "of the loop's": '{cpu_ratio}',
             "wall time, of the loop's": '{ratio}',
+        },
+    ),
+    'operators': Listing(
+        'speed_operators',
+        {
+            'operator': lambda row: OPERATORS[row['operator']],
+            'case': '{case}',
+            "mmcv's, ms": '{mmcv_cpu_ms}',
+            'plain torch, ms': '{torch_cpu_ms}',
+            'ratio': '{ratio}',
         },
     ),
     'rescoring': rescoring,
