@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import LocalBackend
 from mmengine.logging import print_log
 
 from ..errors import DatasetError, ImageFileError
 from ..image_files import check_image_file
 from .bag_audit import teaches_by_image_labels
 from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco
-from .files import find_images, frame_fault, image_header
+from .files import find_images, frame_fault, image_header, storage_of
 from .label_counts import warn as _warn
 from .palette import class_palette
 from .splits import Fold
@@ -369,5 +369,4 @@ class CervicalCellDataset(CocoDataset):
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""
-        backend = get_file_backend(path, backend_args=self.backend_args)
-        return isinstance(backend, LocalBackend)
+        return isinstance(storage_of(path, self.backend_args), LocalBackend)

@@ -412,6 +412,15 @@ def test_frame_of_boxes_and_image(tiny_coco: Maker, edit: Callable, match: str) 
     assert len(load(root, check_images=False)) == 4
 
 
+def test_images_named_by_addresses(tiny_coco: Maker) -> None:
+    """As Roboflow's and Label Studio's servers name them."""
+    root = tiny_coco(
+        edit=lambda c: [i.update(file_name=f'https://x.org/{i["file_name"]}') for i in c['images']]
+    )
+    with pytest.raises(DatasetError, match=r'no file backend .* name files relative to data_root'):
+        load(root)
+
+
 def test_raw_frame_of_a_turned_picture(tiny_coco: Maker) -> None:
     root = tiny_coco()
     path = root / 'images' / 'train_1.jpg'
