@@ -14,7 +14,7 @@ from .slides import SLIDE_SUFFIXES
 
 __all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources', 'images_beside']
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2')
+IMAGE_SUFFIXES = tuple('.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm .jp2'.split())
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ def _files_of(given: str) -> set[Path]:
             )
         return {path}
     if path.is_dir():
-        inside = [file for file in path.rglob('*') if file.is_file()]
+        # a link to nothing is an image that can't be read, and is said to be
+        inside = [file for file in path.rglob('*') if file.is_file() or file.is_symlink()]
     else:
         inside = [Path(file) for file in glob.glob(str(path), recursive=True)]
         if not inside:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...datasets.boxes import box_fault, first_items
 from ...datasets.coco_json import plain_name
-from ...datasets.files import image_header, is_dim, path_inside
+from ...datasets.files import image_header, path_inside, reading_notes
 from ...datasets.label_counts import LabelCounts
 from ...errors import ConfigError, DatasetError
 
@@ -96,10 +96,7 @@ class CocoBuilder:
     def add_image_file(self, file_name: str, path: str | Path, **extra: Any) -> int:
         """Add an image by its file, and note what of it is not read; returns its id."""
         header = image_header(path)
-        if header.pages > 1:
-            self.notes['of several pages, of which only the first is read'] += 1
-        if header.bits > 8 and is_dim(Path(path).read_bytes()):
-            self.notes['of 16 bits that use 12 or fewer, and so are read nearly black'] += 1
+        self.notes.update(reading_notes(path, header))
         return self.add_image(file_name, header.width, header.height, **extra)
 
     def add_box(
