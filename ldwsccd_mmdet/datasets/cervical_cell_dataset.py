@@ -19,8 +19,8 @@ from mmengine.logging import print_log
 from ..errors import DatasetError, ImageFileError
 from ..image_files import check_image_file
 from .bag_audit import teaches_by_image_labels
-from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco
-from .files import find_images, frame_fault, image_header, reading_notes, storage_of
+from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco, storage_of
+from .files import find_images, frame_fault, image_header, reading_notes
 from .label_counts import warn as _warn
 from .palette import class_palette
 from .splits import Fold

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import LocalBackend
+from mmengine.fileio import BaseStorageBackend, LocalBackend, get_file_backend
 from pycocotools.coco import COCO
 
 from ..errors import DatasetError, ResultsError
 from ..regular_files import other_content
 from .boxes import NO_NUMBERS, box_fault, first_items, guess_box_form
-from .files import open_regular, storage_of
+from .files import open_regular
 from .label_counts import LabelCounts
 from .mask_box import mask_box
 
@@ -43,6 +43,7 @@ __all__ = [
     'plain_name',
     'quoted',
     'read_coco',
+    'storage_of',
     'truth_boxes',
     'truth_of_records',
 ]
@@ -165,6 +166,21 @@ def read_coco(
             'COCO file; copy it again, or convert it'
         ) from error
     return clean_coco(content, source, need_sizes)
+
+
+def storage_of(path: str, backend_args: dict | None = None) -> BaseStorageBackend:
+    """Return what reads a path: mmengine's backend for a local disk, or for an address.
+
+    Raises:
+        DatasetError: It is an address of a kind that mmengine does not know.
+    """
+    try:
+        return get_file_backend(path, backend_args=backend_args)
+    except (KeyError, ValueError) as error:  # of a prefix that is none, or of two of them
+        raise DatasetError(
+            f"'{path}' cannot be read: no file backend of mmengine knows such an address; name "
+            'files relative to data_root and data_prefix.img'
+        ) from error
 
 
 def load_coco(path: str | Path, source: str | None = None) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from urllib.parse import unquote
 
 import cv2
 import numpy as np
-from mmengine.fileio import BaseStorageBackend, get_file_backend
 from PIL import Image
 
 from ..errors import DatasetError, ImageFileError
@@ -39,7 +38,6 @@ __all__ = [
     'reading_notes',
     'require_images',
     'size_of_encoded',
-    'storage_of',
 ]
 
 #: What counts as an image file in a folder.
@@ -69,21 +67,6 @@ def path_inside(folder: str | Path, name: str) -> Path:
             f'the name {name!r} has a line break or another control character: rename it'
         )
     return Path(folder) / name
-
-
-def storage_of(path: str, backend_args: dict | None = None) -> BaseStorageBackend:
-    """Return what reads a path: mmengine's backend for a local disk, or for an address.
-
-    Raises:
-        DatasetError: It is an address of a kind that mmengine does not know.
-    """
-    try:
-        return get_file_backend(path, backend_args=backend_args)
-    except (KeyError, ValueError) as error:  # of a prefix that is none, or of two of them
-        raise DatasetError(
-            f"'{path}' cannot be read: no file backend of mmengine knows such an address; name "
-            'files relative to data_root and data_prefix.img'
-        ) from error
 
 
 def missing_files(paths: Iterable[str | Path]) -> list[str]:
