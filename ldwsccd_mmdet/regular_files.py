@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from .errors import DatasetError
 
-__all__ = ['open_regular', 'read_json', 'read_text']
+__all__ = ['open_regular', 'other_content', 'read_json', 'read_text']
 
 _MOST_TEXT = 1 << 26  # bytes: no list of names or boxes of one image is that long
 
@@ -26,6 +26,24 @@ def open_regular(path: str | Path) -> IO[bytes]:
     return Path(path).open('rb')
 
 
+def other_content(data: bytes) -> str | None:
+    """Say what lies there instead of a text that a tool wrote, and what to do; None if nothing.
+
+    Args:
+        data: The content of the file, or its first bytes.
+    """
+    start = data[:60].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
+    if not data:
+        return 'is empty: fetch the file again'
+    if start.startswith(b'version https://git-lfs'):
+        return 'is a pointer of Git LFS: fetch the file itself, git lfs pull'
+    if start.startswith((b'<!doctype html', b'<html')):
+        return 'is a web page: fetch the file again'
+    if data.startswith((b'\x1f\x8b', b'PK\x03\x04', b'BZh', b'\xfd7zXZ', b'7z\xbc\xaf')):
+        return 'is packed: unpack it, and give the file within'
+    return None
+
+
 def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
     """Read a text file as other tools leave it: UTF-8 or UTF-16, with or without a mark.
 
@@ -34,12 +52,13 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
         most: Bytes above which it is taken for something else.
 
     Raises:
-        DatasetError: It can't be read, is too long, in another encoding, a web page, or a pointer
-            of Git LFS.
+        DatasetError: It can't be read, is too long, in another encoding, a web page, packed, or a
+            pointer of Git LFS.
     """
     try:
         with open_regular(path) as file:
-            data = file.read(most + 1)
+            size = os.fstat(file.fileno()).st_size or most  # those of /proc say 0
+            data = file.read(min(size, most) + 1)
     except OSError as error:
         raise DatasetError(
             f"'{path}' cannot be read ({error.strerror or error}): check the path"
@@ -49,11 +68,9 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
             f"'{path}' is longer than {most:,} bytes: it is not the text file that is expected "
             'here; check the path'
         )
-    start = data[:60].lstrip(b'\xef\xbb\xbf \t\r\n').lower()
-    if start.startswith(b'version https://git-lfs'):
-        raise DatasetError(f"'{path}' is a pointer of Git LFS: fetch the file itself, git lfs pull")
-    if start.startswith((b'<!doctype html', b'<html')):
-        raise DatasetError(f"'{path}' is a web page: fetch the file again")
+    other = other_content(data) if data else None  # a list may be empty
+    if other is not None:
+        raise DatasetError(f"'{path}' {other}")
     marked = data.startswith((b'\xff\xfe', b'\xfe\xff'))
     # text of ASCII letters in UTF-16 has a zero in every second byte
     bare = 'utf-16-le' if data[1:2] == b'\0' else 'utf-16-be' if data[:1] == b'\0' else 'utf-8-sig'

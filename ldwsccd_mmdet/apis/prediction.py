@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from ..csv_table import write_rows
-from ..datasets.files import image_size
+from ..datasets.files import image_header, reading_notes
 from ..errors import DatasetError, ImageFileError, InputError
 from ..regular_files import read_json
 from ..visualization.draw_detections import draw_detections
@@ -114,7 +114,7 @@ def predict_images(
     _check_slides(mine, settings)
     claim_folder(detector, out, settings)
     run = Prediction()
-    _warn_of_large(detector, mine, settings, warn)
+    _warn_of_images(detector, mine, settings, warn)
     for index, source in enumerate(mine):
         progress(index, len(mine), source.name)
         try:
@@ -252,31 +252,34 @@ def _readable(kept: Path) -> bool:
     return True
 
 
-def _warn_of_large(
+def _warn_of_images(
     detector: CellDetector,
     sources: Sequence[Source],
     settings: PredictionSettings,
     warn: Callable[[str], Any],
 ) -> None:
-    """Say once that images are squeezed, where tiles would show the network more."""
-    size = detector.info.input_size
-    if settings.tiling is not None or size is None:
-        return
+    """Say once what is lost of images: they are squeezed, or hold more than is read of them."""
+    size = detector.info.input_size if settings.tiling is None else None
     large = []
+    notes: dict[str, list[str]] = {}
     for source in sources:
         if is_slide(source.path):
             continue
         try:
-            width, height = image_size(source.path)
+            header = image_header(source.path)
         except ImageFileError:  # it gets its line when it is its turn
             continue
-        if max(width / size[0], height / size[1]) > MUCH_LARGER:
-            large.append(f'{source.name}, {width} x {height} px')
-    if large:
+        if size is not None and max(header.width / size[0], header.height / size[1]) > MUCH_LARGER:
+            large.append(f'{source.name}, {header.width} x {header.height} px')
+        for note in reading_notes(source.path, header):
+            notes.setdefault(note, []).append(source.name)
+    if size is not None and large:
         warn(
             f"{len(large)} images are much larger than the network's input of {size[0]} x "
             f'{size[1]} px ({large[0]}): cells shrink with them; --tile auto looks at them in parts'
         )
+    for note, names in notes.items():
+        warn(f'{len(names)} images are {note} ({names[0]})')
 
 
 def _detect(

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..datasets.files import missing_files
 from ..errors import DatasetError, InputError
 from ..regular_files import read_json
 from .slides import SLIDE_SUFFIXES
 
 __all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources', 'images_beside']
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp', '.ppm', '.pgm', '.jp2')
+IMAGE_SUFFIXES = tuple('.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm .jp2'.split())
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def _files_of(given: str) -> set[Path]:
             )
         return {path}
     if path.is_dir():
-        inside = [file for file in path.rglob('*') if file.is_file()]
+        # a link to nothing is an image that can't be read, and is said to be
+        inside = [file for file in path.rglob('*') if file.is_file() or file.is_symlink()]
     else:
         inside = [Path(file) for file in glob.glob(str(path), recursive=True)]
         if not inside:
@@ -87,11 +89,13 @@ def images_beside(ann_file: Path, flag: str) -> Path:
     """
     try:
         first = read_json(ann_file)['images'][0]['file_name']
+        if not isinstance(first, str):
+            raise TypeError(f'the file_name {first!r}')
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise DatasetError(f"{flag}: '{ann_file}' cannot be read as COCO json ({error})") from error
     folders = [ann_file.parent, *sorted(f for f in ann_file.parent.iterdir() if f.is_dir())]
     for folder in folders:
-        if (folder / first).is_file():
+        if not missing_files([folder / first]):
             return folder
     looked = ', '.join(str(folder) for folder in folders[:5])
     raise DatasetError(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 from mmdet.datasets import CocoDataset
 from mmdet.registry import DATASETS
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import LocalBackend
 from mmengine.logging import print_log
 
 from ..errors import DatasetError, ImageFileError
 from ..image_files import check_image_file
 from .bag_audit import teaches_by_image_labels
-from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco
-from .files import find_images, frame_fault, image_header
+from .coco_json import CocoFile, missing_classes, plain_name, quoted, read_coco, storage_of
+from .files import find_images, frame_fault, image_header, reading_notes
 from .label_counts import warn as _warn
 from .palette import class_palette
 from .splits import Fold
@@ -42,6 +42,8 @@ FULL_NAMES = {
     'actinomyces': 'Actinomyces',
     'nilm': 'negative for intraepithelial lesion or malignancy (NILM)',
 }
+
+_MOST_DECODED = 20  # images of more than 8 bits that are looked into before a training
 
 _CLASSES = tuple(name for name in FULL_NAMES if name != 'nilm')
 _COLORS = [tuple(int(c) for c in color) for color in class_palette(len(_CLASSES))]
@@ -333,6 +335,8 @@ class CervicalCellDataset(CocoDataset):
         if found.near:
             _warn(f"'{self.ann_file}': {found.note}")
         wrong = []
+        notes: Counter[str] = Counter()
+        num_deep = 0
         for data_info, name in zip(data_list, names, strict=True):
             path = found.paths[name]
             if name in found.near:
@@ -341,18 +345,27 @@ class CervicalCellDataset(CocoDataset):
                 header = image_header(path)
             except ImageFileError:
                 continue  # the pipeline names it when it loads it
+            num_deep += header.bits > 8
+            notes.update(reading_notes(path, header, decode=num_deep <= _MOST_DECODED))
             size = data_info['width'], data_info['height']
             fault = frame_fault(size, header)
             if fault is not None:
                 wrong.append((name, header.size, size, fault))
+        if notes:
+            listed = '; '.join(f'{count} images {what}' for what, count in notes.items())
+            _warn(f"'{self.ann_file}': {listed}; ldwsccd doctor lists them")
         if wrong:
-            name, (width, height), (w, h), fault = wrong[0]
-            raise DatasetError(
-                f"{len(wrong)} of {len(data_list)} images of '{self.ann_file}' are not of the "
-                f"frame that their boxes are of: '{name}' is {width} x {height} px, the file says "
-                f'{w:g} x {h:g} ({fault}); give the images that were labelled, or convert the boxes'
-                ' and sizes; tools/dataset_doctor.py lists all'
-            )
+            raise DatasetError(self._say_wrong(wrong, len(data_list)))
+
+    def _say_wrong(self, wrong: Sequence[tuple], count: int) -> str:
+        """Name the first of the images that are of another frame than their boxes."""
+        name, (width, height), (w, h), fault = wrong[0]
+        return (
+            f"{len(wrong)} of {count} images of '{self.ann_file}' are not of the "
+            f"frame that their boxes are of: '{name}' is {width} x {height} px, the file says "
+            f'{w:g} x {h:g} ({fault}); give the images that were labelled, or convert the boxes'
+            ' and sizes; tools/dataset_doctor.py lists all'
+        )
 
     def prepare_data(self, idx: int) -> Any:
         """Run the pipeline; name the image file if that is why it fails.
@@ -369,5 +382,4 @@ class CervicalCellDataset(CocoDataset):
 
     def _is_local(self, path: str) -> bool:
         """Tell whether a path is one on a local disk."""
-        backend = get_file_backend(path, backend_args=self.backend_args)
-        return isinstance(backend, LocalBackend)
+        return isinstance(storage_of(path, self.backend_args), LocalBackend)

@@ -19,19 +19,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import BaseStorageBackend, LocalBackend, get_file_backend
 from pycocotools.coco import COCO
 
 from ..errors import DatasetError, ResultsError
+from ..regular_files import other_content
 from .boxes import NO_NUMBERS, box_fault, first_items, guess_box_form
 from .files import open_regular
 from .label_counts import LabelCounts
+from .mask_box import mask_box
 
 __all__ = [
     'NO_CLASS',
     'NO_IMAGE',
     'CocoFile',
     'clean_coco',
+    'foreign_tool',
     'index_truth',
     'label_names',
     'load_coco',
@@ -40,6 +43,7 @@ __all__ = [
     'plain_name',
     'quoted',
     'read_coco',
+    'storage_of',
     'truth_boxes',
     'truth_of_records',
 ]
@@ -94,6 +98,8 @@ class CocoFile:
             bool(i.get('image_labels', i.get('image_label'))) for i in self.content['images']
         )
         counts.form = guess_form(self.everything)
+        boxes = self.content['annotations']
+        counts.repeated = len(boxes) - len(set(map(_place_and_class, boxes)))
         return counts
 
     def index(self) -> COCO:
@@ -134,7 +140,7 @@ def read_coco(
     """
     source = str(path) if source is None else source
     try:
-        backend = get_file_backend(str(path), backend_args=backend_args)
+        backend = storage_of(str(path), backend_args)
         if isinstance(backend, LocalBackend):
             with open_regular(path) as file:
                 data = file.read()
@@ -152,11 +158,29 @@ def read_coco(
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError
+        other = other_content(data)
+        if other is not None:
+            raise DatasetError(f"annotation file '{source}' {other}") from error
         raise DatasetError(
             f"annotation file '{source}' cannot be read, as it is not JSON ({error}): it must be a "
             'COCO file; copy it again, or convert it'
         ) from error
     return clean_coco(content, source, need_sizes)
+
+
+def storage_of(path: str, backend_args: dict | None = None) -> BaseStorageBackend:
+    """Return what reads a path: mmengine's backend for a local disk, or for an address.
+
+    Raises:
+        DatasetError: It is an address of a kind that mmengine does not know.
+    """
+    try:
+        return get_file_backend(path, backend_args=backend_args)
+    except (KeyError, ValueError) as error:  # of a prefix that is none, or of two of them
+        raise DatasetError(
+            f"'{path}' cannot be read: no file backend of mmengine knows such an address; name "
+            'files relative to data_root and data_prefix.img'
+        ) from error
 
 
 def load_coco(path: str | Path, source: str | None = None) -> dict[str, Any]:
@@ -215,7 +239,8 @@ def clean_coco(content: Any, source: str, need_sizes: bool = True) -> CocoFile:
 
     Put right are: ids as text, missing, from 0, or twice among the annotations; ``iscrowd`` as
     text or missing, and ``ignore``, which counts as ``iscrowd``; an ``area`` that is missing, 0 or
-    no number; numbers as text; boxes that only a polygon gives; class names that are numbers.
+    no number; numbers as text; boxes that only a polygon or a mask gives; class names that are
+    numbers; several records of one image file, which become one with the boxes of all.
 
     Args:
         content: The decoded json; it is not changed.
@@ -223,8 +248,9 @@ def clean_coco(content: Any, source: str, need_sizes: bool = True) -> CocoFile:
         need_sizes: Whether each image needs its width and height.
 
     Raises:
-        DatasetError: A section is missing, a record lacks a key or has one of another type, or an
-            image or a category occurs twice. The message names the file, the record and the remedy.
+        DatasetError: A section is missing, a record lacks a key or has one of another type, an
+            image or a category occurs twice, or the boxes count the categories from another number
+            than the categories. The message names the file, the record and the remedy.
     """
     mended: Counter[str] = Counter()
     required = dict(_SECTIONS)
@@ -238,6 +264,7 @@ def clean_coco(content: Any, source: str, need_sizes: bool = True) -> CocoFile:
         for i, category in enumerate(content['categories'])
     ]
     _check_once(categories, 'name', 'categories', source)
+    _check_not_shifted(content, source)
     images, image_ids = _number(images, 'images', source, mended)
     categories, category_ids = _number(categories, 'categories', source, mended)
     # some exporters write names where ids are due
@@ -245,11 +272,14 @@ def clean_coco(content: Any, source: str, need_sizes: bool = True) -> CocoFile:
         for record in records:
             if key in record:
                 ids.setdefault(_key(record[key]), record['id'])
+    images, joined = _join_images(images, source, mended)
+    image_ids = {key: joined.get(number, number) for key, number in image_ids.items()}
     sizes = {image['id']: (image.get('width'), image.get('height')) for image in images}
     cleaned = (
         _clean_annotation(a, image_ids, category_ids, mended) for a in content['annotations']
     )
     annotations, left_out = _sort_out(cleaned, sizes, mended)
+    annotations = _once_each(annotations, set(joined.values()), mended)
     content = {
         **content,
         'images': images,
@@ -295,23 +325,45 @@ def _check_section(content: Any, section: str, keys: Sequence[str], source: str)
 
 
 def _foreign(content: Any) -> str:
-    """Name the tool whose own format a file seems to have."""
+    """Name the tool whose own format a file seems to have, and what to do."""
     sample = content[0] if isinstance(content, list) and content else content
-    if not isinstance(sample, Mapping):
-        return ''
-    for tool, keys in (
-        ('labelme', {'shapes', 'imagePath'}),
-        ('VIA', {'_via_img_metadata'}),
-        ('VIA', {'regions', 'filename'}),
-        ('Label Studio', {'annotations', 'data'}),
-        ('Supervisely', {'objects', 'size'}),
-        ('QuPath', {'geometry', 'type'}),
-        ('QuPath', {'features', 'type'}),
-        ('CreateML', {'image', 'annotations'}),
-    ):
-        if keys <= set(sample):
-            return f"; this looks like {tool}'s own format: export it as COCO there"
-    return ''
+    if isinstance(sample, Mapping) and {'image_id', 'category_id', 'bbox'} <= set(sample):
+        return (
+            '; this looks like results, the detections of a model: give the annotation file that '
+            'they are of'
+        )
+    tool = foreign_tool(content)
+    return f"; this looks like {tool}'s own format: export it as COCO there" if tool else ''
+
+
+def foreign_tool(content: Any) -> str | None:
+    """Name the tool whose own format a decoded JSON seems to have; None if none does.
+
+    A record of a list, or of a dict of images by name, tells as much as the whole.
+    """
+    samples = [content]
+    if isinstance(content, list):
+        samples = content[:1]
+    elif isinstance(content, Mapping):
+        samples += list(content.values())[:1]
+    for sample in samples:
+        keys = set(sample) if isinstance(sample, Mapping) else set()
+        for tool, needed in _TOOLS:
+            if needed <= keys:
+                return tool
+    return None
+
+
+_TOOLS: tuple[tuple[str, set[str]], ...] = (
+    ('labelme', {'shapes', 'imagePath'}),
+    ('VIA', {'_via_img_metadata'}),
+    ('VIA', {'regions', 'filename'}),
+    ('Label Studio', {'annotations', 'data'}),
+    ('Supervisely', {'objects', 'size'}),
+    ('QuPath', {'geometry', 'type'}),
+    ('QuPath', {'features', 'type'}),
+    ('CreateML', {'image', 'annotations'}),
+)
 
 
 def _short(record: Any, most: int = 120) -> str:
@@ -414,6 +466,79 @@ def _number(
     return out, dict(zip(keys, numbers, strict=True))
 
 
+def _check_not_shifted(content: Mapping[str, Any], source: str) -> None:
+    """Raise where boxes count the categories from another number than the categories do."""
+    ids = {_key(category['id']) for category in content['categories']}
+    used = {_key(annotation['category_id']) for annotation in content['annotations']}
+    strange = used - ids
+    if len(strange) != 1 or not ids or not all(isinstance(i, int) for i in ids | strange):
+        return
+    (number,), low, high = strange, min(ids), max(ids)
+    if high - low != len(ids) - 1:
+        return
+    if (number == low - 1 and high not in used) or (number == high + 1 and low not in used):
+        step = 1 if number < low else -1
+        raise DatasetError(
+            f"annotation file '{source}': categories have the ids {low} to {high}, but boxes the "
+            f'category_id {number}, and none {high if step > 0 else low}: they seem to count from '
+            'different numbers, so that each box would be of the class beside its own; add '
+            f'{step} to each category_id, or delete the boxes of {number} if they are of no class'
+        )
+
+
+_OF_A_FILE = ('width', 'height', 'image_label', 'image_labels', 'supervision')
+
+
+def _join_images(
+    images: Sequence[dict], source: str, mended: Counter[str]
+) -> tuple[list[dict], dict[int, int]]:
+    """Make one record of those that name one file: the boxes of one are missing in the others.
+
+    Returns:
+        The records that stay, and for each of the others the id of the one that stands for it.
+    """
+    first: dict[str, dict] = {}
+    joined: dict[int, int] = {}
+    for image in images:
+        name = image.get('file_name')
+        kept = image if name is None else first.setdefault(name, image)
+        if kept is image:
+            continue
+        differ = [key for key in _OF_A_FILE if kept.get(key) != image.get(key)]
+        if differ:
+            raise DatasetError(
+                f"annotation file '{source}': several images have the file_name {name!r}, with "
+                f'another {" and ".join(differ)}: give each picture a name of its own, or keep one '
+                'record of it, with the boxes of all'
+            )
+        joined[image['id']] = kept['id']
+    if joined:
+        mended['images whose file another record names, too: joined with it'] += len(joined)
+    return [image for image in images if image['id'] not in joined], joined
+
+
+def _once_each(
+    annotations: list[tuple[int, dict]], images: set[int], mended: Counter[str]
+) -> list[tuple[int, dict]]:
+    """Leave one of equal boxes in images whose records were joined."""
+    if not images:
+        return annotations
+    seen: set[tuple] = set()
+    kept = []
+    for place, annotation in annotations:
+        key = _place_and_class(annotation)
+        if annotation['image_id'] in images and key in seen:
+            mended['boxes that several records of a file have: once'] += 1
+            continue
+        seen.add(key)
+        kept.append((place, annotation))
+    return kept
+
+
+def _place_and_class(annotation: Mapping[str, Any]) -> tuple:
+    return (annotation['image_id'], annotation['category_id'], *annotation['bbox'])
+
+
 def _clean_annotation(
     raw: Mapping[str, Any],
     image_ids: Mapping[Any, int],
@@ -438,10 +563,11 @@ def _clean_annotation(
         if not any(value is None for value in numbers) and numbers != list(bbox):
             mended['boxes of numbers as text'] += 1
             bbox = numbers
-    elif not bbox:
-        bbox = _polygon_box(raw.get('segmentation'))
-        if bbox is not None:
-            mended['boxes that only a polygon gives'] += 1
+    if not bbox or (isinstance(bbox, (list, tuple)) and not any(bbox)):
+        around = mask_box(raw.get('segmentation'))
+        if around is not None:
+            mended['boxes that only a polygon or a mask gives'] += 1
+            bbox = around
     annotation['bbox'] = bbox
     return annotation, fault
 
@@ -455,17 +581,6 @@ def _as_number(value: Any) -> Any:
     except (ValueError, OverflowError):  # a whole number of more than 308 digits
         return None
     return number if isinstance(value, str) else value
-
-
-def _polygon_box(segmentation: Any) -> list[float] | None:
-    """Return the box around a segmentation of polygons; None if there is none."""
-    try:
-        parts = [np.asarray(part, float).reshape(-1, 2) for part in segmentation]
-        points = np.concatenate(parts)
-        low, high = points.min(axis=0), points.max(axis=0)
-    except (TypeError, ValueError):
-        return None
-    return [*low.tolist(), *(high - low).tolist()]
 
 
 def _complete(annotation: dict[str, Any], mended: Counter[str]) -> dict[str, Any]:

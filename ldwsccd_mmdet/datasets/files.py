@@ -35,6 +35,7 @@ __all__ = [
     'open_regular',
     'path_inside',
     'read_text',
+    'reading_notes',
     'require_images',
     'size_of_encoded',
 ]
@@ -354,6 +355,22 @@ def is_dim(data: bytes) -> bool:
     """
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     return picture is not None and picture.dtype == np.uint16 and int(picture.max()) < 4096
+
+
+def reading_notes(path: str | Path, header: ImageHeader, decode: bool = True) -> list[str]:
+    """Say in what an image file holds more than is read of it.
+
+    Args:
+        path: The file.
+        header: What its header says.
+        decode: Whether an image of more than 8 bits is decoded, to see how many of them it uses.
+    """
+    notes = []
+    if header.pages > 1:
+        notes.append('of several pages, of which only the first is read')
+    if header.bits > 8 and decode and is_dim(Path(path).read_bytes()):
+        notes.append('of 16 bits that use 12 or fewer, and so are read nearly black')
+    return notes
 
 
 def frame_fault(recorded: tuple[float, float], header: ImageHeader) -> str | None:

@@ -31,6 +31,7 @@ class LabelCounts:
         other_classes: Boxes of classes that are not asked for, by class.
         other_labels: Image labels of classes that are not asked for, by name.
         form: What the boxes seem to be, if not x, y, w, h in pixels.
+        repeated: Boxes that repeat another of their image and class, to the number.
     """
 
     source: str
@@ -41,6 +42,7 @@ class LabelCounts:
     other_classes: Counter[str] = field(default_factory=Counter)
     other_labels: Counter[str] = field(default_factory=Counter)
     form: str | None = None
+    repeated: int = 0
 
     @property
     def num_lost(self) -> int:
@@ -55,7 +57,11 @@ class LabelCounts:
 
     @property
     def _num_useless(self) -> int:
-        return self.num_lost + (self.crowds if self.crowds > self.boxes else 0)
+        return self.num_lost + (self.crowds if self._many_crowds else 0)
+
+    @property
+    def _many_crowds(self) -> bool:
+        return self.crowds > LOUD * (self.boxes + self.crowds)
 
     def problem(self) -> str | None:
         """Say that no label is left, with the reasons and a remedy; None if one is."""
@@ -87,11 +93,17 @@ class LabelCounts:
 
     def warning(self) -> str:
         """Say what was left out; empty if nothing was."""
-        reasons = self._reasons(crowds=self.crowds > self.boxes)
+        reasons = self._reasons(crowds=self._many_crowds)
         text = f"'{self.source}': {reasons}" if reasons else ''
         if self.form:
             text = text or f"'{self.source}'"
             text += f'; its boxes look like {self.form}'
+        if self.repeated > LOUD * (self.boxes + self.crowds):
+            text = text or f"'{self.source}'"
+            text += (
+                f'; {self.repeated} boxes repeat another one to the number, and no detector can '
+                'find a cell twice: take the boxes of one annotator, or each once'
+            )
         if text and self.share_lost > LOUD:
             text = (
                 f'LABELS ARE LOST, {self.share_lost:.0%} of the boxes ({self._num_useless}): {text}'

@@ -83,6 +83,16 @@ _OF_HEADS = frozenset(
     'neg_pos_ratio nms nms_post nms_pre pos_weight proposal rcnn refine rpn rpn_proposal sampler '
     'score_source score_thr smoothl1_beta topk use_nms'.split()
 )
+#: What mmdet's data sets read of ``filter_cfg``.
+_OF_FILTER = frozenset('bbox_min_size filter_empty_gt min_size'.split())
+_OF_METAINFO = frozenset({'classes', 'palette'})
+_OF_ANY_NMS = frozenset('class_agnostic iou_thr iou_threshold max_num split_thr type'.split())
+#: What mmcv's suppressions take, by their type.
+_OF_NMS = {
+    'nms': _OF_ANY_NMS | {'offset', 'score_threshold'},
+    'soft_nms': _OF_ANY_NMS | {'method', 'min_score', 'offset', 'sigma'},
+}
+_KINDS_OF_NMS = {*_OF_NMS, 'diou_nms', 'nms_match', 'nms_quadri', 'nms_rotated'}
 #: Dicts that mmcv reads by itself, taking keys out before it builds the class.
 _READ_BY_MMCV = frozenset(
     'act_cfg cfg conv_cfg dcn gcb init_cfg layer_cfg loss_cfg nms norm_cfg override plugins '
@@ -246,6 +256,12 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_untyped(part, key, 'paramwise_cfg')
     elif name in ('train_cfg', 'test_cfg') and key != name:
         _check_near(part, key, _OF_HEADS, key)
+    elif name == 'filter_cfg':
+        _check_filter(part, key)
+    elif name == 'metainfo':
+        _check_metainfo(part, key)
+    elif name == 'nms':
+        _check_nms(part, key)
     elif key == 'model.teacher':
         _check_untyped(part, key, 'teacher')
     elif name in _HANDED_ON and 'type' not in part:
@@ -356,11 +372,47 @@ def _default(kind: Callable[..., Any], name: str) -> Any:
     return parameter.default
 
 
-def _check_near(part: Mapping[str, Any], key: str, names: Iterable[str], owner: str) -> None:
+def _check_near(
+    part: Mapping[str, Any], key: str, names: Iterable[str], owner: str, cutoff: float = 0.85
+) -> None:
     """Check a dict whose keys are not all known: a name near a known one is misspelt."""
     for name in part:
-        if name not in names and nearest(name, names, 0.85):
+        if name not in names and nearest(name, names, cutoff):
             raise _unknown(key, name, names, owner)
+
+
+def _check_filter(part: Mapping[str, Any], key: str) -> None:
+    """Check which images a data set is to leave out: mmdet passes over what it does not know."""
+    _check_near(part, key, _OF_FILTER, key, 0.7)
+    size = part.get('min_size', 0)
+    number = isinstance(size, (int, float)) and not isinstance(size, bool) and size >= 0
+    check_argument(number, f'{key}.min_size', 'pixels, a number of 0 or more', size)
+    empty = part.get('filter_empty_gt', False)
+    check_argument(isinstance(empty, bool), f'{key}.filter_empty_gt', 'True or False', empty)
+
+
+def _check_metainfo(part: Mapping[str, Any], key: str) -> None:
+    """Check the names of a data set's classes; mmdet 2 had them in capitals."""
+    for name in part:
+        plain = str(name).lower()
+        if plain != name and plain in _OF_METAINFO:
+            raise ConfigError(f"{key}.{name}: {key} has no setting '{name}'; '{plain}' is near it")
+    _check_near(part, key, _OF_METAINFO, key, 0.75)
+
+
+def _check_nms(part: Mapping[str, Any], key: str) -> None:
+    """Check a suppression, which would fail at the first validation only."""
+    kind = part.get('type', 'nms')
+    if isinstance(kind, str) and kind not in _KINDS_OF_NMS and (near := nearest(kind, _OF_NMS)):
+        raise ConfigError(f"{key}.type is '{kind}', which is no suppression: '{near}' is near it")
+    names = _OF_NMS.get(str(kind), frozenset(part))
+    for name in part:
+        if name not in names and name not in _ALWAYS:
+            raise _unknown(key, name, names, key)
+    for name in ('iou_threshold', 'iou_thr'):
+        value = part.get(name, 0)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        check_argument(number and 0 <= value <= 1, f'{key}.{name}', 'a number in [0, 1]', value)
 
 
 def _check_loader(loader: Any, key: str) -> None:

@@ -76,7 +76,8 @@ def load_weights(model: Any, source: str, mil_head: bool = False) -> WeightsFit:
         How the checkpoint fits the model.
 
     Raises:
-        CheckpointError: It can't be read, or has less than 99 % of the weights that are needed.
+        CheckpointError: It can't be read, or has less than 99 % of the weights that are needed, or
+            one of another shape.
     """
     fit = find_weights_of(model, read_checkpoint(source), source)
     demand_weights(fit.of(lambda name: is_student(name) or (mil_head and _is_mil(name))), source)
@@ -91,6 +92,9 @@ def _is_mil(name: str) -> bool:
 def demand_weights(fit: WeightsFit, source: str) -> None:
     """Refuse a checkpoint with less than 99 % of a model's weights; say what else is missing.
 
+    One weight of another shape is enough: of a large detector the layer that tells the classes is
+    less than 1 % of the weights, and nothing works without it.
+
     Args:
         fit: How it fits.
         source: The file, for messages.
@@ -100,7 +104,7 @@ def demand_weights(fit: WeightsFit, source: str) -> None:
     """
     if not fit.absent:
         return
-    if fit.share < LEAST_SHARE:
+    if fit.share < LEAST_SHARE or fit.misshapen:
         raise CheckpointError(
             f"checkpoint '{source}' is not of this model: {fit.describe()}; give the config that "
             'it was trained with'

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from ..errors import ResultsError
 from .number_unpickler import NumberUnpickler
 
 __all__ = ['Detections', 'load_image_paths', 'load_predictions']
+
+_Part = TypeVar('_Part')
 
 
 @dataclass(frozen=True)
@@ -53,18 +56,13 @@ def load_predictions(path: str | Path) -> dict[int, Detections]:
     Raises:
         ResultsError: There is no such file, it is cut short, or it holds something else.
     """
-    try:
-        found = [(int(s['img_id']), _detections(s['pred_instances'])) for s in _read(path)]
-        predictions = dict(found)
-        if len(predictions) < len(found):
-            raise ValueError(f'{len(found) - len(predictions)} images occur twice')
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        if isinstance(error, ResultsError):
-            raise
+    found = _each(path, lambda s: (int(s['img_id']), _detections(s['pred_instances'])))
+    predictions = dict(found)
+    if len(predictions) < len(found):
         raise ResultsError(
-            f'{path} does not hold predictions of an mmdet detector (expected a list of samples '
-            f'with img_id and pred_instances): {error!r}; write it again with tools/test.py --out'
-        ) from error
+            f'{path} does not hold predictions of one test: {len(found) - len(predictions)} images '
+            'occur twice; write it again with tools/test.py --out'
+        )
     if not predictions:
         raise ResultsError(
             f'{path} holds no image: test on a set that has images, with tools/test.py --out'
@@ -77,8 +75,25 @@ def load_image_paths(path: str | Path) -> dict[int, str]:
 
     Returns:
         The path of each image as the test named it, by image id; those it did not name are absent.
+
+    Raises:
+        ResultsError: See :func:`load_predictions`.
     """
-    return {int(s['img_id']): str(s['img_path']) for s in _read(path) if 'img_path' in s}
+    named = _each(path, lambda s: (int(s['img_id']), s['img_path'] if 'img_path' in s else None))
+    return {image: str(file) for image, file in named if file is not None}
+
+
+def _each(path: str | Path, read: Callable[[Any], _Part]) -> list[_Part]:
+    """Read a part of each sample of a file."""
+    try:
+        return [read(sample) for sample in _read(path)]
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
+        if isinstance(error, ResultsError):
+            raise
+        raise ResultsError(
+            f'{path} does not hold predictions of an mmdet detector (expected a list of samples '
+            f'with img_id and pred_instances): {error!r}; write it again with tools/test.py --out'
+        ) from error
 
 
 def _read(path: str | Path) -> Any:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..datasets.coco_json import read_coco
+from ..datasets.coco_json import foreign_tool, read_coco
 from ..datasets.files import find_images, image_size, read_text
+from ..datasets.label_counts import LOUD
 from ..errors import DatasetError
-from .converters.coco_builder import CocoBuilder
+from .converters.coco_builder import MOST_BYTES, CocoBuilder
 from .converters.cvat import read_cvat
 from .converters.label_studio import read_label_studio
 from .converters.labelme import read_labelme
@@ -20,7 +22,8 @@ __all__ = ['Export', 'read_export']
 
 _FORMATS = (
     'COCO json (CVAT, Roboflow and Label Studio write it too), CVAT XML, Label Studio JSON, a '
-    'folder of labelme JSON or of QuPath GeoJSON'
+    'folder of labelme JSON or of QuPath GeoJSON; Pascal VOC and YOLO become COCO json by ldwsccd '
+    'convert voc and ldwsccd convert yolo'
 )
 
 
@@ -67,7 +70,7 @@ def read_export(source: str | Path, images: str | Path | None = None) -> Export:
         raise DatasetError(f"'{source}' does not exist: check the path")
     if images is not None and not Path(images).is_dir():
         raise DatasetError(f"--images: '{images}' is no folder: name that of the images")
-    kind, content, lost = _read(source, Path(images) if images else None)
+    kind, content, lost, told = _read(source, Path(images) if images else None)
     base = source if source.is_dir() else source.parent
     names = [image['file_name'] for image in content['images']]
     if not names:
@@ -85,10 +88,19 @@ def read_export(source: str | Path, images: str | Path | None = None) -> Export:
         if not (image.get('width') and image.get('height')):
             image['width'], image['height'] = image_size(found.paths[image['file_name']])
     notes = [found.note] if found.note else []
+    notes += [f"'{source}': {line}" for line in told]
     if lost:
-        reasons = '; '.join(f'{count} {reason}' for reason, count in lost.items())
-        notes.append(f"'{source}': {sum(lost.values())} labels are not used: {reasons}")
+        notes.append(f"'{source}': {_say_lost(lost, len(content['annotations']))}")
     return Export(source, kind, content, found.paths, None if found.near else folder, tuple(notes))
+
+
+def _say_lost(lost: Mapping[str, int], boxes: int) -> str:
+    """Say what is left out, and loudly if it is much."""
+    count = sum(lost.values())
+    reasons = '; '.join(f'{number} {reason}' for reason, number in lost.items())
+    share = count / (count + boxes)
+    loud = f'LABELS ARE LOST, {share:.0%}: ' if share > LOUD else ''
+    return f'{loud}{count} labels are not used: {reasons}'
 
 
 def _folders(base: Path, first: str | None = None) -> list[Path]:
@@ -111,8 +123,9 @@ def _inside(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir())
 
 
-#: Kind of an export, its COCO content, and how many of its labels are left out, by reason.
-_Read = tuple[str, dict[str, Any], dict[str, int]]
+#: Kind of an export, its COCO content, how many of its labels are left out, by reason, and what
+#: else is to be known, a line each.
+_Read = tuple[str, dict[str, Any], dict[str, int], list[str]]
 
 
 def _read(source: Path, images: Path | None) -> _Read:
@@ -129,7 +142,7 @@ def _read(source: Path, images: Path | None) -> _Read:
     if suffix != '.json':
         raise DatasetError(f"'{source}': expected {_FORMATS}")
     head = _json(source)
-    if isinstance(head, list):
+    if isinstance(head, list) and foreign_tool(head) in (None, 'Label Studio'):
         return _built('Label Studio', read_label_studio(source))
     if isinstance(head, dict) and 'shapes' in head:
         return _built('labelme', read_labelme([source]))
@@ -139,7 +152,8 @@ def _read(source: Path, images: Path | None) -> _Read:
 
 
 def _built(kind: str, builder: CocoBuilder) -> _Read:
-    return kind, builder.content(), dict(builder.left_out)
+    told = [f'{count} images {what}' for what, count in builder.notes.items()]
+    return kind, builder.content(), dict(builder.left_out), told
 
 
 def _coco(source: Path) -> _Read:
@@ -154,7 +168,9 @@ def _coco(source: Path) -> _Read:
         for category in categories
         if category['id'] in used or category['name'] not in above
     ]
-    return 'COCO', content, {reason: len(group) for reason, group in file.left_out.items()}
+    lost = {reason: len(group) for reason, group in file.left_out.items()}
+    mended = '; '.join(f'{count} {what}' for what, count in file.mended.most_common())
+    return 'COCO', content, lost, [f'put right: {mended}'] if mended else []
 
 
 def _read_folder(source: Path, images: Path | None) -> _Read:
@@ -191,7 +207,7 @@ def _is_labelme(file: Path) -> bool:
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(read_text(file))
+        return json.loads(read_text(file, MOST_BYTES))
     except ValueError as error:
         if isinstance(error, DatasetError):
             raise

@@ -144,6 +144,22 @@ def test_goes_on_where_it_was_stopped(photos: Path, tmp_path: Path) -> None:
     assert detector.calls == 1 and again.kept == 2 and again.cells == 15
 
 
+def test_images_of_which_less_is_read_than_they_hold(photos: Path, tmp_path: Path) -> None:
+    """12 bits in 16, and planes; a link to nothing is an image that cannot be read."""
+    cv2.imwrite(str(photos / 'deep.png'), np.full((80, 100), 4000, np.uint16))
+    planes = [Image.new('L', (100, 80), shade) for shade in (9, 99)]
+    planes[0].save(photos / 'planes.tif', save_all=True, append_images=planes[1:])
+    (photos / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    said: list[str] = []
+    sources = find_sources([photos])
+    run = predict_images(DiscDetector(), sources, tmp_path / 'out', SETTINGS, warn=said.append)
+    assert list(run.failed) == ['gone.png']
+    assert any(
+        '1 images are of 16 bits that use 12' in text and 'deep.png' in text for text in said
+    )
+    assert any('1 images are of several pages' in text and 'planes.tif' in text for text in said)
+
+
 def test_an_unreadable_image_does_not_lose_the_rest(photos: Path, tmp_path: Path) -> None:
     (photos / 'bad.jpg').write_bytes(b'\xff\xd8\xff no image')
     (photos / 'empty.png').write_bytes(b'')

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -410,6 +411,29 @@ def test_frame_of_boxes_and_image(tiny_coco: Maker, edit: Callable, match: str) 
         load(root)
     assert '1 of 4 images' in str(error.value) and 'train_3.jpg' in str(error.value)
     assert len(load(root, check_images=False)) == 4
+
+
+def test_images_of_which_less_is_read_than_they_hold(tiny_coco: Maker, warnings: list[str]) -> None:
+    """12 bits in 16, and a stack of planes: said before a training, as by doctor and predict."""
+    root = tiny_coco(num_images=3)
+    names = sorted((root / 'images').iterdir())
+    cv2.imwrite(str(names[0].with_suffix('.png')), np.full((64, 96), 4000, np.uint16))
+    names[0].with_suffix('.png').rename(names[0])
+    planes = [Image.new('L', (96, 64), shade) for shade in (9, 99)]
+    planes[0].save(names[1], 'TIFF', save_all=True, append_images=planes[1:])
+    load(root)
+    (warning,) = warnings
+    assert '1 images of 16 bits that use 12 or fewer' in warning
+    assert '1 images of several pages, of which only the first is read' in warning
+
+
+def test_images_named_by_addresses(tiny_coco: Maker) -> None:
+    """As Roboflow's and Label Studio's servers name them."""
+    root = tiny_coco(
+        edit=lambda c: [i.update(file_name=f'https://x.org/{i["file_name"]}') for i in c['images']]
+    )
+    with pytest.raises(DatasetError, match=r'no file backend .* name files relative to data_root'):
+        load(root)
 
 
 def test_raw_frame_of_a_turned_picture(tiny_coco: Maker) -> None:

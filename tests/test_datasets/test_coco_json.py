@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import copy
+import gzip
 import json
 import os
 import unicodedata
@@ -85,6 +86,39 @@ def polygons(c: Content) -> None:
         a['segmentation'] = [[x, y, x + w, y, x + w, y + h], [x, y + h, x, y]]
 
 
+def flat_polygons(c: Content) -> None:
+    for a in c['annotations']:
+        x, y, w, h = a.pop('bbox')
+        a['segmentation'] = [x, y, x + w, y, x + w, y + h]
+
+
+def masks(c: Content) -> None:
+    for a in c['annotations']:
+        x, y, w, h = a.pop('bbox')
+        runs = [x * 80 + y, *([h, 80 - h] * w)]
+        runs[-1] += 8000 - sum(runs)
+        a['segmentation'] = {'size': [80, 100], 'counts': runs}
+
+
+def zero_boxes(c: Content) -> None:
+    polygons(c)
+    for a in c['annotations']:
+        a['bbox'] = [0, 0, 0, 0]
+
+
+def record_a_box(c: Content) -> None:
+    images = {image['id']: image for image in c['images']}
+    c['images'] = [{**images[a['image_id']], 'id': 10 + a['id']} for a in c['annotations']]
+    for a in c['annotations']:
+        a['image_id'] = 10 + a['id']
+
+
+def listed_twice(c: Content) -> None:
+    c['images'] += [{**image, 'id': image['id'] + 9} for image in c['images']]
+    twins = [{**a, 'id': a['id'] + 9, 'image_id': a['image_id'] + 9} for a in c['annotations']]
+    c['annotations'] += twins
+
+
 MENDED: dict[str, Callable[[Content], None]] = {
     'nothing': lambda c: None,
     'no iscrowd, no area (VIA, labelme2coco)': drop('iscrowd', 'area'),
@@ -121,6 +155,11 @@ MENDED: dict[str, Callable[[Content], None]] = {
     'boxes as text': each('annotations', bbox=lambda i, r: [str(v) for v in r['bbox']]),
     'sizes as text': each('images', width='100', height='80'),
     'polygons alone (Supervisely, QuPath)': polygons,
+    'one polygon without a list around it': flat_polygons,
+    'masks alone (Label Studio, SAM)': masks,
+    'boxes of zeros beside polygons': zero_boxes,
+    'an image record for each box': record_a_box,
+    'all listed twice': listed_twice,
     'more keys': each('annotations', attributes={'occluded': False}, segmentation=[]),
     'no score, info null (CVAT)': lambda c: c.update(info=None, licenses=None),
 }
@@ -204,6 +243,24 @@ def test_crowds(value: Any) -> None:
     file = clean_coco(raw, 'x.json')
     assert [a['iscrowd'] for a in file.content['annotations']] == [1, 1, 0]
     assert not any('ignore' in a for a in file.content['annotations'])
+
+
+@pytest.mark.parametrize(('crowds', 'loud'), [(1, False), (3, True)])
+def test_crowds_of_more_than_a_tenth_are_said(crowds: int, loud: bool) -> None:
+    raw = content()
+    first = raw['annotations'][0]
+    raw['annotations'] = [
+        {**first, 'id': i, 'bbox': [i, 6, 20, 10], 'iscrowd': int(i < crowds)} for i in range(20)
+    ]
+    warning = clean_coco(raw, 'x.json').counts().warning()
+    assert ('LABELS ARE LOST, 15% of the boxes (3)' in warning) == loud == bool(warning)
+
+
+def test_boxes_that_are_there_twice_are_said() -> None:
+    raw = content()
+    raw['annotations'] += [{**a, 'id': a['id'] + 9} for a in raw['annotations'][:1]]
+    counts = clean_coco(raw, 'x.json').counts()
+    assert counts.boxes == 4 and '1 boxes repeat another one to the number' in counts.warning()
 
 
 def fractions(c: Content) -> None:
@@ -302,6 +359,8 @@ def test_encodings(tmp_path: Path, encode: Callable[[str], bytes]) -> None:
         (content(images=[{'id': 1, 'file_name': ' ', 'width': 9, 'height': 9}]), "file_name ' '"),
         ([{'data': {}, 'annotations': []}], "looks like Label Studio's own format"),
         ({'shapes': [], 'imagePath': 'a'}, "labelme's own format"),
+        ({'a.png9': {'filename': 'a.png', 'regions': []}}, "VIA's own format"),
+        ([{'image_id': 1, 'category_id': 1, 'bbox': [1, 2, 3, 4]}], 'looks like results, the det'),
         ({'_via_img_metadata': {}}, "VIA's own format"),
         ({'type': 'FeatureCollection', 'features': []}, "QuPath's own format"),
         (7, "no list 'images'"),
@@ -311,6 +370,39 @@ def test_records_of_another_type_are_one_line(raw: Any, match: str) -> None:
     with pytest.raises(DatasetError, match=match) as error:
         clean_coco(raw, 'x.json')
     assert '\n' not in str(error.value) and len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ('ids', 'of_boxes', 'match'),
+    [
+        ((1, 2, 3), (0, 0, 1), 'ids 1 to 3, but boxes the category_id 0, and none 3.* add 1 to'),
+        ((0, 1, 2), (1, 2, 3), 'ids 0 to 2, but boxes the category_id 3, and none 0.* add -1 to'),
+        ((1, 2, 3), (0, 1, 3), None),  # both ends: a class that is not named
+        ((1, 2, 3), (1, 2, 9), None),
+        ((1, 5, 9), (0, 1, 5), None),
+    ],
+)
+def test_classes_that_are_counted_from_another_number(
+    ids: tuple[int, ...], of_boxes: tuple[int, ...], match: str | None
+) -> None:
+    """Boxes of most classes would be of the class beside their own."""
+    raw = content()
+    for category, number in zip(raw['categories'], ids, strict=True):
+        category['id'] = number
+    for annotation, number in zip(raw['annotations'], of_boxes, strict=True):
+        annotation['category_id'] = number
+    if match is None:
+        assert clean_coco(raw, 'x.json').counts().num_lost == 1
+        return
+    with pytest.raises(DatasetError, match=match):
+        clean_coco(raw, 'x.json')
+
+
+def test_records_of_one_file_that_differ() -> None:
+    raw = content()
+    raw['images'][1].update(file_name='1.jpg', width=50)
+    with pytest.raises(DatasetError, match=r"file_name '1.jpg', with another width: give each"):
+        clean_coco(raw, 'x.json')
 
 
 @pytest.mark.parametrize('form', ['NFC', 'NFD'])
@@ -334,6 +426,28 @@ def test_what_is_no_regular_file_ends_at_once(tmp_path: Path) -> None:
     (tmp_path / 'deep.json').write_text('[' * 200_000)
     with pytest.raises(DatasetError, match='not JSON'):
         read_coco(tmp_path / 'deep.json')
+
+
+@pytest.mark.parametrize(
+    ('data', 'match'),
+    [
+        (b'', "x.json' is empty"),
+        (gzip.compress(b'{}'), "x.json' is packed: unpack it"),
+        (b'PK\x03\x04rest', 'is packed'),
+        (b'<!DOCTYPE html><html>', 'is a web page'),
+        (b'version https://git-lfs.github.com/spec/v1', 'is a pointer of Git LFS'),
+    ],
+)
+def test_what_lies_there_instead_is_named(tmp_path: Path, data: bytes, match: str) -> None:
+    (tmp_path / 'x.json').write_bytes(data)
+    with pytest.raises(DatasetError, match=match):
+        read_coco(tmp_path / 'x.json')
+
+
+@pytest.mark.parametrize('address', ['nowhere://x.json', 'a://b://x.json'])
+def test_addresses_of_no_backend(address: str) -> None:
+    with pytest.raises(DatasetError, match='no file backend of mmengine knows'):
+        read_coco(address)
 
 
 def test_classes_of_set_and_file() -> None:

@@ -111,6 +111,17 @@ def test_right_settings_pass() -> None:
             r"0\.metric\.iou_th: .*'iou_thr' is near",
         ),
         ('model.supervision.missing', 'yes', 'supervision.missing'),
+        # dicts that mmdet reads key by key
+        ('train_dataloader.dataset.filter_cfg', {'filter_empty': True}, "'filter_empty_gt' is"),
+        ('train_dataloader.dataset.filter_cfg', {'minsize': 3}, r"minsize: .*'min_size' is near"),
+        ('train_dataloader.dataset.filter_cfg', {'min_size': 'big'}, 'min_size: expected pixels'),
+        ('train_dataloader.dataset.filter_cfg', {'filter_empty_gt': 'no'}, 'expected True or F'),
+        ('train_dataloader.dataset.metainfo', {'CLASSES': ('a',)}, "CLASSES: .*'classes' is near"),
+        ('train_dataloader.dataset.metainfo', {'class': ('a',)}, "class: .*'classes' is near"),
+        ('train_dataloader.dataset.metainfo', {'pallete': [1]}, "pallete: .*'palette' is near"),
+        ('model.test_cfg.nms.iou_thresh', 0.5, r"nms\.iou_thresh: .*'iou_thr"),
+        ('model.test_cfg.nms.iou_threshold', 50, r'iou_threshold: expected a number in \[0, 1\]'),
+        ('model.test_cfg.nms.type', 'nmss', r"nms\.type is 'nmss', which .*'nms' is near"),
         # numbers
         ('model.distillation.temperature', float('nan'), r'temperature: expected a .*found nan'),
         ('model.distillation.alpha', -1, r'alpha: expected a number of 0 or more'),

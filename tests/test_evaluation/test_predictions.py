@@ -8,6 +8,7 @@ from mmengine.structures import InstanceData
 
 from ldwsccd_mmdet.errors import ResultsError
 from ldwsccd_mmdet.evaluation import load_predictions
+from ldwsccd_mmdet.evaluation.predictions import load_image_paths
 
 
 def dumped(path):
@@ -98,6 +99,8 @@ def sample(image_id=1, **changes):
         ([sample(bboxes=torch.full((2, 4), float('inf')))], 'not finite'),
         ([sample(bboxes=torch.zeros(2, 3))], 'does not hold predictions'),
         ([sample(None)], 'does not hold predictions'),
+        ([sample(float('inf'))], 'does not hold predictions'),
+        ([{'pred_instances': sample()['pred_instances']}], "does not hold pred.*'img_id'"),
         ([sample(float('nan'))], 'does not hold predictions'),
         ([sample(labels=None)], 'does not hold predictions'),
         ({'a': 1}, 'does not hold predictions'),
@@ -109,6 +112,13 @@ def test_what_no_detector_gives(tmp_path, samples, match):
     with pytest.raises(ResultsError, match=match) as error:
         load_predictions(path)
     assert '\n' not in str(error.value) and 'x.pkl' in str(error.value)
+
+
+def test_paths_of_samples_without_an_image(tmp_path):
+    path = tmp_path / 'x.pkl'
+    path.write_bytes(pickle.dumps([dict(img_path='a.png')]))
+    with pytest.raises(ResultsError, match="does not hold predictions.*'img_id'"):
+        load_image_paths(path)
 
 
 def test_missing_file(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -237,7 +238,79 @@ def test_label_studio_strokes_and_shapes_without_label(tmp_path: Path) -> None:
     file.write_text(json.dumps(tasks))
     export = read_export(file)
     assert len(export.content['annotations']) == 3
-    assert '2 labels are not used' in export.notes[0] and 'brushlabels' in export.notes[0]
+    assert 'LABELS ARE LOST, 40%: 2 labels are not used' in export.notes[0]
+    assert 'brushlabels' in export.notes[0]
+
+
+def change(file: Path, edit: Callable[[Any], None]) -> Path:
+    content = json.loads(file.read_text())
+    edit(content)
+    file.write_text(json.dumps(content))
+    return file
+
+
+def apart(tasks: list[dict]) -> None:
+    """Shapes and labels as tags of their own: two results of one id."""
+    for task in tasks:
+        results = []
+        for index, result in enumerate(task['annotations'][0]['result']):
+            value = dict(result['value'])
+            label = value.pop('rectanglelabels')
+            bare = {**result, 'id': str(index), 'type': 'rectangle', 'value': value}
+            results += [bare, {**bare, 'type': 'labels', 'value': {**value, 'labels': label}}]
+        task['annotations'][0]['result'] = results
+
+
+def test_label_studio_shapes_and_labels_apart(tmp_path: Path) -> None:
+    plain = read_export(as_label_studio(tmp_path / 'plain'))
+    found = read_export(change(as_label_studio(tmp_path / 'set'), apart))
+    assert found.content['annotations'] == plain.content['annotations'] and not found.notes
+
+
+def test_label_studio_tasks_that_nobody_has_annotated(tmp_path: Path) -> None:
+    """They are no images without cells; a task whose annotation is empty is one."""
+    put_images(tmp_path / 'set' / 'upload', ['c.png', 'd.png', 'e.png'])
+    skipped = [{'was_cancelled': True, 'result': []}]
+
+    def more(tasks: list[dict]) -> None:
+        for name, done in (('c', []), ('d', skipped), ('e', [{'result': []}])):
+            data = {'image': f'/data/upload/3/0a1b2c3d-{name}.png'}
+            tasks.append({'data': data, 'annotations': done})
+
+    export = read_export(change(as_label_studio(tmp_path / 'set'), more))
+    assert list(export.paths) == [*BOXES, 'e.png']
+    assert len(export.notes) == 1 and '2 images that nobody has annotated' in export.notes[0]
+    file = change(as_label_studio(tmp_path / 'none'), lambda tasks: tasks[0].update(annotations=[]))
+    with pytest.raises(DatasetError, match='nobody has annotated any of its 1 tasks'):
+        read_export(change(file, lambda tasks: tasks.pop()))
+    with pytest.raises(DatasetError, match="not Label Studio's JSON export.*'annotations'"):
+        read_export(change(file, lambda tasks: tasks[0].pop('annotations')))
+
+
+def test_images_of_one_name_in_several_folders(tmp_path: Path) -> None:
+    """Whose boxes are whose, nothing tells."""
+
+    def same(tasks: list[dict]) -> None:
+        for index, task in enumerate(tasks):
+            task['data']['image'] = f'/data/local-files/?d=patient{index}/1.png'
+
+    for make in (as_labelme, as_qupath):
+        for part in ('p1', 'p2'):
+            make(tmp_path / make.__name__ / part)
+            put_images(tmp_path / make.__name__ / part)
+    sources = [tmp_path / 'as_labelme', tmp_path / 'as_qupath']
+    sources.append(change(as_label_studio(tmp_path / 'set'), same))
+    for source in sources:
+        with pytest.raises(DatasetError, match=r"two images are named '\S+"):
+            read_export(source)
+
+
+def test_labelme_without_sizes(tmp_path: Path) -> None:
+    folder = as_labelme(tmp_path / 'set')
+    for file in folder.glob('*.json'):
+        change(file, lambda c: c.update(imageWidth=None, imageHeight=None))
+    export = read_export(folder)
+    assert all((i['width'], i['height']) == (100, 80) for i in export.content['images'])
 
 
 def test_qupath_objects_without_class_are_counted(tmp_path: Path) -> None:
@@ -291,17 +364,21 @@ def test_says_where_it_looked_for_images(tmp_path: Path) -> None:
     [
         ('a.json', 'no json', 'not JSON'),
         ('a.json', '[{"x": 1}]', 'Label Studio'),
+        ('a.json', '[{"image": "a", "annotations": []}]', "looks like CreateML's own format"),
+        ('a.json', '{"a.png9": {"filename": "a.png", "regions": []}}', "looks like VIA's own"),
+        ('a.json', '[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}]', 'Label Studio'),
         ('a.xml', '<html/>', 'is a web page'),
         ('a.xml', '<other/>', "not CVAT's XML"),
         ('a.xml', '<annotations>', "not CVAT's XML"),
         ('a.xml', '<!DOCTYPE x [<!ENTITY a "b">]><annotations/>', 'entities'),
-        ('a.txt', '', 'expected COCO json'),
+        ('a.txt', '', 'expected COCO json.*YOLO become COCO json by ldwsccd convert'),
+        ('a.json', '\x1f\x8b\x08', 'is packed: unpack it'),
         ('a.zip', '', 'unpack it'),
         ('a.json', '{"shapes": [{"label": 1}]}', "not labelme's"),
     ],
 )
 def test_one_line_for_other_files(tmp_path: Path, name: str, content: str, match: str) -> None:
-    (tmp_path / name).write_text(content)
+    (tmp_path / name).write_bytes(content.encode('latin-1'))
     with pytest.raises(DatasetError, match=match) as error:
         read_export(tmp_path / name)
     assert '\n' not in str(error.value)

@@ -13,14 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from ...datasets.boxes import box_fault, first_items
-from ...datasets.files import image_header, is_dim, path_inside
+from ...datasets.coco_json import plain_name
+from ...datasets.files import image_header, path_inside, reading_notes
 from ...datasets.label_counts import LabelCounts
 from ...errors import ConfigError, DatasetError
 
-__all__ = ['CocoBuilder', 'check_new', 'dump', 'place_images', 'write_new', 'write_set']
+__all__ = [
+    'MOST_BYTES',
+    'CocoBuilder',
+    'check_new',
+    'dump',
+    'place_images',
+    'write_new',
+    'write_set',
+]
+
+#: Of what a tool exports in one file: polygons of many slides, or labelme's copies of its images.
+MOST_BYTES = 1 << 32
 
 
 CLASS_LEFT_OUT = 'of a class left out'
+NO_NAME = 'whose class has no name'
 
 
 class CocoBuilder:
@@ -31,16 +44,27 @@ class CocoBuilder:
     it is.
 
     Args:
-        classes: Class names; category ids count from 1 in this order.
+        classes: Class names; category ids count from 1 in this order. Names that differ in blanks
+            around them or in the form of their accents are one; an empty one is none.
         description: What the set is, kept in ``info``.
         min_size: Least width and height of a box, pixels.
         **settings: Kept in ``info``: how the set was made.
+
+    Raises:
+        DatasetError: A class name has a line break.
     """
 
     def __init__(
         self, classes: Sequence[str], description: str, min_size: float = 1, **settings: Any
     ) -> None:
-        self.classes = tuple(classes)
+        plain = (plain_name(name) for name in classes)
+        self.classes = tuple(dict.fromkeys(filter(None, plain)))
+        broken = [name for name in self.classes if len(name.splitlines()) != 1]
+        if broken:
+            raise DatasetError(
+                f'class names {broken} have a line break, which lists of classes cannot hold: '
+                'rename them'
+            )
         self.min_size = min_size
         self.info: dict[str, Any] = {'description': description, **settings}
         self.images: list[dict[str, Any]] = []
@@ -50,9 +74,19 @@ class CocoBuilder:
         self.notes: Counter[str] = Counter()
         self._category = {name: index + 1 for index, name in enumerate(self.classes)}
         self._labels: dict[int, set[str]] = {}
+        self._names: set[str] = set()
 
     def add_image(self, file_name: str, width: int, height: int, **extra: Any) -> int:
-        """Add an image; returns its id. ``extra`` is kept in its record."""
+        """Add an image; returns its id. ``extra`` is kept in its record.
+
+        Raises:
+            DatasetError: An image of that name is there: which boxes are whose, nothing tells.
+        """
+        if file_name in self._names:
+            raise DatasetError(
+                f"two images are named '{file_name}': rename one of them, or take one record out"
+            )
+        self._names.add(file_name)
         image_id = len(self.images) + 1
         record = {'id': image_id, 'file_name': file_name, 'width': width, 'height': height}
         self.images.append({**record, **extra})
@@ -62,10 +96,7 @@ class CocoBuilder:
     def add_image_file(self, file_name: str, path: str | Path, **extra: Any) -> int:
         """Add an image by its file, and note what of it is not read; returns its id."""
         header = image_header(path)
-        if header.pages > 1:
-            self.notes['of several pages, of which only the first is read'] += 1
-        if header.bits > 8 and is_dim(Path(path).read_bytes()):
-            self.notes['of 16 bits that use 12 or fewer, and so are read nearly black'] += 1
+        self.notes.update(reading_notes(path, header))
         return self.add_image(file_name, header.width, header.height, **extra)
 
     def add_box(
@@ -85,6 +116,10 @@ class CocoBuilder:
         """
         if name is None:
             self.left_out[CLASS_LEFT_OUT] += 1
+            return False
+        name = plain_name(name)
+        if not name:
+            self.left_out[NO_NAME] += 1
             return False
         image = self.images[image_id - 1]
         self._labels[image_id].add(name)

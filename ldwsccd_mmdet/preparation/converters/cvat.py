@@ -10,7 +10,7 @@ import numpy as np
 
 from ...datasets.files import read_text
 from ...errors import DatasetError
-from .coco_builder import CocoBuilder
+from .coco_builder import MOST_BYTES, CocoBuilder
 
 __all__ = ['read_cvat']
 
@@ -27,7 +27,7 @@ def read_cvat(path: Path) -> CocoBuilder:
     Raises:
         DatasetError: It is not such a file.
     """
-    text = read_text(path)
+    text = read_text(path, MOST_BYTES)
     try:
         if '<!DOCTYPE' in text or '<!ENTITY' in text:
             raise DatasetError(f"'{path}' declares entities, which CVAT never does: not read")

@@ -12,29 +12,40 @@ import numpy as np
 
 from ...datasets.files import read_text
 from ...errors import DatasetError
-from .coco_builder import CocoBuilder
+from .coco_builder import MOST_BYTES, CocoBuilder
 
 __all__ = ['read_label_studio']
 
 #: What Label Studio puts before the name of an uploaded file.
 _UPLOAD = re.compile(r'^[0-9a-f]{8}-')
-_KINDS = ('rectanglelabels', 'polygonlabels', 'ellipselabels')
+#: 'labels' where shapes and labels are tags of their own: a second result has the bare shape.
+_KINDS = ('rectanglelabels', 'polygonlabels', 'ellipselabels', 'labels')
+_SHAPES = ('width', 'points', 'radiusX')  # what a value has that is a box, polygon or ellipse
 
 
 def read_label_studio(path: Path) -> CocoBuilder:
     """Read rectangles, polygons and ellipses as boxes; of several annotators the first counts.
 
-    What has another form, as brush strokes, or no label is counted as left out.
+    What has another form, as brush strokes, or no label is counted as left out. A task that nobody
+    has annotated is no image without cells, and is left out, too; one whose annotation is empty
+    stays.
 
     Args:
         path: The JSON file.
 
     Raises:
-        DatasetError: It is not such a file.
+        DatasetError: It is not such a file, nobody has annotated a task, or two tasks are of images
+            of one name.
     """
     try:
-        tasks = json.loads(read_text(path))
-        parts = [(task, _regions(task)) for task in tasks]
+        tasks = json.loads(read_text(path, MOST_BYTES))
+        done = [task for task in tasks if _annotation(task) is not None]
+        if tasks and not done:
+            raise DatasetError(
+                f"'{path}': nobody has annotated any of its {len(tasks)} tasks, and predictions do "
+                'not count: submit annotations in Label Studio, and export the project again'
+            )
+        parts = [(task, _regions(task)) for task in done]
         names = sorted({_label(region) for _, regions in parts for region in regions})
         builder = CocoBuilder(names, f'imported from Label Studio: {path.name}')
         for task, regions in parts:
@@ -44,6 +55,8 @@ def read_label_studio(path: Path) -> CocoBuilder:
                 builder.add_box(image_id, _label(region), _bbox(region))
             for kind in _other_kinds(task):
                 builder.left_out[f'{kind}, which is no box, polygon or ellipse with a label'] += 1
+        if len(done) < len(tasks):
+            builder.notes['that nobody has annotated: left out'] += len(tasks) - len(done)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         if isinstance(error, DatasetError):
             raise
@@ -54,31 +67,39 @@ def read_label_studio(path: Path) -> CocoBuilder:
     return builder
 
 
-def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """Shapes with a label of a task's first annotation that was not cancelled."""
-    return [region for region in _results(task) if _is_box(region)]
+def _annotation(task: dict[str, Any]) -> dict[str, Any] | None:
+    """A task's first annotation that was not cancelled."""
+    for annotation in task['completions' if 'completions' in task else 'annotations']:
+        if not annotation.get('was_cancelled'):
+            return annotation
+    return None
 
 
 def _results(task: dict[str, Any]) -> list[dict[str, Any]]:
-    """All that a task's first annotation that was not cancelled has."""
-    for annotation in task.get('annotations', task.get('completions', [])):
-        if not annotation.get('was_cancelled'):
-            return annotation['result']
-    return []
+    """All that was drawn or chosen in a task."""
+    annotation = _annotation(task)
+    return [] if annotation is None else annotation['result']
+
+
+def _regions(task: dict[str, Any]) -> list[dict[str, Any]]:
+    """What of it has a box and a label."""
+    return [region for region in _results(task) if _is_box(region)]
 
 
 def _is_box(region: dict[str, Any]) -> bool:
     """Whether it is a shape that has a box and a label."""
-    kind = region.get('type')
-    return kind in _KINDS and bool(region['value'].get(kind))
+    kind, value = region.get('type'), region.get('value', {})
+    return kind in _KINDS and bool(value.get(kind)) and any(key in value for key in _SHAPES)
 
 
 def _other_kinds(task: dict[str, Any]) -> list[str]:
     """Kinds of what was drawn and is not read; choices and texts were not drawn."""
+    results = _results(task)
+    read = {region.get('id') for region in results if _is_box(region)} - {None}
     return [
         str(region.get('type'))
-        for region in _results(task)
-        if 'original_width' in region and not _is_box(region)
+        for region in results
+        if 'original_width' in region and not _is_box(region) and region.get('id') not in read
     ]
 
 
@@ -109,9 +130,9 @@ def _bbox(region: dict[str, Any]) -> list[float]:
     """The box x, y, w, h, pixels, around a shape whose numbers are percent of the image."""
     value = region['value']
     size = np.array([region['original_width'], region['original_height']], float)
-    if region['type'] == 'polygonlabels':
+    if 'points' in value:
         points = np.array(value['points'], float) * size / 100
-    elif region['type'] == 'ellipselabels':
+    elif 'radiusX' in value:
         centre, radius = (
             np.array([value[a], value[b]]) for a, b in (('x', 'y'), ('radiusX', 'radiusY'))
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from ...datasets.files import read_text
 from ...errors import DatasetError
-from .coco_builder import CocoBuilder
+from .coco_builder import MOST_BYTES, CocoBuilder
 
 __all__ = ['read_labelme']
 
@@ -21,19 +21,24 @@ def read_labelme(files: Sequence[Path]) -> CocoBuilder:
     Args:
         files: The JSON files.
 
+    Returns:
+        The records; width and height 0 where a file does not give them.
+
     Raises:
-        DatasetError: One of them is not labelme's.
+        DatasetError: One of them is not labelme's, or two are of images of one name.
     """
     contents = []
     for file in files:
         try:
-            content = json.loads(read_text(file))
+            content = json.loads(read_text(file, MOST_BYTES))
             shapes = [
                 (str(s['label']), _bbox(s['points'], s.get('shape_type')))
                 for s in content['shapes']
             ]
             name = PureWindowsPath(content['imagePath']).name  # knows both slashes
-            contents.append((name, int(content['imageWidth']), int(content['imageHeight']), shapes))
+            # None where it was saved without them: the image tells
+            size = (int(content.get(key) or 0) for key in ('imageWidth', 'imageHeight'))
+            contents.append((name, *size, shapes))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             if isinstance(error, DatasetError):
                 raise

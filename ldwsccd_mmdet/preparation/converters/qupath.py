@@ -11,7 +11,7 @@ import numpy as np
 
 from ...datasets.files import image_size, read_text
 from ...errors import DatasetError
-from .coco_builder import CocoBuilder
+from .coco_builder import MOST_BYTES, CocoBuilder
 
 __all__ = ['read_qupath']
 
@@ -33,7 +33,7 @@ def read_qupath(files: Sequence[Path], folders: Sequence[Path]) -> CocoBuilder:
     for file in files:
         image = _image_of(file, folders)
         try:
-            content = json.loads(read_text(file))
+            content = json.loads(read_text(file, MOST_BYTES))
             features = content['features'] if isinstance(content, dict) else content
             shapes = [(name, _bbox(f['geometry'])) for f in features if (name := _class(f))]
         except (ValueError, KeyError, TypeError, IndexError) as error:

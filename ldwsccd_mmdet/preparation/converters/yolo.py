@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import numpy as np
 import yaml  # type: ignore[import-untyped]
 
 from ...datasets.boxes import box_fault, first_items
@@ -92,7 +93,8 @@ def read_yolo(
         The records, and where each image lies by its file name.
 
     Raises:
-        DatasetError: There is no image, a text file belongs to none, or a line is not a box.
+        DatasetError: There is no image, a text file belongs to none, a line is not a box, or the
+            boxes are corners, not centres and sizes.
     """
     image_dir, label_dir = Path(image_dir), Path(label_dir)
     paths = sorted(p for p in image_dir.rglob('*') if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -111,10 +113,12 @@ def read_yolo(
         )
     builder = CocoBuilder(classes, f'Converted from YOLO, {label_dir.name}', min_size)
     labels = _read_labels(label_dir / LABELS_FILE)
+    boxes = {file: _read_boxes(text_of[file], len(classes)) for file in images}
+    _check_no_corners([box[1:] for of_image in boxes.values() for box in of_image], label_dir)
     for file, path in images.items():
         image_id = builder.add_image_file(file, path, **labels.get(file, {}))
         width, height = (builder.images[-1][key] for key in ('width', 'height'))
-        for label, cx, cy, w, h in _read_boxes(text_of[file], len(classes)):
+        for label, cx, cy, w, h in boxes[file]:
             bbox = [(cx - w / 2) * width, (cy - h / 2) * height, w * width, h * height]
             builder.add_box(image_id, classes[label], bbox)
     return builder, images
@@ -153,6 +157,20 @@ def _read_boxes(path: Path, num_classes: int) -> list[tuple[int, float, float, f
             ) from error
         boxes.append(box)
     return boxes
+
+
+def _check_no_corners(boxes: Sequence[Sequence[float]], label_dir: Path) -> None:
+    """Raise if boxes as centres and sizes reach out of their images, and as corners do not."""
+    if len(boxes) < 3:
+        return
+    numbers = np.array(boxes, float)
+    first, last = numbers[:, :2], numbers[:, 2:]
+    outside = ((first - last / 2 < -0.01) | (first + last / 2 > 1.01)).any(1)
+    if outside.mean() > 0.02 and (last > first).all() and first.min() >= 0 and last.max() <= 1.01:
+        raise DatasetError(
+            f"'{label_dir}': the boxes look like x1, y1, x2, y2: write the centre, (x1 + x2) / 2 "
+            'and (y1 + y2) / 2, and the size, x2 - x1 and y2 - y1'
+        )
 
 
 def _class_index(text: str) -> int:

@@ -71,6 +71,21 @@ def test_builder_counts_what_it_leaves_out_and_keeps_the_label():
     assert '2 images, 2 boxes (a 2, b 0); left out 4 boxes: 1 of no area' in builder.summary()
 
 
+def test_builder_takes_names_in_one_form():
+    builder = CocoBuilder(('a ', 'a', 'e\u0301', ''), 'x')
+    assert builder.classes == ('a', '\u00e9')
+    image = builder.add_image('1.jpg', 60, 40)
+    assert builder.add_box(image, ' a', [1, 2, 30, 20])
+    assert builder.add_box(image, '\u00e9', [1, 2, 30, 20])
+    assert not builder.add_box(image, ' ', [1, 2, 30, 20])
+    assert builder.left_out == {'whose class has no name': 1}
+    assert [a['category_id'] for a in builder.annotations] == [1, 2]
+    with pytest.raises(DatasetError, match="two images are named '1.jpg'"):
+        builder.add_image('1.jpg', 60, 40)
+    with pytest.raises(DatasetError, match='have a line break'):
+        CocoBuilder(('a\nb',), 'x')
+
+
 def test_nothing_is_overwritten(tmp_path):
     write_new(tmp_path / 'new' / 'a.json', '{}')
     with pytest.raises(ConfigError, match='a.json exists, and nothing is overwritten'):

@@ -107,6 +107,17 @@ def test_yolo_in_pixels_or_without_a_box(tmp_path: Path) -> None:
         builder.checked_content('labels')
 
 
+def test_yolo_of_corners_is_no_yolo(tmp_path: Path) -> None:
+    picture(tmp_path / 'images' / '1.png')
+    text = tmp_path / 'labels' / '1.txt'
+    write(text, b'0 .1 .1 .2 .3\n0 .5 .6 .7 .9\n0 .7 .1 .99 .2\n')
+    with pytest.raises(DatasetError, match='look like x1, y1, x2, y2: write the centre'):
+        read_yolo(tmp_path / 'images', tmp_path / 'labels', ('a', 'b'))
+    write(text, b'0 .1 .1 .2 .3\n0 .5 .6 .7 .9\n0 .8 .1 .5 .2\n')
+    builder, _ = read_yolo(tmp_path / 'images', tmp_path / 'labels', ('a', 'b'))
+    assert len(builder.annotations) == 3
+
+
 @pytest.mark.parametrize(
     ('file', 'name', 'match'),
     [
