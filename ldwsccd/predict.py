@@ -200,7 +200,7 @@ class _Bar:
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def __call__(self, done: int, total: int, name: str) -> None:
+    def __call__(self, done: float, total: int, name: str) -> None:
         from rich.markup import escape
 
         self._progress.update(self._task, completed=done, total=total, description=escape(name))

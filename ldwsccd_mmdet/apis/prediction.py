@@ -83,7 +83,7 @@ def predict_images(
     settings: PredictionSettings,
     ids: tuple[dict[str, int], dict[str, int]] | None = None,
     warn: Callable[[str], Any] = print,
-    progress: Callable[[int, int, str], Any] = lambda done, total, name: None,
+    progress: Callable[[float, int, str], Any] = lambda done, total, name: None,
     rank: int = 0,
     world_size: int = 1,
 ) -> Prediction:
@@ -101,7 +101,8 @@ def predict_images(
         settings: How.
         ids: COCO ids of images (by name) and of classes; None: numbered from 1.
         warn: Gets each warning.
-        progress: Called before each image with the number done, of all, and its name.
+        progress: Called before each image, and after each batch of its tiles, with the number done
+            (parts of an image included), of all, and its name.
         rank: Which of ``world_size`` processes this is: it takes every ``world_size``-th image.
         world_size: How many processes share the images; the last to finish writes the results.
 
@@ -121,7 +122,11 @@ def predict_images(
             if _readable(_cells_of(out, source.name)):
                 run.kept += 1
                 continue
-            _predict_one(detector, source, out, settings)
+
+            def within(part: float, index: int = index, name: str = source.name) -> None:
+                progress(index + part, len(mine), name)
+
+            _predict_one(detector, source, out, settings, within)
         except ImageFileError as error:
             warn(f'{error}; the other images go on')
             _keep_failure(out, source.name, str(error))
@@ -132,10 +137,14 @@ def predict_images(
 
 
 def _predict_one(
-    detector: CellDetector, source: Source, out: Path, settings: PredictionSettings
+    detector: CellDetector,
+    source: Source,
+    out: Path,
+    settings: PredictionSettings,
+    progress: Callable[[float], Any],
 ) -> None:
     """Predict on one image, and write what was found in it."""
-    cells, opened = _detect(detector, source, settings)
+    cells, opened = _detect(detector, source, settings, progress)
     with _writing(out, f"at image '{source.name}'"):
         _write_one(out, source, cells, opened, settings)
         cells.save(_cells_of(out, source.name))
@@ -283,19 +292,22 @@ def _warn_of_images(
 
 
 def _detect(
-    detector: CellDetector, source: Source, settings: PredictionSettings
+    detector: CellDetector,
+    source: Source,
+    settings: PredictionSettings,
+    progress: Callable[[float], Any],
 ) -> tuple[CellDetections, Field]:
     """Find the cells of one image or slide; give them and the image."""
     opened: Field
     if is_slide(source.path) and settings.tiling is not None:
         opened = Slide(source.path)
         mpp = require_mpp(opened, source.path, settings.mpp)
-        cells = detect_tiled(detector, opened, settings.tiling, mpp, source.path)
+        cells = detect_tiled(detector, opened, settings.tiling, mpp, source.path, progress)
     else:
         opened = image = ImageField(source.path)
         mpp = (settings.mpp, settings.mpp) if settings.mpp else None
         if settings.tiling is not None:
-            cells = detect_tiled(detector, image, settings.tiling, mpp)
+            cells = detect_tiled(detector, image, settings.tiling, mpp, progress=progress)
         else:
             found = detector.detect([image.image])[0]
             cells = CellDetections(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from ..errors import InputError
@@ -76,6 +77,7 @@ def detect_tiled(
     tiling: Tiling,
     mpp: tuple[float, float] | None = None,
     path: str | Path | None = None,
+    progress: Callable[[float], Any] = lambda part: None,
 ) -> CellDetections:
     """Find the cells of a large field, tile by tile.
 
@@ -87,6 +89,7 @@ def detect_tiled(
         tiling: How it is cut.
         mpp: Micrometres a pixel of the field.
         path: Its file, with which processes open it themselves; None: they do not read.
+        progress: Called after each batch with the part of the field that was looked at, in (0, 1].
 
     Returns:
         Its cells, each once, in its pixels.
@@ -113,6 +116,7 @@ def detect_tiled(
             for (index, _), part in zip(batch, cells, strict=True)
             if len(part)
         ]
+        progress((batch[-1][0] + 1) / len(tiles))
     empty = CellDetections(
         np.zeros((0, 4)), np.zeros(0), np.zeros(0), info.classes, field.size, mpp
     )
@@ -166,6 +170,7 @@ _FIELD: Any = None
 def _open_in_worker(path: str) -> None:
     """Open the field once in each process."""
     global _FIELD
+    cv2.setNumThreads(0)  # each process is one thread; the pool of the parent is not in it
     _FIELD = open_field(path)
 
 

@@ -107,6 +107,15 @@ def test_ap_of_tiles_is_that_of_the_whole(tmp_path) -> None:
     assert abs(ap['tiled'] - ap['whole']) < 0.5
 
 
+def test_says_how_much_of_a_field_was_looked_at(tmp_path) -> None:
+    file = tmp_path / 'a.png'
+    cv2.imwrite(str(file), draw_discs((200, 100), 5)[0])
+    parts: list[float] = []
+    tiling = Tiling((50, 50), 0.0, batch_size=3)
+    detect_tiled(DiscDetector(), ImageField(file), tiling, progress=parts.append)
+    assert parts == pytest.approx([3 / 8, 6 / 8, 1])
+
+
 def test_a_cell_larger_than_the_overlap_is_joined(tmp_path) -> None:
     image = np.full((100, 200, 3), 230, np.uint8)
     cv2.rectangle(image, (50, 30), (149, 69), (40, 40, 40), -1)

@@ -313,6 +313,45 @@ def test_labelme_without_sizes(tmp_path: Path) -> None:
     assert all((i['width'], i['height']) == (100, 80) for i in export.content['images'])
 
 
+@pytest.mark.parametrize('data', [{'photo': 0}, {'patient': 'p7', 'photo': 0, 'note': 'a.b'}])
+def test_label_studio_images_under_any_key(tmp_path: Path, data: dict) -> None:
+    """The labelling set-up names the key: value="$photo"."""
+    file = as_label_studio(tmp_path / 'set')
+    tasks = json.loads(file.read_text())
+    for task in tasks:
+        task['data'] = {**data, 'photo': task['data']['image']}
+    file.write_text(json.dumps(tasks))
+    assert set(read_export(file).paths) == set(BOXES)
+    tasks[0]['data'] = {'patient': 'p7', 'note': 'no image'}
+    file.write_text(json.dumps(tasks))
+    with pytest.raises(DatasetError, match='no image among the data of a task: patient, note'):
+        read_export(file)
+
+
+@pytest.mark.parametrize('tool', ['CVAT', 'Label Studio'])
+def test_the_box_around_a_turned_ellipse(tmp_path: Path, tool: str) -> None:
+    """As of many points on it."""
+    put_images(tmp_path / 'images', ['a.png'])
+    if tool == 'CVAT':
+        file = tmp_path / 'annotations.xml'
+        shape = '<ellipse label="cell" cx="50" cy="40" rx="20" ry="6" rotation="30"/>'
+        image = f'<image id="0" name="a.png" width="100" height="80">{shape}</image>'
+        file.write_text(f'<annotations>{image}</annotations>')
+    else:
+        file = tmp_path / 'project.json'
+        value = {'x': 50, 'y': 50, 'radiusX': 20, 'radiusY': 7.5, 'rotation': 30}
+        region = {'type': 'ellipselabels', 'original_width': 100, 'original_height': 80}
+        region['value'] = {**value, 'ellipselabels': ['cell']}
+        task = {'data': {'image': '/a.png'}, 'annotations': [{'result': [region]}]}
+        file.write_text(json.dumps([task]))
+    turn, step = np.radians(30), np.linspace(0, 2 * np.pi, 10_000)
+    x, y = 20 * np.cos(step), 6 * np.sin(step)
+    x, y = 50 + x * np.cos(turn) - y * np.sin(turn), 40 + x * np.sin(turn) + y * np.cos(turn)
+    expected = [x.min(), y.min(), np.ptp(x), np.ptp(y)]
+    (annotation,) = read_export(file).content['annotations']
+    assert np.allclose(annotation['bbox'], expected, atol=1e-4)
+
+
 def test_qupath_objects_without_class_are_counted(tmp_path: Path) -> None:
     assert '2 without a class' in read_export(as_qupath(tmp_path / 'set')).notes[0]
 

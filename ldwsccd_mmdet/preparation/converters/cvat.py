@@ -11,6 +11,7 @@ import numpy as np
 from ...datasets.files import read_text
 from ...errors import DatasetError
 from .coco_builder import MOST_BYTES, CocoBuilder
+from .shapes import box_around, ellipse_corners
 
 __all__ = ['read_cvat']
 
@@ -90,9 +91,10 @@ def _bbox(shape: ElementTree.Element) -> list[float]:
             turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
             points = (points - centre) @ turn + centre
     elif shape.tag == 'ellipse':
-        centre = np.array([float(values['cx']), float(values['cy'])])
-        radius = np.array([float(values['rx']), float(values['ry'])])
-        points = np.array([centre - radius, centre + radius])
+        centre, radius = (
+            [float(values[key]) for key in keys] for keys in (('cx', 'cy'), ('rx', 'ry'))
+        )
+        points = ellipse_corners(centre, radius, float(values.get('rotation', 0)))
     elif shape.tag == 'cuboid':  # the corners of its front and back
         axes = [
             [float(v) for key, v in values.items() if re.match(f'{a}[tb][lr]', key)] for a in 'xy'
@@ -104,8 +106,7 @@ def _bbox(shape: ElementTree.Element) -> list[float]:
         points = np.vstack([_points(joint.attrib['points']) for joint in shape.iter('points')])
     else:
         raise ValueError(f'a shape <{shape.tag}> has no points')
-    low, high = points.min(0), points.max(0)
-    return [*map(float, low), *map(float, high - low)]
+    return box_around(points)
 
 
 def _points(text: str) -> np.ndarray:

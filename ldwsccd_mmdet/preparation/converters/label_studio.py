@@ -13,11 +13,14 @@ import numpy as np
 from ...datasets.files import read_text
 from ...errors import DatasetError
 from .coco_builder import MOST_BYTES, CocoBuilder
+from .shapes import box_around, ellipse_corners
 
 __all__ = ['read_label_studio']
 
 #: What Label Studio puts before the name of an uploaded file.
 _UPLOAD = re.compile(r'^[0-9a-f]{8}-')
+#: How the address of an image ends, before a query.
+_IMAGE = re.compile(r'\.(jpe?g|png|tiff?|bmp|webp)(\?.*)?$', re.IGNORECASE)
 #: 'labels' where shapes and labels are tags of their own: a second result has the bare shape.
 _KINDS = ('rectanglelabels', 'polygonlabels', 'ellipselabels', 'labels')
 _SHAPES = ('width', 'points', 'radiusX')  # what a value has that is a box, polygon or ellipse
@@ -116,14 +119,26 @@ def _size(regions: list[dict[str, Any]]) -> tuple[int, int]:
 
 def _file_name(task: dict[str, Any]) -> str:
     """Name of a task's image, as it was before it was uploaded."""
-    data = task['data']
-    address = next(
-        str(v) for k, v in data.items() if k in ('image', 'img', 'ocr') or len(data) == 1
-    )
+    address = _address(task['data'])
     parsed = urlparse(address)
     inside = parse_qs(parsed.query).get('d')  # /data/local-files/?d=folder/a.png
     name = PurePosixPath(unquote(inside[0] if inside else parsed.path)).name
     return _UPLOAD.sub('', name) if '/upload/' in address else name
+
+
+def _address(data: dict[str, Any]) -> str:
+    """Where a task's image lies: its key is named in the project's labelling set-up.
+
+    Raises:
+        ValueError: No value looks like an image.
+    """
+    values = [str(data[key]) for key in ('image', 'img', 'ocr') if key in data]
+    values += [value for value in map(str, data.values()) if _IMAGE.search(value)]
+    if len(data) == 1:
+        values += map(str, data.values())
+    if not values:
+        raise ValueError(f'no image among the data of a task: {", ".join(data)}')
+    return values[0]
 
 
 def _bbox(region: dict[str, Any]) -> list[float]:
@@ -134,9 +149,10 @@ def _bbox(region: dict[str, Any]) -> list[float]:
         points = np.array(value['points'], float) * size / 100
     elif 'radiusX' in value:
         centre, radius = (
-            np.array([value[a], value[b]]) for a, b in (('x', 'y'), ('radiusX', 'radiusY'))
+            np.array([value[a], value[b]]) * size / 100
+            for a, b in (('x', 'y'), ('radiusX', 'radiusY'))
         )
-        points = np.array([centre - radius, centre + radius]) * size / 100
+        points = ellipse_corners(centre, radius, value.get('rotation', 0))
     else:
         start = np.array([value['x'], value['y']]) * size / 100
         extent = np.array([value['width'], value['height']]) * size / 100
@@ -144,5 +160,4 @@ def _bbox(region: dict[str, Any]) -> list[float]:
         angle = np.radians(value.get('rotation', 0))  # about the upper left corner
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         points = start + corners @ turn
-    low, high = points.min(0), points.max(0)
-    return [*map(float, low), *map(float, high - low)]
+    return box_around(points)

@@ -11,6 +11,7 @@ import numpy as np
 from ...datasets.files import read_text
 from ...errors import DatasetError
 from .coco_builder import MOST_BYTES, CocoBuilder
+from .shapes import box_around, ellipse_corners
 
 __all__ = ['read_labelme']
 
@@ -59,6 +60,5 @@ def _bbox(points: list, kind: str | None) -> list[float]:
     array = np.array(points, float).reshape(-1, 2)
     if kind == 'circle':  # its centre, and a point on it
         radius = np.linalg.norm(array[1] - array[0])
-        array = np.array([array[0] - radius, array[0] + radius])
-    low, high = array.min(0), array.max(0)
-    return [*map(float, low), *map(float, high - low)]
+        array = ellipse_corners(array[0], (radius, radius))
+    return box_around(array)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...datasets.files import image_size, read_text
 from ...errors import DatasetError
 from .coco_builder import MOST_BYTES, CocoBuilder
+from .shapes import box_around
 
 __all__ = ['read_qupath']
 
@@ -73,9 +72,7 @@ def _image_of(file: Path, folders: Sequence[Path]) -> Path:
 
 def _bbox(geometry: dict[str, Any]) -> list[float]:
     """The box x, y, w, h around a geometry, pixels."""
-    points = np.array(list(_points(geometry['coordinates'])), float)
-    low, high = points.min(0), points.max(0)
-    return [*map(float, low), *map(float, high - low)]
+    return box_around(list(_points(geometry['coordinates'])))
 
 
 def _points(coordinates: list) -> Iterator[list]:
