@@ -65,8 +65,15 @@ _UNTYPED: dict[str, frozenset[str]] = {
     ),
     'randomness': frozenset('deterministic diff_rank_seed seed'.split()),
     'auto_scale_lr': frozenset('base_batch_size enable'.split()),
+    'clip_grad': frozenset('clip_value error_if_nonfinite foreach max_norm norm_type type'.split()),
     'teacher': frozenset(TEACHER_KEYS),
 }
+#: Parts that are dicts, or lists of them, wherever they stand.
+_DICTS = frozenset(
+    'clip_grad custom_hooks data_preprocessor dataset default_hooks filter_cfg metainfo model nms '
+    'optim_wrapper optimizer param_scheduler test_cfg test_evaluator train_cfg val_evaluator '
+    'visualizer'.split()
+)
 #: Dicts without a ``type`` that are arguments of ours, by the last part of their key.
 _HANDED_ON: dict[str, Callable[..., Any]] = {
     'cache': FeatureCache,
@@ -125,6 +132,34 @@ def _whole(least: int) -> Callable[[Any], bool]:
 def _positive(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
 
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _are_whole(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(_whole(0), values))
+
+
+def _are_positive(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(_positive, values))
+
+
+_HEAD_NUMBERS: tuple[Rule, ...] = (
+    ('score_thr', lambda v: _is_number(v) and 0 <= v <= 1, 'a number in [0, 1]'),
+    ('min_bbox_size', lambda v: _is_number(v) and v >= -1, 'pixels, a number'),
+    ('max_per_img', lambda v: _whole(-1)(v) and v != 0, 'a whole number of 1 or more'),
+    ('nms_pre', lambda v: _whole(-1)(v) and v != 0, 'a whole number of 1 or more'),
+)
+_PREPROCESSOR_NUMBERS: tuple[Rule, ...] = (
+    ('std', _are_positive, 'a list of numbers above 0'),
+    ('pad_size_divisor', _whole(1), 'a whole number of 1 or more'),
+)
+_SCHEDULE_NUMBERS: tuple[Rule, ...] = (
+    ('begin', _whole(0), 'a whole number of 0 or more'),
+    ('gamma', _positive, 'a number above 0'),
+    ('milestones', _are_whole, 'a list of whole numbers'),
+)
 
 _RULES: tuple[Rule, ...] = (
     ('env_cfg.dist_cfg.timeout', _positive, 'seconds, a number above 0'),
@@ -242,6 +277,8 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_init(part, key)
     nan = isinstance(part, float) and math.isnan(part)
     check_argument(not nan, key, 'a number', part)
+    plain = isinstance(part, (str, int, float))
+    check_argument(not (plain and name in _DICTS), key, 'a dict, or a list of them', part)
     if isinstance(part, (list, tuple)):
         for index, item in enumerate(part):
             _check_part(item, f'{key}.{index}', name)
@@ -252,10 +289,15 @@ def _check_part(part: Any, key: str, name: str) -> None:
         _check_hooks(part)
     elif key.endswith('_dataloader'):
         _check_untyped(part, key, 'dataloader')
-    elif name == 'paramwise_cfg':
-        _check_untyped(part, key, 'paramwise_cfg')
+    elif name in ('paramwise_cfg', 'clip_grad'):
+        _check_untyped(part, key, name)
     elif name in ('train_cfg', 'test_cfg') and key != name:
         _check_near(part, key, _OF_HEADS, key)
+        _check_numbers(part, key, _HEAD_NUMBERS)
+    elif name == 'data_preprocessor':
+        _check_numbers(part, key, _PREPROCESSOR_NUMBERS)
+    elif name == 'param_scheduler':
+        _check_numbers(part, key, _SCHEDULE_NUMBERS)
     elif name == 'filter_cfg':
         _check_filter(part, key)
     elif name == 'metainfo':
@@ -284,6 +326,11 @@ def _check_init(part: Any, key: str) -> None:
 
 def _check_hooks(hooks: Mapping[str, Any]) -> None:
     for name, hook in hooks.items():
+        near = None if name in _HOOKS else nearest(name, _HOOKS, 0.85)
+        if near and not name.startswith(near):  # checkpoint2 is a second one
+            raise ConfigError(f"default_hooks.{name}: no hook of this name; '{near}' is near it")
+        plain = isinstance(hook, (str, int, float))
+        check_argument(not plain, f'default_hooks.{name}', 'a dict with a type', hook)
         if isinstance(hook, Mapping) and 'type' not in hook:
             known = set(hooks) | set(_HOOKS)
             near = nearest(name, known - {name})
@@ -381,6 +428,13 @@ def _check_near(
             raise _unknown(key, name, names, owner)
 
 
+def _check_numbers(part: Mapping[str, Any], key: str, rules: Iterable[Rule]) -> None:
+    """Check numbers that mmdet and mmengine take as they are, and fail on late or never."""
+    for name, right, expected in rules:
+        value = part.get(name)
+        check_argument(value is None or right(value), f'{key}.{name}', expected, value)
+
+
 def _check_filter(part: Mapping[str, Any], key: str) -> None:
     """Check which images a data set is to leave out: mmdet passes over what it does not know."""
     _check_near(part, key, _OF_FILTER, key, 0.7)
@@ -450,7 +504,7 @@ def _data_sets(part: Any, key: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _checkpoint_hooks(content: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    hooks = dict(content.get('default_hooks') or {})
+    hooks = content.get('default_hooks') or {}
     parts = [(f'default_hooks.{name}', hook) for name, hook in hooks.items()]
     custom = content.get('custom_hooks') or ()
     parts += [(f'custom_hooks.{index}', hook) for index, hook in enumerate(custom)]

@@ -279,8 +279,10 @@ class CellRunner(Runner):
 def _check_resumable(checkpoint: Mapping[str, Any], filename: str) -> None:
     """Raise if a checkpoint does not say how far its training was."""
     meta = checkpoint.get('meta')
-    known = isinstance(meta, Mapping) and {'epoch', 'iter'} <= set(meta)
-    absent = [key for key in ('message_hub', 'optimizer') if key not in checkpoint]
+    counts = [meta.get(key) for key in ('epoch', 'iter')] if isinstance(meta, Mapping) else []
+    known = bool(counts) and all(isinstance(count, int) and count >= 0 for count in counts)
+    parts = ('message_hub', 'optimizer')
+    absent = [key for key in parts if not isinstance(checkpoint.get(key), Mapping)]
     if not known or absent:
         raise CheckpointError(
             f"--resume: '{filename}' holds weights, but not the state of a training "

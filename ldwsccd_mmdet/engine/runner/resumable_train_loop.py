@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from typing import Any
 
@@ -63,6 +64,14 @@ class ResumableTrainLoop(EpochBasedTrainLoop):
             self._restore()
             if not self._validated and self._epoch > 0:
                 self._validate_if_due(again=True)
+            if self._epoch >= self._max_epochs:
+                print_log(
+                    f'The checkpoint has {self._epoch} epochs, and train_cfg.max_epochs is '
+                    f'{self._max_epochs}: nothing is left to train; to train longer, set '
+                    'train_cfg.max_epochs and --new-schedule',
+                    logger='current',
+                    level=logging.WARNING,
+                )
         while self._epoch < self._max_epochs and not self.stop_training:
             self.run_epoch()
             self._validate_if_due()

@@ -38,8 +38,8 @@ def read_labelme(files: Sequence[Path]) -> CocoBuilder:
             ]
             name = PureWindowsPath(content['imagePath']).name  # knows both slashes
             # None where it was saved without them: the image tells
-            size = (int(content.get(key) or 0) for key in ('imageWidth', 'imageHeight'))
-            contents.append((name, *size, shapes))
+            width, height = (int(content.get(key) or 0) for key in ('imageWidth', 'imageHeight'))
+            contents.append((name, width, height, shapes))
         except (ValueError, KeyError, TypeError, IndexError) as error:
             if isinstance(error, DatasetError):
                 raise

@@ -171,6 +171,28 @@ def test_resuming_needs_the_state_of_a_training(tmp_path):
         trained(tmp_path / 'b', load_from=best, resume=True)
 
 
+def test_a_state_that_no_training_has(tmp_path):
+    trained(tmp_path / 'a', epochs=1)
+    file = tmp_path / 'a' / 'epoch_1.pth'
+    whole = torch.load(file, weights_only=True)
+    for change in (
+        {'meta': {**whole['meta'], 'iter': 'x'}},
+        {'meta': {**whole['meta'], 'epoch': -1}},
+        {'meta': [1]},
+        {'message_hub': 'x'},
+        {'optimizer': None},
+    ):
+        torch.save({**whole, **change}, file)
+        with pytest.raises(CheckpointError, match='not the state of a training'):
+            trained(tmp_path / 'b', load_from=str(file), resume=True)
+
+
+def test_a_training_that_is_finished_is_said(tmp_path):
+    trained(tmp_path, epochs=1)
+    runner = trained(tmp_path, epochs=1, resume=True)
+    assert 'has 1 epochs, and train_cfg.max_epochs is 1: nothing is left' in log_of(runner)
+
+
 def test_begins_anew_where_nothing_is_there(tmp_path):
     runner = trained(tmp_path, epochs=1, resume=True)
     assert 'begins anew' in log_of(runner) and (tmp_path / 'epoch_1.pth').is_file()
