@@ -77,6 +77,8 @@ class CellRunner(Runner):
         - mmdet's backbones freeze their first stages in ``train()``, and so after
           DistributedDataParallel has noted which parameters get gradients: it would wait for those
           of the frozen ones, and the second step fail.
+        - Some backbones have layers behind the last one that is asked for (MobileNetV2 with
+          ``out_indices=(2, 4, 6)``): they get no gradient, and are frozen too.
         - ``SyncBatchNorm`` of torch runs on accelerators only: on CPUs each process takes the
           statistics of its own images.
 
@@ -88,6 +90,7 @@ class CellRunner(Runner):
             training = model.training
             model.train()
             model.train(training)
+            _freeze_unused(model)
             if get_device() == 'cpu':
                 model = self._without_sync(model)
         return super().wrap_model(model_wrapper_cfg, model)
@@ -289,6 +292,23 @@ def _check_resumable(checkpoint: Mapping[str, Any], filename: str) -> None:
             f'({", ".join(absent or ["meta.epoch, meta.iter"])}): start from its weights with '
             '--cfg-options load_from=FILE and without --resume'
         )
+
+
+#: Where mmdet's backbones keep the names of their layers, which ``out_indices`` counts.
+_LAYERS = ('layers', 'res_layers', 'cr_blocks')
+
+
+def _freeze_unused(model: nn.Module) -> None:
+    """Freeze the layers of mmdet's backbones that come after the last one that is asked for."""
+    for module in model.modules():
+        wanted = getattr(module, 'out_indices', None)
+        if not isinstance(wanted, (list, tuple)) or not wanted:
+            continue
+        for names in (getattr(module, key, None) for key in _LAYERS):
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                continue
+            for name in names[max(wanted) + 1 :]:
+                getattr(module, name).requires_grad_(False)
 
 
 def _plain_model(model: Any) -> nn.Module:

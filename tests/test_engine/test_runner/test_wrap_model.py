@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from mmdet.models.backbones import MobileNetV2
+from mmdet.models.backbones import CSPDarknet, MobileNetV2, ResNet
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -45,6 +45,27 @@ def test_backbone_is_frozen_before_it_is_wrapped(wrap) -> None:
     first = trained(wrapped)
     wrapped.train()
     assert first == trained(wrapped) and first < before
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        MobileNetV2(widen_factor=0.25, out_indices=(2, 4, 6)),
+        MobileNetV2(widen_factor=0.25, out_indices=(6,)),
+        MobileNetV2(widen_factor=0.25, out_indices=(2, 4, 7)),
+        CSPDarknet(deepen_factor=0.1, widen_factor=0.1, out_indices=(1, 2)),
+        ResNet(18, base_channels=4, stem_channels=4, out_indices=(0, 1)),
+    ],
+    ids=lambda backbone: f'{type(backbone).__name__}{backbone.out_indices}',
+)
+def test_what_is_trained_gets_a_gradient(wrap, backbone: nn.Module) -> None:
+    """DDP waits for each of them: layers behind the last output get none."""
+    wrapped = wrap(backbone)
+    sum(part.sum() for part in wrapped(torch.rand(2, 3, 64, 64))).backward()
+    without = [n for n, p in wrapped.named_parameters() if p.requires_grad and p.grad is None]
+    frozen = [n for n, p in wrapped.named_parameters() if not p.requires_grad]
+    assert without == []
+    assert bool(frozen) == (max(backbone.out_indices) in (6, 2, 1))
 
 
 def test_sync_batch_norm_on_a_cpu(wrap, monkeypatch: pytest.MonkeyPatch) -> None:
