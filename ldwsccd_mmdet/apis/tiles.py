@@ -16,6 +16,8 @@ __all__ = ['merge_tiles', 'tile_boxes']
 _PURPOSE = 'Prediction in tiles'
 #: A box whose edge is so near to its tile's, pixels, is cut off by it.
 _NEAR = 2.0
+#: A cut box that lies so far within a whole one, part of its area, is a part of that cell.
+_WITHIN = 0.6
 
 
 def tile_boxes(size: tuple[int, int], tile: tuple[int, int], overlap: float) -> np.ndarray:
@@ -62,8 +64,9 @@ def merge_tiles(
 
     A box smaller than the overlap that lies close to its tile's inner edge, or is cut off by it, is
     left out: the next tile holds that cell whole, with more room around it. A larger one that is
-    cut off is joined with its other parts (greedy non-maximum merging by the intersection over the
-    smaller box). Then NMS, as the detector's own.
+    cut off is left out where another tile sees the cell whole, else joined with its other parts
+    (greedy non-maximum merging by the intersection over the smaller box). Then NMS, as the
+    detector's own.
 
     Args:
         bboxes: ``x1, y1, x2, y2`` in pixels of the image, shape ``(n, 4)``.
@@ -82,28 +85,46 @@ def merge_tiles(
         return bboxes, scores, labels
     extent, margin = bboxes[:, 2:] - bboxes[:, :2], _margins(bboxes, tiles, size)
     spare = np.asarray(overlap) - extent
+    sides = tiles[:, 2:] - tiles[:, :2]
     # a quarter: where both tiles see a cell well both keep it, and NMS takes one
     elsewhere = ((spare > 0) & (margin < np.maximum(spare / 4, _NEAR))).any(1)
     cut = ((spare <= 0) & (margin <= _NEAR)).any(1)
     rows = np.column_stack([bboxes, scores, labels]).astype(np.float64)
-    halves = cut & ~elsewhere
-    whole = rows[~cut & ~elsewhere]
-    if halves.any():
-        rows = rows[halves]
+    whole, parts = rows[~cut & ~elsewhere], rows[cut & ~elsewhere]
+    if len(parts):
         # halves share the overlap, and are no longer than a tile
-        shared = float((np.asarray(overlap) / (tiles[:, 2:] - tiles[:, :2]).max(0)).min())
-        groups = combine.batched_greedy_nmm(rows, 'IOS', 0.6 * shared)
-        # where nothing is to be joined SAHI gives a list
-        groups = groups if isinstance(groups, dict) else {i: [] for i in groups}
-        joined = [rows[[first, *rest]] for first, rest in groups.items()]
-        halves_rows = [
-            [*group[:, :2].min(0), *group[:, 2:4].max(0), *group[0, 4:]] for group in joined
-        ]
-        whole = np.vstack([whole, halves_rows])
+        shared = float((np.asarray(overlap) / sides.max(0)).min())
+        parts = _joined(_not_within(parts, whole), 0.6 * shared)
+        whole = np.vstack([whole, parts])
     if not len(whole):
         return bboxes[:0], scores[:0], labels[:0]
     whole = whole[combine.batched_nms(whole, 'IOU', iou_thr)]
     return whole[:, :4], whole[:, 4], whole[:, 5].astype(np.int64)
+
+
+def _not_within(parts: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Leave out cut boxes of cells that another tile sees whole, unless twice as surely."""
+    first = whole.copy()
+    first[:, 4] *= 2
+    groups = _groups(np.vstack([first, parts]), _WITHIN)
+    within = [i for best, rest in groups.items() if best < len(whole) for i in rest]
+    return np.delete(parts, [i - len(whole) for i in within if i >= len(whole)], axis=0)
+
+
+def _joined(parts: np.ndarray, threshold: float) -> np.ndarray:
+    """Join the parts of each cell that no tile sees whole; score and class of the best."""
+    if not len(parts):
+        return parts
+    joined = [parts[[best, *rest]] for best, rest in _groups(parts, threshold).items()]
+    return np.array([[*g[:, :2].min(0), *g[:, 2:4].max(0), *g[0, 4:]] for g in joined])
+
+
+def _groups(rows: np.ndarray, threshold: float) -> dict[int, list[int]]:
+    """Boxes of one class that share this part of the smaller one, by the best of each group."""
+    combine = require('sahi.postprocess.combine', 'tiles', _PURPOSE)
+    groups = combine.batched_greedy_nmm(rows, 'IOS', threshold)
+    # where nothing is to be joined SAHI gives a list
+    return groups if isinstance(groups, dict) else {i: [] for i in groups}
 
 
 def _margins(bboxes: np.ndarray, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:

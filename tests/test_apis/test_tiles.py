@@ -125,6 +125,30 @@ def test_a_cell_larger_than_the_overlap_is_joined(tmp_path) -> None:
     assert len(cells) == 1 and np.allclose(cells.bboxes[0], [50, 30, 150, 70], atol=1)
 
 
+@pytest.mark.parametrize('gap', [0.0, 1.5])  # a network does not meet the edge exactly
+def test_a_cell_that_one_tile_sees_whole_is_not_found_in_part(gap: float) -> None:
+    """The last tile is moved back, and shares more with the one before than the overlap."""
+    size, overlap = (300, 100), (32, 20)
+    tiles = tile_boxes(size, (160, 100), 0.2)
+    assert tiles[:, 0].tolist() == [0, 128, 140]
+    whole, part = [132.0, 20, 200, 80], [140 + gap, 20, 200, 80]
+    boxes = np.array([whole, part, [20.0, 20, 60, 60]])
+    tiles = tiles[[1, 2, 0]]
+    found = merge_tiles(
+        boxes, np.array([0.6, 0.9, 0.8]), np.zeros(3, int), tiles, size, overlap, 0.45
+    )
+    assert found[0].tolist() == [[20, 20, 60, 60], whole]
+
+
+def test_two_parts_that_share_most_of_a_cell_are_joined() -> None:
+    tiles = np.array([[0, 0, 160, 100], [128, 0, 288, 100]])
+    boxes = np.array([[122.0, 20, 160, 60], [128.0, 20, 166, 60]])
+    found = merge_tiles(
+        boxes, np.array([0.6, 0.9]), np.zeros(2, int), tiles, (288, 100), (32, 20), 0.45
+    )
+    assert found[0].tolist() == [[122, 20, 166, 60]] and found[1].tolist() == [0.9]
+
+
 def test_is_brought_to_the_resolution_of_training(tmp_path) -> None:
     """A field of half the micrometres a pixel is read in tiles of twice the pixels."""
     image, boxes = draw_discs((300, 200), 20, (8, 14))
