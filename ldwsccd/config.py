@@ -19,7 +19,7 @@ from ldwsccd_mmdet.engine.own_data import follow_annotation_files
 from ldwsccd_mmdet.engine.runner import CellRunner
 from ldwsccd_mmdet.engine.weights_only import load_weights_only
 from ldwsccd_mmdet.errors import ConfigError
-from ldwsccd_mmdet.models.utils import class_heads
+from ldwsccd_mmdet.models.utils import checkpoint_classes, class_heads
 from ldwsccd_mmdet.regular_files import read_text
 
 __all__ = [
@@ -224,12 +224,11 @@ def check_checkpoint_classes(config: Config, checkpoint: str) -> None:
     if '://' in checkpoint:
         return
     meta = load_weights_only(checkpoint, mmap=True).get('meta')  # the weights are not read
-    dataset_meta = (meta.get('dataset_meta') if isinstance(meta, Mapping) else None) or {}
-    trained = dataset_meta.get('classes', dataset_meta.get('CLASSES'))
-    if not trained or isinstance(trained, str):
+    trained = checkpoint_classes(meta)
+    if trained is None:
         return
     for key, classes in _dataset_classes(config.test_dataloader.dataset, 'test_dataloader.dataset'):
-        if tuple(trained) != classes:
+        if trained != classes:
             raise ConfigError(
                 f"checkpoint '{checkpoint}' was trained for the classes ({', '.join(trained)}), "
                 f'but {key} has ({", ".join(classes)}): test it with the config it was trained with'

@@ -21,6 +21,7 @@ from ..engine.config_file import load_config
 from ..engine.model_weights import demand_mil_head, demand_weights, find_weights_of, is_student
 from ..engine.received_config import received_config
 from ..errors import CheckpointError, ConfigError
+from ..models.utils import checkpoint_classes
 from .cell_detections import CellDetections
 from .cell_detector import DetectorInfo
 from .prediction import digest_of
@@ -203,10 +204,14 @@ def _check_classes(model: Any, source: str) -> None:
 
 def _dataset_meta(checkpoint: Mapping[str, Any], cfg: Any, source: str) -> dict[str, Any]:
     """Class names and colours: the checkpoint's, else the data set's of the config."""
-    meta = checkpoint.get('meta') or {}
-    found = {key.lower(): value for key, value in (meta.get('dataset_meta') or {}).items()}
-    if 'classes' not in found and 'CLASSES' in meta:
-        found['classes'] = meta['CLASSES']
+    meta = checkpoint.get('meta')
+    of_data = meta.get('dataset_meta') if isinstance(meta, Mapping) else None
+    found = {}
+    if isinstance(of_data, Mapping):
+        found = {str(key).lower(): value for key, value in of_data.items()}
+    found.pop('classes', None)
+    if trained := checkpoint_classes(meta):
+        found['classes'] = trained
     dataset = copy.deepcopy(innermost(cfg.test_dataloader.dataset))
     if 'datasets' not in dataset:
         dataset['lazy_init'] = True

@@ -34,3 +34,16 @@ def test_a_weight_may_be_missing_but_not_of_another_shape() -> None:
 def test_weights_that_are_not_finite() -> None:
     with pytest.raises(CheckpointError, match='not finite: 1 of 302, first 150.bias'):
         check({**large().state_dict(), '150.bias': torch.full((4,), float('nan'))})
+
+
+def test_tensors_without_plain_numbers_are_no_weights() -> None:
+    state = large().state_dict()
+    for name in ('149.weight', '150.weight', '150.bias'):
+        value = state.pop(name)
+        for odd in (
+            value.to_sparse(),
+            value.to('meta'),
+            torch.quantize_per_tensor(value, 0.1, 0, torch.qint8),
+        ):
+            fit = find_weights_of(large(), dict(state_dict={**state, name: odd}), 'x.pth')
+            assert name in fit.absent

@@ -16,7 +16,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
 
 from ...errors import CheckpointError, ConfigError
-from ..utils import LEAST_SHARE, fit_weights, set_num_classes
+from ..utils import LEAST_SHARE, checkpoint_classes, fit_weights, set_num_classes
 from .feature_cache import FeatureCache, tensor_bytes
 
 PACKAGE_DIR = Path(__file__).resolve().parents[2]
@@ -79,7 +79,7 @@ class FrozenTeacher:
             )
         self.checkpoint = str(checkpoint)
         loaded = _read_checkpoint(self.checkpoint)
-        self.classes = _classes(loaded.get('meta') or {})
+        self.classes = checkpoint_classes(loaded.get('meta') or {})
         if self.classes is not None:  # its config may leave them to its annotation files
             set_num_classes(model_cfg, len(self.classes))
         self.model: Any = MODELS.build(model_cfg)
@@ -248,7 +248,7 @@ def _load_weights(model: nn.Module, loaded: dict[str, Any], checkpoint: str) -> 
     """
     fit = fit_weights(model, loaded.get('state_dict', loaded))
     seen = fit.of(lambda name: name.startswith(FEATURE_PARTS))
-    if seen.share < LEAST_SHARE:
+    if seen.share < LEAST_SHARE or seen.misshapen:
         raise CheckpointError(
             f'model.teacher.checkpoint: {checkpoint} is not of the architecture of '
             f'model.teacher.config ({type(model).__name__}): of its backbone and neck '
@@ -267,13 +267,6 @@ def _load_weights(model: nn.Module, loaded: dict[str, Any], checkpoint: str) -> 
         )
     model.load_state_dict(fit.state, strict=False)
     return list(fit.absent)
-
-
-def _classes(meta: dict) -> tuple[str, ...] | None:
-    """Class names in the ``meta`` of a checkpoint, of mmengine or (``CLASSES``) of mmdet 2."""
-    dataset_meta = meta.get('dataset_meta') or {}
-    classes = dataset_meta.get('classes', dataset_meta.get('CLASSES', meta.get('CLASSES')))
-    return tuple(map(str, classes)) if classes else None
 
 
 def _num_classes(model: Any) -> int | None:

@@ -1,5 +1,6 @@
 """Batched operations that several models share."""
 
+from .checkpoint_classes import checkpoint_classes
 from .class_heads import class_heads, set_num_classes
 from .cluster_nms import cluster_nms
 from .diou_nms import diou_nms
@@ -20,6 +21,7 @@ __all__ = [
     'RegionBatch',
     'WeightsFit',
     'at_least_float32',
+    'checkpoint_classes',
     'class_heads',
     'cluster_nms',
     'diou_nms',

@@ -88,7 +88,7 @@ def fit_weights(model: nn.Module, state: Mapping[str, Any]) -> WeightsFit:
         state: ``state_dict`` of the checkpoint.
     """
     own = model.state_dict()
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in state.items() if _is_plain(value)}
     names, prefix, others = _find_names(own, tensors)
     fitting = {key: tensors[name] for key, name in names.items()}
     misshapen = {key for key, value in fitting.items() if value.shape != own[key].shape}
@@ -111,12 +111,22 @@ def fit_weights(model: nn.Module, state: Mapping[str, Any]) -> WeightsFit:
     )
 
 
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value is a plain tensor: not sparse, not quantized, not without content."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_meta
+    )
+
+
 def not_finite(state: Mapping[str, Any]) -> list[str]:
     """Names of the tensors that hold NaN or infinity."""
     tensors = {
         key: value
         for key, value in state.items()
-        if isinstance(value, Tensor) and (value.is_floating_point() or value.is_complex())
+        if _is_plain(value) and (value.is_floating_point() or value.is_complex())
     }
     if not tensors:
         return []
