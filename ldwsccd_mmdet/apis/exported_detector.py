@@ -15,7 +15,13 @@ from ..optional import require
 from .cell_detections import CellDetections
 from .cell_detector import DetectorInfo
 
-__all__ = ['EXPORTED_SUFFIXES', 'METADATA_KEY', 'ExportedDetector', 'select_boxes']
+__all__ = [
+    'EXPORTED_SUFFIXES',
+    'METADATA_KEY',
+    'ExportedDetector',
+    'open_model',
+    'select_boxes',
+]
 
 EXPORTED_SUFFIXES = ('.onnx', '.xml')
 #: Name of the metadata in an exported file, JSON: see ``docs/predict.md``.
@@ -44,8 +50,7 @@ class ExportedDetector:
         path = Path(path)
         if not path.is_file():
             raise CheckpointError(f"model '{path}' does not exist: check the path")
-        make = _OpenVINO if path.suffix == '.xml' else _ONNXRuntime
-        self._run = make(path, threads)
+        self._run = open_model(path, threads)
         self.metadata = _checked(self._run.metadata, path)
         meta = self.metadata
         self._size: tuple[int, int] = tuple(meta['input_size'])
@@ -194,6 +199,11 @@ def _checked(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
             f"its metadata '{METADATA_KEY}'): export the checkpoint again"
         )
     return content
+
+
+def open_model(path: Path, threads: int = 0) -> _ONNXRuntime | _OpenVINO:
+    """Open an exported file with its run time: what is called with a batch gives its outputs."""
+    return _OpenVINO(path, threads) if path.suffix == '.xml' else _ONNXRuntime(path, threads)
 
 
 class _ONNXRuntime:

@@ -15,7 +15,13 @@ import numpy as np
 import pytest
 import torch
 
-from ldwsccd_mmdet.apis import CellInferencer, ExportedDetector, export_detector, publish_checkpoint
+from ldwsccd_mmdet.apis import (
+    CellInferencer,
+    ExportedDetector,
+    export_detector,
+    exported_detector,
+    publish_checkpoint,
+)
 from ldwsccd_mmdet.apis.exporting import BOX_TOLERANCE, SCORE_TOLERANCE, ExportedStudent
 from ldwsccd_mmdet.errors import CheckpointError, ConfigError, InputError
 from tests.commands import run
@@ -112,6 +118,25 @@ def test_openvino_by_the_command(trained: Trained, inferencer, fields, tmp_path,
     assert float(pixels) <= BOX_TOLERANCE and float(score) <= SCORE_TOLERANCE
     assert sorted(file.name for file in out.parent.iterdir()) == ['a.bin', 'a.xml']
     same(ExportedDetector(out).detect(fields[:1])[0], inferencer.detect(fields[:1])[0])
+
+
+@pytest.mark.parametrize('suffix', ['.onnx', '.xml'])
+def test_what_is_compared_is_what_will_run(
+    inferencer, fields, tmp_path: Path, monkeypatch, suffix: str
+) -> None:
+    """A run time that gives other numbers than torch does is found at export, each by itself."""
+    runtime = {'.onnx': 'onnxruntime', '.xml': 'openvino'}[suffix]
+    pytest.importorskip(runtime, reason=f"needs pip install 'ldwsccd_mmdet[{runtime}]'")
+    kind = getattr(exported_detector, {'.onnx': '_ONNXRuntime', '.xml': '_OpenVINO'}[suffix])
+
+    class Wrong(kind):
+        def __call__(self, batch):
+            return [output + 0.5 for output in super().__call__(batch)]
+
+    monkeypatch.setattr(exported_detector, kind.__name__, Wrong)
+    with pytest.raises(InputError, match=r'differs from torch by 0\.5'):
+        export_detector(inferencer, tmp_path / f'a{suffix}', fields[:1])
+    assert not list(tmp_path.iterdir())
 
 
 ALONE = """
