@@ -432,7 +432,7 @@ def test_what_is_no_regular_file_ends_at_once(tmp_path: Path) -> None:
     ('data', 'match'),
     [
         (b'', "x.json' is empty"),
-        (gzip.compress(b'{}'), "x.json' is packed: unpack it"),
+        (gzip.compress(b'{}', mtime=0), "x.json' is packed: unpack it"),
         (b'PK\x03\x04rest', 'is packed'),
         (b'<!DOCTYPE html><html>', 'is a web page'),
         (b'version https://git-lfs.github.com/spec/v1', 'is a pointer of Git LFS'),
