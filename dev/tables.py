@@ -278,8 +278,11 @@ def mined_boxes() -> str:
         groups.setdefault(key, []).append(row)
     lines = []
     for (data, kept, rounds, name), rows in groups.items():
+        taken = kept != '1'  # where nothing was taken away, nothing can be found again
         means = [
             f'{100 * statistics.fmean(float(row[column] or "nan") for row in rows):.0f} %'
+            if column == 'kept_share' or taken
+            else ''
             for column in ('kept_share', 'recall', 'precision')
         ]
         seeds = ', '.join(sorted(row['seed'] for row in rows))
