@@ -66,10 +66,16 @@ def check_zoo(row: dict) -> None:
     source = yaml.safe_load((model_zoo.ROOT / model_zoo.SOURCE).read_text(encoding='utf-8'))
     models = model_zoo.find_models({**source, 'weights': [row]})
     table = '\n'.join(model_zoo.weights_table(models))
-    assert row['url'] in table and f'{row["ap50"]}, 2 images' in table
+    assert row['url'] in table and f'{row["ap50"]}, {row["images"]} images' in table
     files = model_zoo.metafiles(source, models)
     content = yaml.safe_load(files['configs/ldwsccd/metafile.yml'])['Models']
     assert [m['Weights'] for m in content if 'Weights' in m] == [row['url']]
+
+
+def test_the_zoo_takes_the_demo_as_well() -> None:
+    file = f'https://example.org/r/ldwsccd_ssd256-narrow_synthetic-{8 * "0"}.pth'
+    row = {'config': CONFIG.replace('bccd', 'synthetic'), 'url': file, 'sha256': 64 * '0'}
+    check_zoo({**row, 'bytes': 10_000_000, 'ap50': 50.25, 'images': 110})
 
 
 @pytest.mark.parametrize('text', ['a.pth', 'nowhere.py=a.pth', '=a.pth'])
