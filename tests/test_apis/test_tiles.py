@@ -90,7 +90,7 @@ def test_ap_of_tiles_is_that_of_the_whole(tmp_path) -> None:
             truth['annotations'].append(
                 {**row, 'bbox': [int(x1), int(y1), *size], 'area': size[0] * size[1], 'iscrowd': 0}
             )
-        truth['images'].append({'id': seed, 'file_name': 'a', 'width': 400, 'height': 300})
+        truth['images'].append({'id': seed, 'file_name': f'{seed}', 'width': 400, 'height': 300})
         file = tmp_path / f'{seed}.png'
         cv2.imwrite(str(file), image)
         cells = {

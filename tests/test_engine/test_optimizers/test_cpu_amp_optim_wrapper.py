@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmdet.registry import OPTIM_WRAPPERS
 from mmengine.optim import OptimWrapper
+from mmengine.registry import DefaultScope
 from torch import nn
 
 from ldwsccd_mmdet.engine import CPUAmpOptimWrapper
@@ -90,7 +91,9 @@ def test_maps_of_dense_heads_are_plain() -> None:
     """YOLOX decodes its boxes in the type of its maps: in bfloat16, to whole pixels."""
     from mmdet.models.dense_heads import YOLOXHead
 
-    head = YOLOXHead(2, 8, feat_channels=8, stacked_convs=1, strides=(8, 16))
+    # its losses are named in mmdet's scope, whatever an earlier test has left
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        head = YOLOXHead(2, 8, feat_channels=8, stacked_convs=1, strides=(8, 16))
     wrapper = make_wrapper(head)
     with wrapper.optim_context(head):
         outputs = head([torch.randn(2, 8, size, size) for size in (4, 2)])
