@@ -13,6 +13,7 @@ from mmengine.config import Config
 from ..engine.config_file import find_config, load_config
 from ..engine.find_checkpoint import may_resume
 from ..errors import ConfigError
+from .detector_stages import with_epochs
 from .stages import (
     Show,
     Stage,
@@ -23,7 +24,7 @@ from .stages import (
     train_progress,
 )
 
-__all__ = ['NAMES', 'Comparison', 'Model', 'find_models', 'parts_of', 'set_epochs']
+__all__ = ['NAMES', 'Comparison', 'Model', 'find_models', 'parts_of']
 
 #: The parts of the method, and what a model of them is called in Table 4.
 NAMES = {
@@ -268,8 +269,7 @@ def find_models(
         if not config.get('train_cfg', {}).get('max_epochs'):
             raise ConfigError(f'{path} has no train_cfg.max_epochs: train it by epochs')
         length = teacher_epochs or epochs if path == teacher else epochs
-        if length is not None:
-            set_epochs(config, length)
+        with_epochs(config, length)
     students = [path for path in configs if path != teacher]
     parts = [parts_of(configs[path]) for path in students]
     by_parts = len(set(parts)) == len(parts)
@@ -310,16 +310,6 @@ def _find_teacher(
         listed = ', '.join(sorted(path.name for path in taught_by))
         raise ConfigError(f'the configs name several teachers ({listed}): compare them one by one')
     return taught_by.pop() if taught_by else None
-
-
-def set_epochs(config: Config, epochs: int) -> None:
-    """Train so many epochs; schedules that ended with the training still do."""
-    old = config.train_cfg.max_epochs
-    config.train_cfg.max_epochs = epochs
-    for scheduler in config.get('param_scheduler') or []:
-        for key in ('end', 'T_max'):
-            if scheduler.get(key) == old and scheduler.get('by_epoch', True):
-                scheduler[key] = epochs
 
 
 def _write(config: Config, path: Path) -> None:
