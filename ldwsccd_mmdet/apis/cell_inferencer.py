@@ -22,6 +22,7 @@ from ..engine.model_weights import demand_mil_head, demand_weights, find_weights
 from ..engine.received_config import received_config
 from ..errors import CheckpointError, ConfigError
 from ..models.utils import checkpoint_classes
+from ..regular_files import read_json
 from .cell_detections import CellDetections
 from .cell_detector import DetectorInfo
 from .prediction import digest_of
@@ -276,12 +277,10 @@ def _least_stride(model: torch.nn.Module) -> int:
 
 def _median_size(config: Any) -> tuple[int, int] | None:
     """Median width and height of the training images, where their annotation file is there."""
-    import json
-
     try:
         dataset = innermost(config.train_dataloader.dataset)
         file = Path(dataset.get('data_root') or '', dataset.ann_file)
-        images = json.loads(file.read_text(encoding='utf-8-sig'))['images']
+        images = read_json(file)['images']
         sizes = np.array([(image['width'], image['height']) for image in images], float)
         width, height = np.median(sizes, axis=0)
     except (AttributeError, KeyError, OSError, ValueError, TypeError):

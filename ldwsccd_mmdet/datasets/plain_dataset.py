@@ -12,30 +12,49 @@ from mmengine.config import Config, ConfigDict
 from ..errors import ConfigError
 from .transforms import PackCellInputs
 
-__all__ = ['build_plain_dataset', 'data_infos', 'innermost', 'plain_dataset_config']
+__all__ = [
+    'build_plain_dataset',
+    'data_infos',
+    'innermost',
+    'joined_datasets',
+    'nested_datasets',
+    'plain_dataset_config',
+]
 
 
 def innermost(dataset: Any) -> Any:
     """Give the data set, or its config, that wrappers such as ``RepeatDataset`` hold."""
-    if isinstance(dataset, dict):
-        while isinstance(dataset.get('dataset'), dict):
-            dataset = dataset['dataset']
-        return dataset
-    while hasattr(dataset, 'dataset'):
-        dataset = dataset.dataset
-    return dataset
+    *_, last = nested_datasets(dataset)
+    return last
+
+
+def nested_datasets(dataset: Any) -> Iterator[Any]:
+    """Yield a data set, or its config, and all that it wraps, the outermost first."""
+    while dataset is not None:
+        yield dataset
+        if isinstance(dataset, dict):
+            held = dataset.get('dataset')
+            dataset = held if isinstance(held, dict) else None
+        else:
+            dataset = getattr(dataset, 'dataset', None)
+
+
+def joined_datasets(dataset: Any) -> Iterator[Any]:
+    """Yield the built data sets that hold images themselves, whatever wraps or joins them."""
+    dataset = innermost(dataset)
+    parts = getattr(dataset, 'datasets', None)
+    if parts is None:
+        yield dataset
+        return
+    for part in parts:
+        yield from joined_datasets(part)
 
 
 def data_infos(dataset: Any) -> Iterator[dict]:
     """Yield the record of each image of a built data set once, whatever wraps it."""
-    dataset = innermost(dataset)
-    parts = getattr(dataset, 'datasets', None)
-    if parts is not None:
-        for part in parts:
-            yield from data_infos(part)
-        return
-    for index in range(len(dataset)):
-        yield dataset.get_data_info(index)
+    for part in joined_datasets(dataset):
+        for index in range(len(part)):
+            yield part.get_data_info(index)
 
 
 def plain_dataset_config(config: Config, split: str) -> ConfigDict:

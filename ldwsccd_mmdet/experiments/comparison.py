@@ -171,6 +171,10 @@ class Comparison:
         """Stages that all trainings need."""
         return []
 
+    def teacher_in_data(self) -> Stage | None:
+        """Return the teacher's training where it is one of :meth:`data_stages`."""
+        return None
+
     def train_settings(self, config: Config) -> dict[str, Any]:
         """What the result of a training depends on."""
         settings = dict(config=config.to_dict(), amp=self.amp)
@@ -182,8 +186,10 @@ class Comparison:
         stages = list(data)
         taught_by: list[Stage] = []
         for model, seed in self.runs():
-            training = self._training(model, seed, data, taught_by)
-            stages += [] if training in stages else [training]
+            training = self.teacher_in_data() if model.is_teacher else None
+            if training is None:
+                training = self._training(model, seed, data, taught_by)
+                stages.append(training)
             stages.append(self._test(model, seed, training))
             if model.is_teacher:
                 taught_by = [training]

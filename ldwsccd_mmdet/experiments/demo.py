@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 import re
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
+from ..datasets.coco_json import read_coco
 from .comparison import Comparison, Model, find_models
 from .report import Report, collect_report, parse_source
 from .stages import Show, Stage, command_line, run_program
@@ -202,8 +202,8 @@ class Demo(Comparison):
 
 def count_faults(clean: Path, faulty: Path) -> dict[str, str]:
     """Count how the training labels differ from the truth."""
-    truth = {ann['id']: ann for ann in json.loads(clean.read_text())['annotations']}
-    labels = {ann['id']: ann for ann in json.loads(faulty.read_text())['annotations']}
+    truth = {ann['id']: ann for ann in read_coco(clean).content['annotations']}
+    labels = {ann['id']: ann for ann in read_coco(faulty).content['annotations']}
     wrong = sum(ann['category_id'] != truth[key]['category_id'] for key, ann in labels.items())
     total = max(len(truth), 1)
     missing = len(truth) - len(labels)

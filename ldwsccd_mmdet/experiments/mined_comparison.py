@@ -97,9 +97,6 @@ class MinedComparison(Comparison):
         """The stages that mine, the teachers' trainings among them."""
         return self.mining.all
 
-    def _training(
-        self, model: Model, seed: int, data: Sequence[Stage], taught_by: Sequence[Stage]
-    ) -> Stage:
-        if model.is_teacher:
-            return self.mining.teacher
-        return super()._training(model, seed, data, taught_by)
+    def teacher_in_data(self) -> Stage:
+        """Return the training of the last teacher that mined."""
+        return self.mining.teacher

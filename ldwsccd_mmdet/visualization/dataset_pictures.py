@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import track
 
+from ..datasets.plain_dataset import joined_datasets
 from ..errors import ConfigError
 
 __all__ = ['draw_dataset']
@@ -45,7 +46,8 @@ def draw_dataset(
     dataset = DATASETS.build(loader.dataset)
     visualizer = VISUALIZERS.build({'type': 'CytologyVisualizer', 'name': 'browse_dataset'})
     visualizer.dataset_meta = dataset.metainfo
-    number = min(number or sys.maxsize, _count_images(dataset), len(dataset))
+    images = sum(map(len, joined_datasets(dataset)))  # each once, however often they are repeated
+    number = min(number or sys.maxsize, images, len(dataset))
     late = _loads_truth_late(dataset)
     for index in track(range(number), 'Drawing', disable=out is None, transient=True):
         item = dataset[index]
@@ -66,16 +68,8 @@ def draw_dataset(
     return number
 
 
-def _count_images(dataset: Any) -> int:
-    """Count the images of a data set, each once, however often a wrapper repeats them."""
-    if hasattr(dataset, 'datasets'):
-        return sum(_count_images(part) for part in dataset.datasets)
-    return _count_images(dataset.dataset) if hasattr(dataset, 'dataset') else len(dataset)
-
-
 def _loads_truth_late(dataset: Any) -> bool:
     """Tell whether boxes are loaded after Resize, as for tests: they are the original image's."""
-    while not hasattr(dataset, 'pipeline'):
-        dataset = dataset.datasets[0] if hasattr(dataset, 'datasets') else dataset.dataset
-    steps = [type(step).__name__ for step in dataset.pipeline.transforms]
+    first = next(joined_datasets(dataset))
+    steps = [type(step).__name__ for step in first.pipeline.transforms]
     return 'Resize' in steps and 'LoadAnnotations' in steps[steps.index('Resize') :]

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.config import Config
 
+from ...datasets.plain_dataset import nested_datasets
+
 __all__ = ['augmentation', 'image_size', 'schedule', 'starting_weights']
 
 _NO_AUGMENTATION = ('Load', 'Verify', 'Pack', 'Resize', 'Pad')
@@ -14,12 +16,9 @@ _NO_AUGMENTATION = ('Load', 'Verify', 'Pack', 'Resize', 'Pad')
 
 def _pipelines(config: Config, stage: str) -> Iterator[list[Mapping[str, Any]]]:
     """Yield the pipelines that an image passes, the innermost first."""
-    nested = []
-    dataset = (config.get(f'{stage}_dataloader') or {}).get('dataset')
-    while dataset:
-        nested.append(list(dataset.get('pipeline') or ()))
-        dataset = dataset.get('dataset')
-    yield from reversed(nested)
+    nested = nested_datasets((config.get(f'{stage}_dataloader') or {}).get('dataset'))
+    for dataset in reversed(list(nested)):
+        yield list(dataset.get('pipeline') or ())
 
 
 def image_size(config: Config) -> tuple[int, int] | None:

@@ -1,8 +1,7 @@
 """What may teach a student: boxes, image labels, or either, image by image."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 from mmdet.structures import DetDataSample, SampleList
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from ...datasets.bag_audit import teaches_by_image_labels
 from ...errors import ConfigError, DatasetError, check_argument
-from ..utils import RegionBatch, pairwise_iou, probabilities
+from ..utils import pad_boxes, pairwise_iou, probabilities
 
 REGIMES = ('box', 'image', 'mixed')
 MASK_SOURCES = ('gt', 'mil', 'both')
@@ -184,7 +183,8 @@ class Supervision:
         self, known: InstanceList, pseudo: InstanceList, fg_iou: float
     ) -> list[InstanceData]:
         """Pseudo-boxes that score high and that no box accounts for."""
-        mined, given = _pad(pseudo), _pad(known)
+        mined, _ = pad_boxes([boxes.bboxes for boxes in pseudo])
+        given, _ = pad_boxes([boxes.bboxes for boxes in known])
         iou = pairwise_iou(mined, given.to(mined))
         covered = (iou >= fg_iou).any(dim=1)
         return [
@@ -260,9 +260,3 @@ def demand_ignoring(student: nn.Module, parts: Mapping[str, str]) -> None:
             f'for background; --cfg-options {" ".join(f"{key}=0.5" for key in lacking)}, or train '
             'without mined_file'
         )
-
-
-def _pad(instances: Sequence[Any]) -> Tensor:
-    """Boxes of a batch as (N, n >= 1, 4); padding has no area, so that no box overlaps it."""
-    bboxes = torch.cat([boxes.bboxes for boxes in instances])
-    return RegionBatch([len(boxes) for boxes in instances], bboxes.device, min_size=1).pad(bboxes)

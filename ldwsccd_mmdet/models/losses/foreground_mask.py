@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...errors import check_argument
-from ..utils import RegionBatch, float_dtype
+from ..utils import float_dtype, pad_boxes
 
 
 def cells_in_boxes(
@@ -128,23 +127,3 @@ def fgd_scale_masks(
     background = (foreground == 0).to(foreground)
     background = background / background.sum(dim=(1, 2), keepdim=True).clamp(min=1)
     return foreground, background
-
-
-def pad_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Boxes of a batch as one tensor (N, n, 4), n >= 1, and which of them are real, (N, n) bool.
-
-    Raises:
-        ConfigError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
-    """
-    check_argument(len(bboxes) > 0, 'bboxes', 'one tensor (n_i, 4) per image', list(bboxes))
-    for index, boxes in enumerate(bboxes):
-        check_argument(
-            boxes.dim() == 2 and boxes.shape[1] == 4,
-            f'bboxes[{index}]',
-            'the shape (n, 4) of x1, y1, x2, y2',
-            tuple(boxes.shape),
-            'an image without boxes needs new_zeros((0, 4))',
-        )
-    # a maximum over boxes needs one to look at
-    batch = RegionBatch([len(boxes) for boxes in bboxes], bboxes[0].device, min_size=1)
-    return batch.pad(torch.cat(list(bboxes))), batch.mask

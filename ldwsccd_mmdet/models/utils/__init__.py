@@ -9,7 +9,7 @@ from .local_conv import LocalConv2d
 from .pairwise_iou import pairwise_iou
 from .precision import at_least_float32, float_dtype, no_autocast
 from .probabilities import probabilities
-from .region_batch import RegionBatch
+from .region_batch import RegionBatch, pad_boxes
 from .renamed_arguments import refuse_old_arguments
 from .restored_images import restored_images
 from .training_progress import training_progress
@@ -30,6 +30,7 @@ __all__ = [
     'iou_and_distance',
     'no_autocast',
     'not_finite',
+    'pad_boxes',
     'pairwise_iou',
     'probabilities',
     'refuse_old_arguments',

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from ...errors import check_argument
+
 
 class RegionBatch:
     """Regions of a batch, padded to the image that has most.
@@ -43,3 +45,25 @@ class RegionBatch:
         if self.valid is not None:
             return self.valid
         return torch.ones(len(self.counts), self.size, dtype=torch.bool, device=self._device)
+
+
+def pad_boxes(bboxes: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Boxes of a batch as one tensor (N, n, 4), n >= 1, and which of them are real, (N, n) bool.
+
+    Padding is zero: it has no area, so that no box overlaps it.
+
+    Raises:
+        ConfigError: If ``bboxes`` is empty or a tensor in it is not (n, 4).
+    """
+    check_argument(len(bboxes) > 0, 'bboxes', 'one tensor (n_i, 4) per image', list(bboxes))
+    for index, boxes in enumerate(bboxes):
+        check_argument(
+            boxes.dim() == 2 and boxes.shape[1] == 4,
+            f'bboxes[{index}]',
+            'the shape (n, 4) of x1, y1, x2, y2',
+            tuple(boxes.shape),
+            'an image without boxes needs new_zeros((0, 4))',
+        )
+    # a maximum over boxes needs one to look at
+    batch = RegionBatch([len(boxes) for boxes in bboxes], bboxes[0].device, min_size=1)
+    return batch.pad(torch.cat(list(bboxes))), batch.mask
