@@ -4,8 +4,9 @@ Example:
     ldwsccd find-missing ldwsccd_ssd256-narrow_bccd.py
 
 It hides a fifth of the boxes, trains the config's teacher on the others and looks at what it finds
-on the training images (docs/missing_boxes.md). It leaves mined.json, pictures, and the command that
-trains the student with them. Run again, it takes up what is done.
+on the training images (docs/missing_boxes.md). With --rounds 2 a student learns that besides and
+looks again. It leaves mined.json, pictures, and the command that trains the student with them. Run
+again, it takes up what is done.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments."""
     add = parser.add_argument
     add('config', help='config of LD-WSCCD; its teacher and its training set are found')
-    add('--epochs', type=at_least(1), help='length of the training (default: as in its config)')
+    add('--epochs', type=at_least(1), help='length of the trainings (default: as in their configs)')
     add('--fraction', type=float, default=0.2, help='of the boxes that is hidden (default: 0.2)')
     add('--seed', type=int, default=0, help='of the hidden boxes and the training (default: 0)')
-    add('--rounds', type=at_least(1), default=1, help='teachers that mine in turn (default: 1)')
+    add('--rounds', type=at_least(1), default=1, help='that look for cells in turn (default: 1)')
     add('-n', '--num', type=at_least(0), default=24, help='pictures (default: 24)')
     add('--out', type=Path, help='(default: work_dirs/find_missing/<config>)')
     add('--no-amp', action='store_false', dest='amp', help='train in full precision')

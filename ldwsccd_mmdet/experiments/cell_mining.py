@@ -21,8 +21,10 @@ __all__ = ['CellMining']
 class CellMining:
     """Hides boxes, trains a teacher on the others, and mines what it finds.
 
-    With more rounds, what a teacher found teaches the next one, which finds more
-    (:func:`mine_missing_boxes`); the hidden boxes stay hidden.
+    With more rounds, what one found teaches the next, which finds more
+    (:func:`mine_missing_boxes`); the hidden boxes stay hidden. The first to look is the teacher,
+    each later one a student of the whole method, taught by that teacher and by the finds: it finds
+    more than another teacher does (docs/missing_boxes.md).
 
     Args:
         stages: What makes the stages.
@@ -33,10 +35,11 @@ class CellMining:
         hidden: Share of the boxes that is hidden from the teachers, in (0, 1).
         seed: Of the choice of boxes and of the training.
         needs: Stages that make ``annotations``.
-        rounds: How many teachers there are, one after the other, >= 1.
+        rounds: How many look for cells, one after the other, >= 1.
+        student: Config of the whole method; more than one round needs it.
 
     Attributes:
-        teacher: The stage that trains the last teacher.
+        teacher: The stage that trains the teacher.
         config: Its config.
         mined: The last stage; its output is ``mined.json`` (:func:`mine_missing_boxes`).
         all: All stages, in order.
@@ -53,6 +56,7 @@ class CellMining:
         seed: int,
         needs: Sequence[Stage] = (),
         rounds: int = 1,
+        student: Config | None = None,
     ) -> None:
         check_argument(rounds >= 1, 'rounds', 'a whole number >= 1', rounds)
         self._stages = stages
@@ -71,30 +75,40 @@ class CellMining:
             dict(annotations=str(annotations), hidden=hidden, seed=seed),
             needs,
         )
-        self.config = training_config(config, seed)
-        self.config.train_dataloader.dataset.ann_file = str(self._learned)
-        self.all = [hiding]
-        before: Stage | None = None
-        for number in range(1, rounds + 1):
-            if before is not None:
-                self.config = Config(self.config.to_dict())
-                self.config.train_dataloader.dataset.mined_file = str(before.outputs[0])
-            before = self._round(number, number == rounds, before)
-        self.teacher, self.mined = self.all[-3], self.all[-1]
-
-    def _round(self, number: int, last: bool, before: Stage | None) -> Stage:
-        """Add the stages of a teacher; returns the one that mines."""
-        suffix = f'_{number}' if number > 1 else ''
-        title = f'{f" {number}" if number > 1 else ""}{self._where}'
-        needs = [self.all[0]] if before is None else [before]
-        teacher = self._stages.training(
-            f'{self._prefix}teacher{suffix}', f'Train teacher{title}', self.config, needs
+        self.config = self._learning(config, seed)
+        self.teacher = stages.training(
+            f'{self._prefix}teacher', f'Train teacher{where}', self.config, [hiding]
         )
+        self.all = [hiding]
+        self.mined = self._round(1, rounds == 1, self.config, self.teacher)
+        for number in range(2, rounds + 1):
+            assert student is not None  # as documented
+            config = self._learning(student, seed)
+            self.teach(config)
+            config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])
+            training = stages.training(
+                f'{self._prefix}student{_suffix(number - 1)}',
+                f'Train student, round {number - 1}{where}',
+                config,
+                [self.mined],
+            )
+            self.mined = self._round(number, number == rounds, config, training)
+
+    def _learning(self, config: Config, seed: int) -> Config:
+        """Config of a detector that learns the boxes that are not hidden."""
+        config = training_config(config, seed)
+        config.train_dataloader.dataset.ann_file = str(self._learned)
+        return config
+
+    def _round(self, number: int, last: bool, config: Config, training: Stage) -> Stage:
+        """Add the stages of one that looks for cells; returns the one that mines."""
+        suffix = _suffix(number)
+        title = f'{f", round {number}" if number > 1 else ""}{self._where}'
         finding = self._stages.test(
             f'{self._prefix}finds{suffix}',
             f'Find cells on the training images{title}',
-            self.config,
-            teacher,
+            config,
+            training,
             self._annotations,
             ['model.test_cfg.score_thr=0.01'],
         )
@@ -109,7 +123,7 @@ class CellMining:
             ['mined.json'],
             needs=[finding],
         )
-        self.all += [teacher, finding, mined]
+        self.all += [training, finding, mined]
         return mined
 
     def _mine(self, finds: Path, blind: bool, first: Path | None) -> Mapping[str, Any]:
@@ -126,6 +140,11 @@ class CellMining:
         )[0]
 
     def teach(self, config: Config) -> None:
-        """Give a student the last teacher."""
+        """Give a student the teacher."""
         config.model.teacher.checkpoint = str(self.teacher.outputs[0])
         config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
+
+
+def _suffix(number: int) -> str:
+    """What tells the folders of a later round from those of the first."""
+    return f'_{number}' if number > 1 else ''

@@ -66,7 +66,7 @@ class Settings:
         epochs: Length of all trainings; None for that of their configs.
         test_files: Annotation files, below the data root, that are tested on together.
         hidden: Share of the kept boxes that is hidden from the teacher.
-        rounds: How many teachers mine cells, one after the other.
+        rounds: How many look for cells, one after the other (:class:`CellMining`).
         amp: Whether to train in mixed precision.
         options: Settings to override in all configs.
         processes: How many processes share a training, each with the batch of the config.
@@ -159,16 +159,17 @@ class HalfTheBoxes:
                 seed,
                 [labels],
                 self.settings.rounds,
+                self.config,
             )
             yield from mining.all
             row = dict(
-                self._row('teacher', 'ssd', kept, seed),
+                self._row('ldwsccd', 'ssd', kept, seed),
                 epochs=self.teacher_config.train_cfg.max_epochs,
             )
             self.mined.append((train, mining.mined.outputs[0], row))
             if 'teacher' in self.settings.models:
                 config, row = mining.config, self._row('teacher', 'ssd', kept, seed)
-                path = f'{name}/tests/teacher{self._suffix}_ssd'
+                path = f'{name}/tests/teacher_ssd'
                 yield self._test(path, where, config, mining.teacher, row)
         for model in MODELS:
             if model not in self.settings.models:
@@ -210,7 +211,7 @@ class HalfTheBoxes:
             data=self.settings.data,
             boxes_kept=f'{kept:g}',
             model=model,
-            rounds=0 if model == 'ssd' else self.settings.rounds,
+            rounds=dict(ssd=0, teacher=1).get(model, self.settings.rounds),
             score_source=source,
             seed=seed,
             split='+'.join(Path(file).stem for file in self.settings.test_files),

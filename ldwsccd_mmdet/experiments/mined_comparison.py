@@ -21,16 +21,16 @@ class MinedComparison(Comparison):
     """Mines the training set with the teacher first (:class:`CellMining`), then trains the models.
 
     Models without any part of the method learn the boxes alone; all others learn the mined cells
-    too, and those with distillation from the last teacher that mined.
+    too. The whole method looks for cells itself from the second round on.
 
     Args:
         models: As of :func:`find_models`; one of them is the teacher.
-        rounds: How many teachers mine, one after the other, >= 1.
-        hidden: Share of the boxes that is hidden from the teachers, in (0, 1).
+        rounds: How many look for cells, one after the other, >= 1 (:class:`CellMining`).
+        hidden: Share of the boxes that is hidden from them, in (0, 1).
         **others: Of :class:`Comparison`.
 
     Raises:
-        ConfigError: If there is no teacher, or the models are trained on several sets.
+        ConfigError: If there is no teacher, the models are trained on several sets.
     """
 
     def __init__(
@@ -59,8 +59,14 @@ class MinedComparison(Comparison):
                 self._hidden,
                 self.seeds[0],
                 rounds=self._rounds,
+                student=self._student(),
             )
         return self._mining
+
+    def _student(self) -> Config:
+        """Config that looks for cells from the second round on: with most of the method."""
+        taught = [model for model in self.models if 'teacher' in model.parts]
+        return max(taught, key=lambda model: len(model.parts)).config
 
     def _annotations(self) -> Path:
         """The boxes that the models with a part of the method are trained on."""
@@ -74,7 +80,7 @@ class MinedComparison(Comparison):
         return files.pop()
 
     def folder(self, model: Model, seed: int) -> Path:
-        """Work directory of a training; the teacher's is that of the last one that mined."""
+        """Work directory of a training; the teacher's is that of the one that mined."""
         if model.is_teacher:
             return self.mining.teacher.outputs[0].parent
         return super().folder(model, seed)
@@ -94,9 +100,9 @@ class MinedComparison(Comparison):
         return config
 
     def data_stages(self) -> list[Stage]:
-        """The stages that mine, the teachers' trainings among them."""
+        """The stages that mine, the teacher's training among them."""
         return self.mining.all
 
     def teacher_in_data(self) -> Stage:
-        """Return the training of the last teacher that mined."""
+        """Return the training of the teacher that mined."""
         return self.mining.teacher

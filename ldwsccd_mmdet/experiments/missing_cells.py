@@ -23,12 +23,12 @@ class MissingCells:
     Args:
         config: Config of a student with a teacher; its training set is mined.
         out: Folder of the run.
-        epochs: Length of the teacher's training; None for that of its config.
-        hidden: Share of the boxes that is hidden from the teacher, in (0, 1).
-        seed: Of the hidden boxes and of the training.
+        epochs: Length of all trainings; None for that of their configs.
+        hidden: Share of the boxes that is hidden from those who look, in (0, 1).
+        seed: Of the hidden boxes and of the trainings.
         num: How many images are drawn, those with the most mined cells.
         amp: Whether to train in mixed precision.
-        rounds: How many teachers mine, one after the other.
+        rounds: How many look for cells, one after the other (:class:`CellMining`).
         options: Settings to override in both configs.
 
     Attributes:
@@ -65,8 +65,9 @@ class MissingCells:
         self.images = (root / data.data_prefix.img).resolve()
         stages = DetectorStages(out, amp)
         teacher = with_epochs(load_config(student.model.teacher.config, options), epochs)
+        student = with_epochs(student, epochs)
         self.mining = CellMining(
-            stages, '', '', teacher, self.annotations, hidden, seed, rounds=rounds
+            stages, '', '', teacher, self.annotations, hidden, seed, (), rounds, student
         )
         self.pictures = stages.out / 'pictures'
         draw = stages.work(

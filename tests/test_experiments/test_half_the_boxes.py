@@ -96,23 +96,27 @@ def test_ssd_alone_needs_no_teacher(make):
     assert [n.split('/')[-1] for n in names] == ['test_set', 'labels', 'ssd', 'ssd_ssd']
 
 
-def test_the_second_teacher_learns_what_the_first_found(make):
+def test_a_student_looks_in_the_second_round_and_learns_what_the_teacher_found(make):
     once = make(models=['teacher', 'ldwsccd'], seeds=[0], boxes_kept=[0.5])
     twice = make(models=['teacher', 'ssd', 'ldwsccd'], seeds=[0], boxes_kept=[0.5], rounds=2)
     name = 'kept_0.5/seed_0'
-    first, second = (stage(twice, f'{name}/teacher{n}') for n in ('', '_2'))
+    first, second = (stage(twice, f'{name}/{n}') for n in ('teacher', 'student'))
     assert first.key == stage(once, f'{name}/teacher').key  # done once for both
     data = second.settings['config']['train_dataloader']['dataset']
     assert data['ann_file'].endswith(f'{name}/hidden/learned.json')
     assert data['mined_file'].endswith(f'{name}/taught/mined.json')
+    assert second.settings['config']['model']['mil_head']  # the whole method
+    finds = stage(twice, f'{name}/finds_2')
+    assert finds.needs == [second]
     assert 'mined_file' not in first.settings['config']['train_dataloader']['dataset']
     student = stage(twice, f'{name}/ldwsccd_2').settings['config']
     assert student['train_dataloader']['dataset']['mined_file'].endswith(
         f'{name}/mined_2/mined.json'
     )
-    assert student['model']['teacher']['checkpoint'].endswith(f'{name}/teacher_2/epoch_20.pth')
+    for looks in (student, second.settings['config']):
+        assert looks['model']['teacher']['checkpoint'].endswith(f'{name}/teacher/epoch_20.pth')
     assert {(row['model'], row['rounds']) for _, row in twice.rows} == {
-        ('teacher', 2),
+        ('teacher', 1),
         ('ssd', 0),
         ('ldwsccd', 2),
     }

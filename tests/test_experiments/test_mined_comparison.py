@@ -39,7 +39,7 @@ def compare(configs, names=('ssd', 'mil', 'ld'), **kwargs):
     return MinedComparison(models, out=configs / 'out', seeds=[3, 4], **kwargs)
 
 
-def test_models_with_a_part_of_the_method_learn_what_the_last_teacher_mined(configs):
+def test_models_with_a_part_of_the_method_learn_what_was_mined_last(configs):
     comparison = compare(configs, rounds=2)
     out = (configs / 'out').resolve()
     mined = str(out / 'mining' / 'mined_2' / 'mined.json')
@@ -52,9 +52,9 @@ def test_models_with_a_part_of_the_method_learn_what_the_last_teacher_mined(conf
         assert data['mil'].train_dataloader.dataset.mined_file == mined
         assert data['ld'].train_dataloader.dataset.mined_file == mined
         teacher = data['ld'].model.teacher
-        assert teacher.checkpoint == str(out / 'mining' / 'teacher_2' / 'epoch_4.pth')
-        assert teacher.config == str(out / 'mining' / 'teacher_2' / 'config.py')
-    assert f'Teacher={out / "mining" / "teacher_2"},' in comparison.sources()[-1]
+        assert teacher.checkpoint == str(out / 'mining' / 'teacher' / 'epoch_4.pth')
+        assert teacher.config == str(out / 'mining' / 'teacher' / 'config.py')
+    assert f'Teacher={out / "mining" / "teacher"},' in comparison.sources()[-1]
 
 
 def test_each_stage_comes_once_and_after_those_it_needs(configs):
@@ -65,8 +65,11 @@ def test_each_stage_comes_once_and_after_those_it_needs(configs):
         assert all(stages.index(need) < number for need in stage.needs)
     by_name = dict(zip(names, stages, strict=True))
     assert by_name['mining/mined_2'] in by_name['ld/seed_4'].needs
-    assert by_name['mining/teacher_2'] in by_name['ld/seed_4'].needs
-    assert by_name['mining/teacher_2'] in by_name['tests/teacher_seed_3'].needs
+    assert by_name['mining/teacher'] in by_name['ld/seed_4'].needs
+    assert by_name['mining/teacher'] in by_name['tests/teacher_seed_3'].needs
+    looks = by_name['mining/student'].settings['config']
+    assert looks['model']['mil_head'] and looks['model']['teacher']  # the whole method
+    assert by_name['mining/taught'] in by_name['mining/student'].needs
 
 
 def test_one_round_is_what_find_missing_does(configs):
