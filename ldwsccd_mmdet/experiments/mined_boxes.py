@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ __all__ = ['MINED_COLUMNS', 'judge_mined_boxes']
 
 #: Of each class: the estimated share of cells that have a box; boxes taken away; finds, and cells
 #: expected among them; finds of probability 0.5 or more, and what share of these meets a box that
-#: was taken away, and of those boxes is met.
+#: was taken away, and of those boxes is met; of all finds, what share overlaps a cell of the class
+#: that has no box at all, and what share by half.
 MINED_COLUMNS = (
     'class',
     'kept_share',
@@ -23,6 +24,8 @@ MINED_COLUMNS = (
     'sure',
     'precision',
     'recall',
+    'touching',
+    'framed',
 )
 SURE = 0.5
 
@@ -54,6 +57,7 @@ def judge_mined_boxes(
         )
         sure = [a for a in finds if a['prob'] >= SURE]
         hits = _hits(sure, truths)
+        overlaps = _overlaps(finds, truths)
         rows.append(
             dict(
                 zip(
@@ -67,6 +71,8 @@ def judge_mined_boxes(
                         len(sure),
                         f'{hits / len(sure):.2f}' if sure else '',
                         f'{hits / len(truths):.2f}' if truths else '',
+                        f'{np.mean(overlaps > 0):.2f}' if finds else '',
+                        f'{np.mean(overlaps >= FOUND_IOU):.2f}' if finds else '',
                     ),
                     strict=True,
                 )
@@ -77,22 +83,35 @@ def judge_mined_boxes(
 
 def _hits(finds: list[dict[str, Any]], truths: list[dict[str, Any]]) -> int:
     """How many truths are met by a find."""
-    by_image: dict[Any, tuple[list, list]] = {}
-    for place, records in enumerate((finds, truths)):
-        for record in records:
-            by_image.setdefault(record['image_id'], ([], []))[place].append(record)
     hits = 0
-    for found, true in by_image.values():
-        if not found or not true:
-            continue
-        found = sorted(found, key=lambda find: -find['prob'])
-        iou = box_ious(_corners(found), _corners(true))
+    for iou in _ious_by_image(finds, truths):
         for row in iou:
             best = int(row.argmax())
             if row[best] >= FOUND_IOU:
                 hits += 1
                 iou[:, best] = 0
     return hits
+
+
+def _overlaps(finds: list[dict[str, Any]], truths: list[dict[str, Any]]) -> np.ndarray:
+    """IoU of each find, in any order, with the truth that it overlaps most, (n,)."""
+    best = [iou.max(axis=1) for iou in _ious_by_image(finds, truths)]
+    alone = np.zeros(len(finds) - sum(map(len, best)))
+    return np.concatenate([*best, alone])
+
+
+def _ious_by_image(
+    finds: list[dict[str, Any]], truths: list[dict[str, Any]]
+) -> Iterator[np.ndarray]:
+    """Yield the IoU (n, m) of an image's finds, the surest first, with its truths, if any."""
+    by_image: dict[Any, tuple[list, list]] = {}
+    for place, records in enumerate((finds, truths)):
+        for record in records:
+            by_image.setdefault(record['image_id'], ([], []))[place].append(record)
+    for found, true in by_image.values():
+        if found and true:
+            found = sorted(found, key=lambda find: -find['prob'])
+            yield box_ious(_corners(found), _corners(true))
 
 
 def _corners(records: list[dict[str, Any]]) -> np.ndarray:

@@ -12,7 +12,7 @@ def test_counts_what_was_taken_away_once():
         box(1, 20, prob=0.6),
         box(2, 21, prob=0.9),  # the same cell, found again
         box(3, 41, prob=0.5),
-        box(4, 60, prob=0.4),  # not sure
+        box(4, 66, prob=0.4),  # not sure, and badly framed
         box(5, 0, prob=0.9),  # a box that was left
     ]
     mined = dict(
@@ -30,5 +30,7 @@ def test_counts_what_was_taken_away_once():
         'sure': 4,
         'precision': '0.50',
         'recall': '0.67',
+        'touching': '0.80',
+        'framed': '0.60',
     }
     assert (two['finds'], two['taken_away'], two['precision'], two['recall']) == (0, 0, '', '')

@@ -13,7 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import check_argument
-from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
+from ..utils import NEAR_IOU, RegionBatch, no_autocast, pairwise_iou, probabilities
 
 
 class _UncertainMatch(NamedTuple):
@@ -24,12 +24,14 @@ class _UncertainMatch(NamedTuple):
         labels: (N, A), class of the box.
         probs: (N, A), its probability; 0 where nothing matches.
         targets: (N, A, 4), its encoded box; 0 where nothing matches.
+        near: Boolean (N, A), overlaps such a box by ``NEAR_IOU`` or more, but matches none.
     """
 
     matched: Tensor
     labels: Tensor
     probs: Tensor
     targets: Tensor
+    near: Tensor
 
 
 class _PriorTargets(NamedTuple):
@@ -44,6 +46,7 @@ class _PriorTargets(NamedTuple):
         bbox_weights: (N, A, 4).
         avg_factor: Number of positives, a box that may be a cell counting by its probability.
         uncertain: Boolean (N, A), whether its box may be no cell; None if there is no such box.
+        near: Boolean (N, A), whether such a box is near; None if there is none.
     """
 
     labels: Tensor
@@ -54,6 +57,7 @@ class _PriorTargets(NamedTuple):
     bbox_weights: Tensor
     avg_factor: Tensor | float
     uncertain: Tensor | None
+    near: Tensor | None
 
 
 def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
@@ -103,8 +107,9 @@ class SSDStudentHead(SSDHead):
           p \, (-\log p_{y}) + (1 - p) (-\log p_{bg})
           + \alpha p \, \mathrm{smooth}_{L_1}(t - t^*)
 
-      It counts as :math:`p` positives, and is no hard negative. Boxes of probability 1 are matched
-      first: none of their priors goes to another.
+      It counts as :math:`p` positives, and is no hard negative. Its place is in doubt, too: a prior
+      that overlaps it by 0.2 or more (``NEAR_IOU``) without matching a box is no hard negative
+      either. Boxes of probability 1 are matched first: none of their priors goes to another.
     - :meth:`propose` gives the regions of the MIL head.
 
     Args:
@@ -235,6 +240,7 @@ class SSDStudentHead(SSDHead):
             bbox_weights,
             avg_factor,
             None if maybe is None else maybe.matched,
+            None if maybe is None else maybe.near,
         )
 
     def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
@@ -247,8 +253,9 @@ class SSDStudentHead(SSDHead):
             other = F.cross_entropy(by_class, background, reduction='none')
             loss = torch.where(targets.uncertain, share * loss + (1 - share) * other, loss)
         loss = loss * targets.label_weights
-        if ignored is not None:
-            loss = loss.masked_fill(ignored & ~targets.positive, 0)
+        for left_out in (ignored, targets.near):
+            if left_out is not None:
+                loss = loss.masked_fill(left_out & ~targets.positive, 0)
         negative = self._hard_negative_loss(loss, targets.positive, targets.share)
         return loss[targets.positive].sum() + negative.sum()
 
@@ -275,6 +282,7 @@ class SSDStudentHead(SSDHead):
         matched[image, prior[image, own]] = True
         box[image, prior[image, own]] = own
         matched &= ~taken
+        near = (best >= NEAR_IOU) & ~matched
 
         labels = batch.pad(torch.cat([boxes.labels for boxes in instances])).gather(1, box)
         probs = batch.pad(torch.cat([boxes.probs for boxes in instances])).to(priors)
@@ -283,7 +291,7 @@ class SSDStudentHead(SSDHead):
         goal = bboxes.gather(1, box[..., None].expand(-1, -1, 4))[matched]
         start = priors.expand(len(bboxes), -1, -1)[matched]
         targets[matched] = goal if self.reg_decoded_bbox else self.bbox_coder.encode(start, goal)
-        return _UncertainMatch(matched, labels, probs, targets)
+        return _UncertainMatch(matched, labels, probs, targets, near)
 
     def _hard_negative_loss(self, loss: Tensor, positive: Tensor, share: Tensor) -> Tensor:
         """Classification loss (N,) of each image's hardest background priors.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import check_argument
 from ..task_modules.seeds import Seeds, TopSeeds
-from ..utils import at_least_float32, float_dtype, no_autocast, pairwise_iou
+from ..utils import NEAR_IOU, at_least_float32, float_dtype, no_autocast, pairwise_iou
 
 
 class SeedMatch(NamedTuple):
@@ -51,7 +51,8 @@ def match_seeds(
     first seed counts. Memory is that of regions x seeds.
 
     Seeds in doubt come last: they take the regions that are background otherwise, from ``fg_iou``
-    on, and neither silence nor weigh any other region.
+    on. Regions that overlap one less, but by 0.2 or more (``NEAR_IOU``), get the weight 0: its
+    place is in doubt, too. They neither silence nor weigh any other region.
 
     Args:
         bboxes: Regions (N, R, 4).
@@ -71,6 +72,8 @@ def match_seeds(
     if seeds.probs is not None:
         best, maybe = iou.masked_fill((seeds.probs >= 1)[..., None], -1).max(dim=1)
         takes = (labels == num_classes) & (best >= fg_iou) & (best >= 0)
+        near = (labels == num_classes) & (best >= NEAR_IOU)
+        weights = weights.masked_fill(near, 0)
         seed = torch.where(takes, maybe, seed)
         labels = torch.where(takes, seeds.labels.gather(1, maybe), labels)
         weights = torch.where(takes, seeds.scores.gather(1, maybe), weights)

@@ -8,7 +8,7 @@ from .distance_iou import iou_and_distance
 from .local_conv import LocalConv2d
 from .pairwise_iou import pairwise_iou
 from .precision import at_least_float32, float_dtype, no_autocast
-from .probabilities import probabilities
+from .probabilities import NEAR_IOU, probabilities
 from .region_batch import RegionBatch, pad_boxes
 from .renamed_arguments import refuse_old_arguments
 from .restored_images import restored_images
@@ -17,6 +17,7 @@ from .weights_fit import LEAST_SHARE, WeightsFit, fit_weights, not_finite
 
 __all__ = [
     'LEAST_SHARE',
+    'NEAR_IOU',
     'LocalConv2d',
     'RegionBatch',
     'WeightsFit',

@@ -4,6 +4,13 @@ import torch
 from mmengine.structures import InstanceData
 from torch import Tensor
 
+NEAR_IOU = 0.2
+"""Overlap with a box that may be a cell from which on nothing is background for sure.
+
+A detector that has seen few boxes finds cells well before it frames them well
+(docs/missing_boxes.md).
+"""
+
 
 def probabilities(instances: InstanceData) -> Tensor:
     """Probability that each box is a cell of its class.
