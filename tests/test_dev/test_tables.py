@@ -20,9 +20,13 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_half(
-    folder: Path, *rows: tuple[str, str, str, str, int, float], rounds: int = 1, mode: str = 'w'
+    folder: Path,
+    *rows: tuple[str, str, str, str, int, float],
+    rounds: int = 1,
+    mode: str = 'w',
+    name: str = 'half_the_boxes',
 ) -> None:
-    with (folder / 'half_the_boxes.csv').open(mode, newline='') as file:
+    with (folder / f'{name}.csv').open(mode, newline='') as file:
         writer = csv.writer(file)
         if mode == 'w':
             writer.writerow(HALF)
@@ -104,11 +108,13 @@ def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
     write_half(results, (*row, 90.0), rounds=2, mode='a')
+    write_half(results, (*row, 85.0), rounds=2, name='half_the_boxes_second_teacher')
     assert cells(tables.half_the_boxes(), '', 'half')[2] == '+1.0 (one seed)'
     name = 'BCCD, blood cells, 20 epochs'
     by_round = tables.half_the_boxes_by_round()
-    assert cells(by_round, name, 'half', '1') == ['not run', '80.0 (one seed)']
-    assert cells(by_round, name, 'half', '2') == ['not run', '90.0 (one seed)']
+    assert cells(by_round, name, 'half', 'teacher') == ['80.0 (one seed)']
+    assert cells(by_round, name, 'half', 'teacher, second teacher') == ['85.0 (one seed)']
+    assert cells(by_round, name, 'half', 'teacher, student') == ['90.0 (one seed)']
 
 
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
