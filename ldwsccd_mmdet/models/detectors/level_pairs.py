@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from ...errors import ConfigError
+from ..losses.local_distillation_loss import SAME_STRIDE
 
 LevelPairs = tuple[tuple[int, int], ...]
-# maps whose strides differ by half an octave or more are not of the same level
-SAME_STRIDE = math.sqrt(2)
 
 
 def feature_strides(feats: Sequence[Tensor], input_size: tuple[int, int]) -> list[float]:
@@ -72,8 +71,7 @@ def pair_levels(
         raise ConfigError(
             f'model.teacher.level_pairs: student and teacher have {found} (student '
             f'{_text(student)}; teacher {_text(teacher)}, in pixels); name the channels of the '
-            'levels that agree, or set level_pairs=[(student level, teacher level), ...] and '
-            "distillation.resize='student' or 'teacher'"
+            'levels that agree, or choose a teacher whose strides agree with the student'
         )
     return tuple(pairs[:num_pairs])
 

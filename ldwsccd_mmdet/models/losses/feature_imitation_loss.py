@@ -33,7 +33,6 @@ class FeatureImitationLoss(LocalDistillationLoss):
         loss_weight: Weight of the loss, >= 0; 1 unless ``share`` is given.
         feature_norm: As in :class:`LocalDistillationLoss`.
         level_weights: As in :class:`LocalDistillationLoss`.
-        resize: As in :class:`LocalDistillationLoss`.
         share: In place of ``loss_weight``: the loss is this share of the detection loss, > 0.
         init_cfg: Initialisation of :math:`f`.
 
@@ -59,7 +58,6 @@ class FeatureImitationLoss(LocalDistillationLoss):
         loss_weight: float | None = None,
         feature_norm: str | None = 'standardize',
         level_weights: Sequence[float] | None = None,
-        resize: str | None = None,
         share: float | None = None,
         init_cfg: OptMultiConfig = None,
     ) -> None:
@@ -73,7 +71,6 @@ class FeatureImitationLoss(LocalDistillationLoss):
             gamma=loss_weight,
             feature_norm=feature_norm,
             level_weights=level_weights,
-            resize=resize,
             share=share,
             init_cfg=init_cfg,
         )

@@ -23,6 +23,9 @@ from .level_distillation import LevelDistillation, compare
 LARGEST_ROUNDING = 0.02
 """Of the exponent of eq. 10, from which on a warning says that half precision is too coarse."""
 
+SAME_STRIDE = math.sqrt(2)
+"""Maps whose sizes differ by half an octave or more are not of the same level."""
+
 MEMORY = 0.98
 """Decay of the running means with ``share``."""
 
@@ -33,7 +36,6 @@ SHARE_SPLIT = (0.6, 0.35, 0.05)
 CHOICES = dict(
     normalize=('region', 'sum', 'fgd'),
     feature_norm=(None, 'standardize'),
-    resize=(None, 'student', 'teacher'),
 )
 #: Arguments of earlier versions, and what to write in their place.
 INSTEAD = dict(
@@ -41,6 +43,7 @@ INSTEAD = dict(
     attention_reduction="leave it out, it is 'sum' with normalize='fgd', else 'mean'",
     empty_image='leave it out, an image without boxes is all background',
     split='leave it out, it is 0.6, 0.35 and 0.05 with share',
+    resize='leave it out, and pair levels of one stride (model.teacher.level_pairs)',
 )
 
 
@@ -79,9 +82,11 @@ class LocalDistillationLoss(BaseModule):
 
     Each term is summed over levels and averaged over images. :math:`F^T` and the teacher's
     attention are constants; the student's attention is taken after :math:`f`, with gradient.
-    :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. It and all
-    that follows is float32 whatever the autocast: eq. 10 makes of 0.2 % of a large feature several
-    per cent of attention. :class:`LevelDistillation` computes a level and its gradient.
+    :math:`f` is a 1 x 1 convolution where the channel numbers differ, else the identity. A map of
+    the teacher that rounding made larger or smaller than the student's (38 and 37 cells of 300 px)
+    is brought to its size, bilinear, corners not aligned. :math:`f` and all that follows is float32
+    whatever the autocast: eq. 10 makes of 0.2 % of a large feature several per cent of attention.
+    :class:`LevelDistillation` computes a level and its gradient.
 
     Mended against the print, which has no denominator in eq. 12 and names neither T nor the
     weights: ``normalize='region'`` divides each region by its size, so that the loss does not grow
@@ -107,9 +112,6 @@ class LocalDistillationLoss(BaseModule):
             float32. ``None`` takes the maps as they are: at values of 1e3, what bfloat16 rounds
             off changes eq. 10 too much, and a warning in the log says so.
         level_weights: Weight of each level's three terms, >= 0, one a level. Default: 1 each.
-        resize: Where sizes (H, W) differ at a level, bring the 'student' (after :math:`f`) to the
-            teacher's size, or the 'teacher' to the student's; bilinear, corners not aligned.
-            ``None`` refuses such maps.
         share: In place of alpha, beta and gamma: the three terms together are this share of the
             detection loss, > 0; 0.3 is 30 %. Each term's weight follows from running means of both,
 
@@ -150,7 +152,6 @@ class LocalDistillationLoss(BaseModule):
         normalize: str = 'region',
         feature_norm: str | None = 'standardize',
         level_weights: Sequence[float] | None = None,
-        resize: str | None = None,
         share: float | None = None,
         init_cfg: OptMultiConfig = None,
         **old: Any,
@@ -169,7 +170,6 @@ class LocalDistillationLoss(BaseModule):
         self.gamma: float = WEIGHTS['gamma'] if gamma is None else gamma
         self.normalize = normalize
         self.feature_norm = feature_norm
-        self.resize = resize
         self.temperature = _one_a_level('temperature', temperature, levels)
         self.level_weights = _one_a_level(
             'level_weights', 1.0 if level_weights is None else level_weights, levels
@@ -259,8 +259,8 @@ class LocalDistillationLoss(BaseModule):
         Args:
             student_feats: One map (N, C_student, H, W) a level, in the order of
                 ``student_channels``.
-            teacher_feats: One map (N, C_teacher, H, W) a level, of the student's H and W unless
-                ``resize`` is set.
+            teacher_feats: One map (N, C_teacher, H, W) a level, of the student's H and W, but for
+                rounding.
             bboxes: Per image (n_i, 4), x1, y1, x2, y2 in pixels of the padded batch tensor.
             input_size: (H_in, W_in) of the padded batch tensor, in pixels.
             detection_loss: The student's own loss of this batch; ``share`` needs it in training.
@@ -386,16 +386,16 @@ class LocalDistillationLoss(BaseModule):
             )
 
     def _aligned(self, level: int, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-        """Student after f, and teacher, in one size; the teacher without gradient."""
+        """Student after f, and teacher in its size; the teacher without gradient."""
         align, teacher = self.align[level], teacher.detach()
         with no_autocast(student):
             if isinstance(align, nn.Conv2d):
                 student = align(student.to(align.weight.dtype))
-            if student.shape[2:] != teacher.shape[2:]:
-                if self.resize == 'student':
-                    student = _resize(student, teacher)
-                else:
-                    teacher = _resize(teacher, student)
+            if student.shape[2:] != teacher.shape[2:]:  # networks round strides up, or down
+                size = (student.shape[2], student.shape[3])
+                teacher = F.interpolate(
+                    teacher.to(float_dtype(teacher)), size, mode='bilinear', align_corners=False
+                )
         return student, teacher
 
     def _cell_weights(
@@ -437,13 +437,13 @@ class LocalDistillationLoss(BaseModule):
                         f'{name} gives {feat.shape[1]} channels there; set {name}_channels to the '
                         f'channels that the {name} really has'
                     )
-            if student.shape[2:] != teacher.shape[2:] and self.resize is None:
+            if not _same_level(student, teacher):
                 raise ConfigError(
                     f'LocalDistillationLoss: at level {level} the student has '
                     f'{tuple(student.shape[2:])} cells (H, W) and the teacher '
-                    f'{tuple(teacher.shape[2:])}; pair levels of equal stride: choose a teacher, '
-                    "or its start_level / strides, so that the sizes agree; or set resize='student'"
-                    " or resize='teacher' to bring that one's map to the other's size"
+                    f'{tuple(teacher.shape[2:])}; pair levels of equal stride with '
+                    'model.teacher.level_pairs, or choose a teacher, or its start_level / strides, '
+                    'so that the sizes agree'
                 )
             if not len(student) == len(teacher) == len(bboxes):
                 raise ConfigError(
@@ -452,11 +452,10 @@ class LocalDistillationLoss(BaseModule):
                 )
 
 
-def _resize(feat: Tensor, like: Tensor) -> Tensor:
-    """Bring ``feat`` to the size of ``like``, in float32."""
-    size = (like.shape[2], like.shape[3])
-    feat = feat.to(float_dtype(feat))
-    return F.interpolate(feat, size=size, mode='bilinear', align_corners=False)
+def _same_level(student: Tensor, teacher: Tensor) -> bool:
+    """Whether two maps differ in size by rounding alone, if at all."""
+    pairs = zip(student.shape[2:], teacher.shape[2:], strict=True)
+    return all(max(a, b) < SAME_STRIDE * min(a, b) for a, b in pairs)
 
 
 @torch.no_grad()

@@ -211,31 +211,22 @@ def test_box_outside_is_nothing_to_fgd():
     )
 
 
-@pytest.mark.parametrize('sizes', [(4, 6), (8, 2)])
-@pytest.mark.parametrize('side', ['student', 'teacher'])
-def test_resize_brings_one_map_to_the_others_size(side, sizes):
-    loss = raw_loss((3, 4), (5, 4), resize=side).double()
-    student = [f.requires_grad_() for f in feats()]
-    teacher = feats((5, 4), sizes)
+def test_a_teacher_rounded_otherwise_is_brought_to_the_students_size():
+    loss = raw_loss((3, 4), (5, 4)).double()
+    student = [f.requires_grad_() for f in feats(sizes=(9, 5))]
+    teacher = feats((5, 4), (8, 6))
     out = loss.level_losses(student, teacher, BOXES, INPUT_SIZE)
-
-    def resized(feat, size):
-        return torch.nn.functional.interpolate(
-            feat, size=(size, size), mode='bilinear', align_corners=False
-        )
-
     aligned = [align(f) for align, f in zip(loss.align, student, strict=True)]
-    if side == 'student':
-        pairs = [(resized(s, t.shape[-1]), t) for s, t in zip(aligned, teacher, strict=True)]
-    else:
-        pairs = [(s, resized(t, s.shape[-1])) for s, t in zip(aligned, teacher, strict=True)]
-    plain = raw_loss((5, 4), (5, 4))
-    expected = plain.level_losses(*zip(*pairs, strict=True), BOXES, INPUT_SIZE)
+    resized = [
+        torch.nn.functional.interpolate(t, s.shape[2:], mode='bilinear', align_corners=False)
+        for s, t in zip(student, teacher, strict=True)
+    ]
+    expected = raw_loss((5, 4), (5, 4)).level_losses(aligned, resized, BOXES, INPUT_SIZE)
     torch.testing.assert_close(out, expected)
     out.sum().backward()
     assert all(f.grad.abs().sum() > 0 for f in student)
-    sizes_seen = [m.error.shape for m in loss.maps(student, teacher, BOXES, INPUT_SIZE)]
-    assert sizes_seen == [s.shape[:1] + s.shape[2:] for s, _ in pairs]
+    sizes = [m.error.shape for m in loss.maps(student, teacher, BOXES, INPUT_SIZE)]
+    assert sizes == [s.shape[:1] + s.shape[2:] for s in student]
 
 
 @pytest.mark.parametrize('mode', ['region', 'fgd'])
@@ -360,11 +351,11 @@ def test_standardize_ignores_scale_and_shift():
 
 
 @pytest.mark.parametrize('mode', ['region', 'sum', 'fgd'])
-@pytest.mark.parametrize('kwargs', [dict(), dict(feature_norm='standardize', resize='student')])
-def test_gradcheck(mode, kwargs):
-    """Through the alignment, and the change of size where there is one."""
-    loss = raw_loss((3,), (2,), normalize=mode, **kwargs).double()
-    teacher = feats((2,), (4,) if 'resize' in kwargs else (3,))
+@pytest.mark.parametrize(('feature_norm', 'size'), [(None, 3), ('standardize', 4)])
+def test_gradcheck(mode, feature_norm, size):
+    """Through the alignment, towards a teacher of another size too."""
+    loss = raw_loss((3,), (2,), normalize=mode, feature_norm=feature_norm).double()
+    teacher = feats((2,), (size,))
     student = feats((3,), (3,))[0].requires_grad_()
     assert torch.autograd.gradcheck(
         lambda s: sum(loss([s], teacher, BOXES, INPUT_SIZE).values()), student
@@ -481,7 +472,7 @@ def test_autocast_of_the_alignment(dtype, feature_norm, scale):
         (dict(level_weights=(1, -2)), r'level_weights: expected >= 0, found \(1.0, -2.0\)'),
         (dict(normalize='mean'), "'region', 'sum' or 'fgd', found 'mean'"),
         (dict(feature_norm='batch'), "None or 'standardize', found 'batch'"),
-        (dict(resize='both'), "None, 'student' or 'teacher', found 'both'"),
+        (dict(resize='student'), 'resize .* leave it out, and pair'),
         # as earlier versions had it
         (
             dict(preset='fgd'),
@@ -505,8 +496,8 @@ def test_bad_settings(kwargs, message):
         (feats(), feats((3, 7)), r'teacher_channels\[1\] is 4.* 7 channels'),
         (
             feats(),
-            feats(sizes=(8, 5)),
-            r"level 1 the student has \(4, 4\).*teacher \(5, 5\).*resize='student' or resize=",
+            feats(sizes=(8, 6)),
+            r'level 1 the student has \(4, 4\).*teacher \(6, 6\).*model.teacher.level_pairs',
         ),
         (feats(n=2), feats(n=1), '2 images of the student, 1 of the teacher'),
     ],
