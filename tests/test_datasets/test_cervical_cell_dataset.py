@@ -221,6 +221,55 @@ def test_supervision_reaches_the_model(tiny_coco: Maker) -> None:
     assert samples[0].image_labels == (2,)
 
 
+def write_mined(root: Path, **record: object) -> str:
+    """The boxes of the set as ``mined.json`` beside it, of its second image alone, moved."""
+    content = json.loads((root / 'train.json').read_text())
+    boxes = [box for box in content['annotations'] if box['image_id'] == 2]
+    found = [{**box, 'bbox': [1, 1, 6, 6], 'prob': 0.7, **record} for box in boxes[:1]]
+    (root / 'mined.json').write_text(json.dumps({**content, 'annotations': found}))
+    return 'mined.json'
+
+
+def test_mined_boxes_come_beside_the_others_with_their_doubt(tiny_coco: Maker) -> None:
+    root = tiny_coco(boxes_per_image=2)
+    pipeline = [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'mmdet.LoadCellAnnotations', 'with_bbox': True},
+        {'type': 'mmdet.PackCellInputs'},
+    ]
+    mined = write_mined(root, loose_prob=0.2)
+    samples = [item['data_samples'] for item in load(root, mined_file=mined, pipeline=pipeline)]
+    assert [len(sample.gt_instances) for sample in samples] == [2, 3, 2, 2]
+    found = samples[1].gt_instances
+    assert found.bboxes.tensor[2].tolist() == [1, 1, 7, 7]
+    assert found.probs.tolist() == pytest.approx([1, 1, 0.7])
+    assert found.loose_probs.tolist() == pytest.approx([0, 0, 0.2])
+    # as files of earlier versions are: nothing is known of frames
+    mined = write_mined(root)
+    samples = [item['data_samples'] for item in load(root, mined_file=mined, pipeline=pipeline)]
+    assert samples[1].gt_instances.loose_probs.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ('record', 'match'),
+    [
+        ({'prob': 1.0}, r'has prob 1\.0: expected a number between 0 and 1'),
+        ({'prob': None}, 'has prob None'),
+        (
+            {'loose_prob': 0.4},
+            r'has loose_prob 0\.4: expected .* 0 to 1 - prob, 0\.3; .*ldwsccd mine',
+        ),
+        ({'loose_prob': 'no'}, "has loose_prob 'no'"),
+    ],
+)
+def test_refuses_bad_probabilities_of_mined_boxes(
+    tiny_coco: Maker, record: dict, match: str
+) -> None:
+    root = tiny_coco(boxes_per_image=2)
+    with pytest.raises(DatasetError, match=match):
+        load(root, mined_file=write_mined(root, **record))
+
+
 def test_filter_empty_gt_keeps_images_of_image_labels(tiny_coco: Maker) -> None:
     def edit(content: dict) -> None:
         content['images'][0].update(supervision='image', image_labels=['scc'])

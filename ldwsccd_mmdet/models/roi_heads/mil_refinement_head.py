@@ -25,7 +25,13 @@ from ..losses.refinement_loss import (
     refinement_loss,
 )
 from ..task_modules.seeds import Seeds, join_seeds
-from ..utils import RegionBatch, no_autocast, probabilities, refuse_old_arguments
+from ..utils import (
+    RegionBatch,
+    loose_probabilities,
+    no_autocast,
+    probabilities,
+    refuse_old_arguments,
+)
 from .score_join import ScoreJoin
 
 LOSS_WEIGHT = dict(mil=1.0, refine=1.0, box=1.0)
@@ -483,12 +489,14 @@ class MILRefinementHead(BaseModule):
         batch = RegionBatch(counts, regions.device)
         bboxes = batch.pad(torch.cat([instances.bboxes for instances in gt_instances]))
         labels = batch.pad(torch.cat([instances.labels for instances in gt_instances]))
-        probs = None
+        probs = loose = None
         if any('probs' in instances for instances in gt_instances):
-            probs = torch.cat([probabilities(instances) for instances in gt_instances])
-            probs = batch.pad(probs).to(regions)
+            probs, loose = (
+                batch.pad(torch.cat([of(instances) for instances in gt_instances])).to(regions)
+                for of in (probabilities, loose_probabilities)
+            )
         weights = batch.mask.to(regions)
-        return Seeds(bboxes.to(regions), labels, weights, batch.mask, probs)
+        return Seeds(bboxes.to(regions), labels, weights, batch.mask, probs, loose)
 
     @torch.no_grad()
     def pseudo_boxes(

@@ -8,7 +8,7 @@ from .distance_iou import iou_and_distance
 from .local_conv import LocalConv2d
 from .pairwise_iou import pairwise_iou
 from .precision import at_least_float32, float_dtype, no_autocast
-from .probabilities import NEAR_IOU, probabilities
+from .probabilities import NEAR_IOU, loose_probabilities, probabilities
 from .region_batch import RegionBatch, pad_boxes
 from .renamed_arguments import refuse_old_arguments
 from .restored_images import restored_images
@@ -29,6 +29,7 @@ __all__ = [
     'fit_weights',
     'float_dtype',
     'iou_and_distance',
+    'loose_probabilities',
     'no_autocast',
     'not_finite',
     'pad_boxes',
