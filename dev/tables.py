@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parent))  # scripts, not a package
+from stacks import STACKS
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'results'
 PAGES = ('README.md', 'docs/**/*.md', 'configs/**/README.md')
@@ -647,6 +650,20 @@ def rescoring() -> str:
 
 # ------------------------------------------------------------------------------- the tables
 
+
+def stacks() -> str:
+    """Every stack of dev/stacks.py, with how its last try ended."""
+    tried = {row['stack']: row for row in read('stacks')}
+    rows = []
+    for name, stack in STACKS.items():
+        parts = [part.replace('==', ' ') for part in (*stack.torch, *stack.packages)]
+        result = NOT_RUN
+        if row := tried.get(name):
+            result = f'{row["result"]} in {row["seconds"]} s: {row["last_line"]}'
+        rows.append([f'`{name}`', stack.python, ', '.join(parts), stack.about, result])
+    return markdown(['stack', 'Python', 'packages', 'what it is', 'result'], rows)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes': half_the_boxes,
     'fewer_boxes': fewer_boxes,
@@ -717,6 +734,7 @@ TABLES: dict[str, Callable[[], str]] = {
         },
     ),
     'rescoring': rescoring,
+    'stacks': stacks,
     'region_memory': Listing(
         'speed_region_memory',
         {

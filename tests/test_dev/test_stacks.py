@@ -65,3 +65,12 @@ def test_rows_replace_older_ones(stacks, tmp_path):
     stacks.add_rows(path, [dict(stack='a', result='passed')])
     rows = list(csv.DictReader(path.open()))
     assert rows == [dict(stack='b', result='passed'), dict(stack='a', result='passed')]
+
+
+def test_a_row_names_no_folder_of_the_machine(stacks, monkeypatch, tmp_path):
+    folder = tmp_path / 'envs' / 'py312'
+    failing = f'print("no file {folder}/bin/x, {ROOT}/setup.py"); raise SystemExit(1)'
+    monkeypatch.setattr(stacks, 'commands', lambda *_: [[sys.executable, '-c', failing]])
+    row = stacks.try_stack('py312', folder)
+    assert row['result'] == 'failed'
+    assert row['last_line'] == f'no file py312/bin/x, {ROOT.name}/setup.py'

@@ -117,6 +117,16 @@ def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     assert cells(by_round, name, 'half', 'teacher, student') == ['90.0 (one seed)']
 
 
+def test_every_stack_has_a_line(results: Path) -> None:
+    columns = 'stack,python,torch,mmcv,result,seconds,last_line\n'
+    row = 'py310,3.10,torch==2.13.0,mmcv-lite==2.1.0,failed,9,1 failed in 5s\n'
+    (results / 'stacks.csv').write_text(columns + row)
+    table = tables.stacks()
+    assert cells(table, '`py310`', '3.10')[-1] == 'failed in 9 s: 1 failed in 5s'
+    for name in set(tables.STACKS) - {'py310'}:
+        assert cells(table, f'`{name}`')[-1] == 'not run'
+
+
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Path:
     monkeypatch.setattr(tables, 'ROOT', tmp_path)
     path = tmp_path / 'README.md'
