@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ROOT / 'requirements' / 'stack.txt'
 CHECK = (
     'tests/test_ops',
     'tests/test_configs.py',
@@ -88,7 +89,7 @@ def interpreter(version: str) -> str:
 def commands(stack: Stack, folder: Path) -> list[list[str]]:
     """Everything that is run, in order; the environment lies in the folder."""
     python = str(folder / 'bin' / 'python')
-    pip = [python, '-m', 'pip', 'install', '-q', '--no-input']
+    pip = [python, '-m', 'pip', 'install', '-q', '--no-input', '-c', str(CONSTRAINTS)]
     no_build = ['--no-build-isolation']
     if stack.fork:
         packages = [[*pip, *FORK_NEEDS], [*pip, '--no-deps', *stack.packages]]

@@ -84,9 +84,8 @@ class CervicalCellDataset(CocoDataset):
     ``filter_empty_gt`` keeps an image of ``supervision='image'``: it has no boxes by design.
 
     Mined boxes (``ldwsccd mine``) come beside the annotated ones, each with the
-    probability that it is a cell: ``ignore_flag`` is one minus that; and with the probability that
-    it lies on a cell and frames it badly, ``loose_prob``. :class:`LoadCellAnnotations` and
-    :class:`PackCellInputs` hand them to the model; with mmdet's own transforms these boxes are
+    probability that it is a cell: ``ignore_flag`` is one minus that. :class:`LoadCellAnnotations`
+    and :class:`PackCellInputs` hand it to the model; with mmdet's own transforms these boxes are
     ignored.
 
     A set without images for validation can do with some of those for training: with
@@ -96,8 +95,7 @@ class CervicalCellDataset(CocoDataset):
     Args:
         *args: See :class:`mmdet.datasets.CocoDataset`.
         fold: Arguments of :class:`~ldwsccd_mmdet.datasets.splits.Fold`; None: all images.
-        mined_file: Boxes in COCO form with ``prob``, and perhaps ``loose_prob``, of the same
-            images; joined to ``data_root``.
+        mined_file: Boxes in COCO form with ``prob``, of the same images; joined to ``data_root``.
         check_images: Whether to look, once, if every image file is there, and of the size that its
             record gives. Only files on a local disk are looked for. Default: True.
         **kwargs: See :class:`mmdet.datasets.CocoDataset`.
@@ -238,22 +236,10 @@ class CervicalCellDataset(CocoDataset):
                     f"mined_file '{path}': annotation {annotation['id']} has prob {prob!r}: "
                     'expected a number between 0 and 1; write it with ldwsccd mine'
                 )
-            loose = annotation.get('loose_prob', 0.0)
-            if not isinstance(loose, (int, float)) or not 0 <= loose <= 1 - prob:
-                raise DatasetError(
-                    f"mined_file '{path}': annotation {annotation['id']} has loose_prob {loose!r}: "
-                    f'expected a number from 0 to 1 - prob, {1 - prob:.3g}; write it with ldwsccd '
-                    'mine'
-                )
             if label is not None:
                 x, y, w, h = annotation['bbox']
                 mined[files[annotation['image_id']]].append(
-                    dict(
-                        bbox=[x, y, x + w, y + h],
-                        bbox_label=label,
-                        ignore_flag=1 - prob,
-                        loose_prob=loose,
-                    )
+                    dict(bbox=[x, y, x + w, y + h], bbox_label=label, ignore_flag=1 - prob)
                 )
         return mined
 

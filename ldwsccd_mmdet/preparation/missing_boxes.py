@@ -23,12 +23,6 @@ with :math:`r` the share of the boxes that was hidden. At the highest scores all
 
 No hidden truth is looked at. If all cells have boxes, e is 1 and nothing is mined.
 
-To meet a box is to overlap it by half. A detector that has seen few boxes finds cells before it
-frames them well. So :math:`P(\text{touch} | s)`, that a find overlaps a cell by ``TOUCH_IOU`` or
-more, is read off the hidden boxes in the same way, with the same e. The rest of it,
-:math:`P(\text{touch}) - P(\text{cell})`, is the probability that the find is *loose*: a cell is
-there, and the box is wrong.
-
 The finds may teach a second detector, which finds more. It must not know which of them are hidden
 boxes, else these would no longer be to it what the cells without a box are: it is taught all of
 them, each with :math:`P(cell | s)` (``blind``). Now e is that of the first round, for e does not
@@ -56,8 +50,6 @@ MIN_HIDDEN = 10
 """Hidden boxes that a class must have found before it is judged by itself."""
 FOUND_IOU = 0.5
 """Overlap from which on a find meets a box, as AP50 counts."""
-TOUCH_IOU = 0.2
-"""Overlap with a box of its class from which on a find lies on that cell, well framed or not."""
 NEAR_IOU = 0.3
 """Overlap with a box of its class from which on a find is no new cell."""
 REPEAT_IOU = 0.4
@@ -213,8 +205,8 @@ def mine_missing_boxes(
         hidden_shares: :math:`e` by class, of the first round; None estimates it.
 
     Returns:
-        The finds in COCO form, with ``prob`` and ``loose_prob`` for each, to be named as
-        ``mined_file`` of :class:`CervicalCellDataset`; and what was mined of each class.
+        The finds in COCO form, with ``prob`` for each, to be named as ``mined_file`` of
+        :class:`CervicalCellDataset`; and what was mined of each class.
 
     Raises:
         DatasetError: If ``learned`` hides no box of ``coco``, or the images differ.
@@ -235,23 +227,11 @@ def mine_missing_boxes(
         if not pooled or share is not None:
             use = counted if pooled else own & counted
             posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden, share)
-        touching = posterior
-        if finds['touch'][own].sum() >= min_hidden:
-            touching = fit_posterior(
-                finds['score'][own], finds['touch'][own], min_hidden, posterior.hidden_share
-            )
         rows = np.flatnonzero(own if blind else own & counted & ~finds['hit'])
-        scores = finds['score'][rows]
-        cell, touch = (
-            kind.cell(scores) if blind else kind.unhidden_cell(scores)
-            for kind in (posterior, touching)
-        )
-        probs = np.minimum(cell, MAX_PROB)
-        loose = np.maximum(np.minimum(touch, MAX_PROB) - probs, 0)
-        mined = probs >= min_prob
-        annotations += _records(
-            finds, rows[mined], probs[mined], loose[mined], category['id'], len(annotations) + 1
-        )
+        cell = posterior.cell if blind else posterior.unhidden_cell
+        probs = np.minimum(cell(finds['score'][rows]), MAX_PROB)
+        rows, probs = rows[probs >= min_prob], probs[probs >= min_prob]
+        annotations += _records(finds, rows, probs, category['id'], len(annotations) + 1)
         report.append(
             MinedClass(
                 category['name'],
@@ -261,8 +241,8 @@ def mine_missing_boxes(
                 pooled,
                 posterior.hidden_share,
                 posterior.kept_share(fraction),
-                int(mined.sum()),
-                float(probs[mined].sum()),
+                len(rows),
+                float(probs.sum()),
             )
         )
     info = {**(coco.get('info') or {}), 'mined': [asdict(row) for row in report]}
@@ -291,16 +271,11 @@ def hidden_boxes(
 
 
 def _records(
-    finds: Mapping[str, np.ndarray],
-    rows: np.ndarray,
-    probs: np.ndarray,
-    loose: np.ndarray,
-    category: Any,
-    first: int,
+    finds: Mapping[str, np.ndarray], rows: np.ndarray, probs: np.ndarray, category: Any, first: int
 ) -> list[dict[str, Any]]:
     """Finds as annotations of a COCO file, numbered from ``first`` on."""
     records = []
-    for number, (row, prob, wrong) in enumerate(zip(rows, probs, loose, strict=True), start=first):
+    for number, (row, prob) in enumerate(zip(rows, probs, strict=True), start=first):
         x1, y1, x2, y2 = finds['bbox'][row].tolist()
         records.append(
             {
@@ -312,7 +287,6 @@ def _records(
                 'iscrowd': 0,
                 'score': float(finds['score'][row]),
                 'prob': float(prob),
-                'loose_prob': float(wrong),
             }
         )
     return records
@@ -328,8 +302,7 @@ def unlearned_finds(
 
     Returns:
         ``image``, ``label``, ``score``, ``bbox`` (n, 4), ``hit``: meets a hidden box, each of them
-        once, best score first; ``near``: overlaps a hidden box of its class without being its hit;
-        ``touch``: overlaps one by ``TOUCH_IOU`` or more.
+        once, best score first; ``near``: overlaps a hidden box of its class without being its hit.
     """
     learned_boxes, hidden_boxes = _by_image(coco, learned['annotations']), _by_image(coco, hidden)
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -346,7 +319,6 @@ def unlearned_finds(
         boxes, labels = hidden_boxes[image['id']]
         iou = box_ious(bbox, boxes) * (label[:, None] == labels[None])
         near = (iou >= NEAR_IOU).any(axis=1)
-        parts['touch'].append((iou >= TOUCH_IOU).any(axis=1))
         hit = np.zeros(len(bbox), bool)
         for row in np.flatnonzero((iou >= FOUND_IOU).any(axis=1)):
             best = int(iou[row].argmax())

@@ -237,17 +237,12 @@ def test_mined_boxes_come_beside_the_others_with_their_doubt(tiny_coco: Maker) -
         {'type': 'mmdet.LoadCellAnnotations', 'with_bbox': True},
         {'type': 'mmdet.PackCellInputs'},
     ]
-    mined = write_mined(root, loose_prob=0.2)
+    mined = write_mined(root)
     samples = [item['data_samples'] for item in load(root, mined_file=mined, pipeline=pipeline)]
     assert [len(sample.gt_instances) for sample in samples] == [2, 3, 2, 2]
     found = samples[1].gt_instances
     assert found.bboxes.tensor[2].tolist() == [1, 1, 7, 7]
     assert found.probs.tolist() == pytest.approx([1, 1, 0.7])
-    assert found.loose_probs.tolist() == pytest.approx([0, 0, 0.2])
-    # as files of earlier versions are: nothing is known of frames
-    mined = write_mined(root)
-    samples = [item['data_samples'] for item in load(root, mined_file=mined, pipeline=pipeline)]
-    assert samples[1].gt_instances.loose_probs.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -255,11 +250,7 @@ def test_mined_boxes_come_beside_the_others_with_their_doubt(tiny_coco: Maker) -
     [
         ({'prob': 1.0}, r'has prob 1\.0: expected a number between 0 and 1'),
         ({'prob': None}, 'has prob None'),
-        (
-            {'loose_prob': 0.4},
-            r'has loose_prob 0\.4: expected .* 0 to 1 - prob, 0\.3; .*ldwsccd mine',
-        ),
-        ({'loose_prob': 'no'}, "has loose_prob 'no'"),
+        ({'prob': 'no'}, "has prob 'no'"),
     ],
 )
 def test_refuses_bad_probabilities_of_mined_boxes(

@@ -50,6 +50,8 @@ def test_a_fork_never_brings_the_official_packages(stacks, monkeypatch, tmp_path
     assert all('--no-deps' in line for line in lines if 'onedl' in line or '-e ' in line)
     compiled = [' '.join(c) for c in stacks.commands(stacks.STACKS['compiled'], tmp_path)]
     assert any('--no-binary mmcv mmdet' in line for line in compiled)
+    pip = [line for line in [*lines, *compiled] if 'pip install' in line]
+    assert pip and all(f'-c {ROOT / "requirements" / "stack.txt"}' in line for line in pip)
 
 
 def test_a_missing_python_is_a_failed_row(stacks, monkeypatch, tmp_path):

@@ -13,21 +13,17 @@ class LoadCellAnnotations(LoadAnnotations):
 
     The ``ignore_flag`` of a mined box (``CervicalCellDataset(mined_file=...)``) is one minus the
     probability that it is a cell. Every transform of mmdet, crops and mosaics too, carries these
-    flags along with the boxes; :class:`PackCellInputs` turns them into ``probs``. The imaginary
-    part of a flag is the box's ``loose_prob``, if it has one, and travels with it. mmdet's own
-    ``LoadAnnotations`` rounds flags up to 1, and so ignores mined boxes.
+    flags along with the boxes; :class:`PackCellInputs` turns them into ``probs``. mmdet's own
+    ``LoadAnnotations`` rounds them up to 1, and so ignores mined boxes.
 
-    Modified keys: those of ``LoadAnnotations``; ``gt_ignore_flags`` (n,) is complex64 where some
-    box is mined, both parts in [0, 1].
+    Modified keys: those of ``LoadAnnotations``; ``gt_ignore_flags`` (n,) is float32, in [0, 1],
+    where some box is mined.
 
     Args: as for ``mmdet.datasets.transforms.LoadAnnotations``.
     """
 
     def _load_bboxes(self, results: dict) -> None:
         super()._load_bboxes(results)
-        instances = results.get('instances', [])
-        if any(0 < instance['ignore_flag'] < 1 for instance in instances):
-            results['gt_ignore_flags'] = np.array(
-                [complex(i['ignore_flag'], i.get('loose_prob', 0)) for i in instances],
-                dtype=np.complex64,
-            )
+        flags = [instance['ignore_flag'] for instance in results.get('instances', [])]
+        if any(0 < flag < 1 for flag in flags):
+            results['gt_ignore_flags'] = np.array(flags, dtype=np.float32)

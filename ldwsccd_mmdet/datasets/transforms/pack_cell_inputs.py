@@ -21,9 +21,9 @@ class PackCellInputs(PackDetInputs):
       may teach in it; both are read by :class:`CervicalCellDataset`;
     - ``border``: how ``RandomCenterCropPad`` padded the image, which CenterNet's head wants.
 
-    Where ``gt_ignore_flags`` is complex (see :class:`LoadCellAnnotations`), ``gt_instances`` gets
-    ``probs`` (n,), float32: 1 for annotated boxes, less for mined ones; and ``loose_probs`` (n,):
-    0 for annotated boxes. Boxes whose flag is 1 are ignored, as ever.
+    Where ``gt_ignore_flags`` holds fractions (see :class:`LoadCellAnnotations`), ``gt_instances``
+    gets ``probs`` (n,), float32: 1 for annotated boxes, less for mined ones. Boxes whose flag is 1
+    are ignored, as ever.
 
     Args:
         meta_keys: The keys. Default: :attr:`META_KEYS`.
@@ -41,11 +41,7 @@ class PackCellInputs(PackDetInputs):
         'supervision',
         'border',
     )
-    mapping_table = {
-        **PackDetInputs.mapping_table,
-        'gt_probs': 'probs',
-        'gt_loose_probs': 'loose_probs',
-    }
+    mapping_table = {**PackDetInputs.mapping_table, 'gt_probs': 'probs'}
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
         super().__init__(meta_keys=tuple(meta_keys))
@@ -53,11 +49,10 @@ class PackCellInputs(PackDetInputs):
     def transform(self, results: dict) -> dict:
         """Pack one image."""
         flags = results.get('gt_ignore_flags')
-        if flags is not None and np.iscomplexobj(flags):
+        if flags is not None and np.issubdtype(np.asarray(flags).dtype, np.floating):
             results = {
                 **results,
-                'gt_ignore_flags': flags.real >= 1,
-                'gt_probs': (1 - flags.real).astype(np.float32),
-                'gt_loose_probs': flags.imag.astype(np.float32),
+                'gt_ignore_flags': flags >= 1,
+                'gt_probs': (1 - flags).astype(np.float32),
             }
         return super().transform(results)

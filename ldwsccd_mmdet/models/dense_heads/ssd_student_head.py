@@ -13,14 +13,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import check_argument
-from ..utils import (
-    NEAR_IOU,
-    RegionBatch,
-    loose_probabilities,
-    no_autocast,
-    pairwise_iou,
-    probabilities,
-)
+from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
 
 
 class _UncertainMatch(NamedTuple):
@@ -31,15 +24,12 @@ class _UncertainMatch(NamedTuple):
         labels: (N, A), class of the box.
         probs: (N, A), its probability; 0 where nothing matches.
         targets: (N, A, 4), its encoded box; 0 where nothing matches.
-        loose: (N, A), the probability that the box which it matches, or overlaps by ``NEAR_IOU``
-            or more, lies on a cell but frames it badly; else 0.
     """
 
     matched: Tensor
     labels: Tensor
     probs: Tensor
     targets: Tensor
-    loose: Tensor
 
 
 class _PriorTargets(NamedTuple):
@@ -54,8 +44,6 @@ class _PriorTargets(NamedTuple):
         bbox_weights: (N, A, 4).
         avg_factor: Number of positives, a box that may be a cell counting by its probability.
         uncertain: Boolean (N, A), whether its box may be no cell; None if there is no such box.
-        loose: (N, A), the probability that such a box, matched or near, frames a cell badly; None
-            if there is none.
     """
 
     labels: Tensor
@@ -66,27 +54,26 @@ class _PriorTargets(NamedTuple):
     bbox_weights: Tensor
     avg_factor: Tensor | float
     uncertain: Tensor | None
-    loose: Tensor | None
 
 
 def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
     """Part the boxes of each image into those that are cells and those that may be.
 
     Args:
-        instances: Per image ``bboxes``, ``labels`` and perhaps ``probs`` and ``loose_probs``, in
-            [0, 1]; without them, all are cells.
+        instances: Per image ``bboxes``, ``labels`` and perhaps ``probs``, in [0, 1]; without it,
+            all are cells.
 
     Returns:
-        The boxes of probability 1, and the others, which keep their ``probs`` and ``loose_probs``.
+        The boxes of probability 1, and the others, which keep their ``probs``.
     """
     certain, uncertain = [], []
     for boxes in instances:
         probs = probabilities(boxes)
         sure = probs >= 1
         certain.append(InstanceData(bboxes=boxes.bboxes[sure], labels=boxes.labels[sure]))
-        doubt = InstanceData(bboxes=boxes.bboxes[~sure], labels=boxes.labels[~sure])
-        doubt.probs, doubt.loose_probs = probs[~sure], loose_probabilities(boxes)[~sure]
-        uncertain.append(doubt)
+        uncertain.append(
+            InstanceData(bboxes=boxes.bboxes[~sure], labels=boxes.labels[~sure], probs=probs[~sure])
+        )
     return certain, uncertain
 
 
@@ -109,18 +96,15 @@ class SSDStudentHead(SSDHead):
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
       image without a matched prior adds 0; the loss stays connected to the graph. With
       ``min_negatives`` m an image has max(3 x positives, m) of them: an empty field teaches, too.
-    - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss. A
-      prior that matches it is a cell of its class with probability :math:`p`; with probability
-      :math:`l` (``gt_instances.loose_probs``) a cell is there that the box frames badly, so that
-      nobody knows; else it is background,
+    - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss: a
+      prior that matches it is a cell of its class with probability :math:`p`, else background,
 
       .. math::
-          p \, (-\log p_{y}) + (1 - p - l) (-\log p_{bg})
+          p \, (-\log p_{y}) + (1 - p) (-\log p_{bg})
           + \alpha p \, \mathrm{smooth}_{L_1}(t - t^*)
 
-      It counts as :math:`p` positives, and is no hard negative. A prior that overlaps such a box
-      less, but by 0.2 or more (``NEAR_IOU``), is background of weight :math:`1 - l`. Boxes of
-      probability 1 are matched first: none of their priors goes to another.
+      It counts as :math:`p` positives, and is no hard negative. Boxes of probability 1 are matched
+      first: none of their priors goes to another.
     - :meth:`propose` gives the regions of the MIL head.
 
     Args:
@@ -251,21 +235,17 @@ class SSDStudentHead(SSDHead):
             bbox_weights,
             avg_factor,
             None if maybe is None else maybe.matched,
-            None if maybe is None else maybe.loose,
         )
 
     def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
         """The sum of the classification losses of positives and hard negatives, a scalar."""
         by_class = logits.transpose(1, 2)
         loss = F.cross_entropy(by_class, targets.labels, reduction='none')
-        if targets.uncertain is not None and targets.loose is not None:
+        if targets.uncertain is not None:
             share = targets.share
             background = torch.full_like(targets.labels, self.num_classes)
             other = F.cross_entropy(by_class, background, reduction='none')
-            expected = share * loss + (1 - share - targets.loose).clamp(min=0) * other
-            near = loss * (1 - targets.loose)
-            loss = torch.where(targets.positive, loss, near)
-            loss = torch.where(targets.uncertain, expected, loss)
+            loss = torch.where(targets.uncertain, share * loss + (1 - share) * other, loss)
         loss = loss * targets.label_weights
         if ignored is not None:
             loss = loss.masked_fill(ignored & ~targets.positive, 0)
@@ -299,13 +279,11 @@ class SSDStudentHead(SSDHead):
         labels = batch.pad(torch.cat([boxes.labels for boxes in instances])).gather(1, box)
         probs = batch.pad(torch.cat([boxes.probs for boxes in instances])).to(priors)
         probs = probs.gather(1, box) * matched
-        loose = batch.pad(torch.cat([boxes.loose_probs for boxes in instances])).to(priors)
-        loose = loose.gather(1, box) * (matched | (best >= NEAR_IOU))
         targets = priors.new_zeros(*matched.shape, 4)
         goal = bboxes.gather(1, box[..., None].expand(-1, -1, 4))[matched]
         start = priors.expand(len(bboxes), -1, -1)[matched]
         targets[matched] = goal if self.reg_decoded_bbox else self.bbox_coder.encode(start, goal)
-        return _UncertainMatch(matched, labels, probs, targets, loose)
+        return _UncertainMatch(matched, labels, probs, targets)
 
     def _hard_negative_loss(self, loss: Tensor, positive: Tensor, share: Tensor) -> Tensor:
         """Classification loss (N,) of each image's hardest background priors.

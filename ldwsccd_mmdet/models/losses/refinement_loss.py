@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...errors import check_argument
 from ..task_modules.seeds import Seeds, TopSeeds
-from ..utils import NEAR_IOU, at_least_float32, float_dtype, no_autocast, pairwise_iou
+from ..utils import at_least_float32, float_dtype, no_autocast, pairwise_iou
 
 
 class SeedMatch(NamedTuple):
@@ -51,9 +51,7 @@ def match_seeds(
     first seed counts. Memory is that of regions x seeds.
 
     Seeds in doubt come last: they take the regions that are background otherwise, from ``fg_iou``
-    on. With the probability ``loose`` such a seed frames a cell badly, and nobody knows what the
-    region is: its weight is 1 minus that. So is the weight of regions that overlap the seed less,
-    but by 0.2 or more (``NEAR_IOU``). Seeds in doubt neither silence nor weigh any other region.
+    on, and neither silence nor weigh any other region.
 
     Args:
         bboxes: Regions (N, R, 4).
@@ -73,15 +71,10 @@ def match_seeds(
     if seeds.probs is not None:
         best, maybe = iou.masked_fill((seeds.probs >= 1)[..., None], -1).max(dim=1)
         takes = (labels == num_classes) & (best >= fg_iou) & (best >= 0)
-        near = (labels == num_classes) & (best >= NEAR_IOU)
         seed = torch.where(takes, maybe, seed)
         labels = torch.where(takes, seeds.labels.gather(1, maybe), labels)
         weights = torch.where(takes, seeds.scores.gather(1, maybe), weights)
         probs = torch.where(takes, seeds.probs.gather(1, maybe), 1.0).to(weights)
-        if seeds.loose is not None:
-            # of what is known: p : 1 - p - loose, in all 1 - loose
-            known = 1 - (takes | near) * seeds.loose.gather(1, maybe).to(weights)
-            weights, probs = weights * known, torch.where(takes, probs / known, probs).clamp(max=1)
     if valid is not None:
         labels.masked_fill_(~valid, num_classes)
         weights.masked_fill_(~valid, 0)

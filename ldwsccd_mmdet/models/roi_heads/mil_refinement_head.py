@@ -25,13 +25,7 @@ from ..losses.refinement_loss import (
     refinement_loss,
 )
 from ..task_modules.seeds import Seeds, join_seeds
-from ..utils import (
-    RegionBatch,
-    loose_probabilities,
-    no_autocast,
-    probabilities,
-    refuse_old_arguments,
-)
+from ..utils import RegionBatch, no_autocast, probabilities, refuse_old_arguments
 from .score_join import ScoreJoin
 
 LOSS_WEIGHT = dict(mil=1.0, refine=1.0, box=1.0)
@@ -489,14 +483,12 @@ class MILRefinementHead(BaseModule):
         batch = RegionBatch(counts, regions.device)
         bboxes = batch.pad(torch.cat([instances.bboxes for instances in gt_instances]))
         labels = batch.pad(torch.cat([instances.labels for instances in gt_instances]))
-        probs = loose = None
+        probs = None
         if any('probs' in instances for instances in gt_instances):
-            probs, loose = (
-                batch.pad(torch.cat([of(instances) for instances in gt_instances])).to(regions)
-                for of in (probabilities, loose_probabilities)
-            )
+            probs = torch.cat([probabilities(instances) for instances in gt_instances])
+            probs = batch.pad(probs).to(regions)
         weights = batch.mask.to(regions)
-        return Seeds(bboxes.to(regions), labels, weights, batch.mask, probs, loose)
+        return Seeds(bboxes.to(regions), labels, weights, batch.mask, probs)
 
     @torch.no_grad()
     def pseudo_boxes(

@@ -8,7 +8,7 @@ from .distance_iou import iou_and_distance
 from .local_conv import LocalConv2d
 from .pairwise_iou import pairwise_iou
 from .precision import at_least_float32, float_dtype, no_autocast
-from .probabilities import NEAR_IOU, loose_probabilities, probabilities
+from .probabilities import probabilities
 from .region_batch import RegionBatch, pad_boxes
 from .renamed_arguments import refuse_old_arguments
 from .restored_images import restored_images
@@ -17,7 +17,6 @@ from .weights_fit import LEAST_SHARE, WeightsFit, fit_weights, not_finite
 
 __all__ = [
     'LEAST_SHARE',
-    'NEAR_IOU',
     'LocalConv2d',
     'RegionBatch',
     'WeightsFit',
@@ -29,7 +28,6 @@ __all__ = [
     'fit_weights',
     'float_dtype',
     'iou_and_distance',
-    'loose_probabilities',
     'no_autocast',
     'not_finite',
     'pad_boxes',

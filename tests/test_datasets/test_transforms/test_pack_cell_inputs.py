@@ -18,7 +18,7 @@ def results(flags):
         image_labels=(1,),
         supervision='box',
         instances=[
-            dict(bbox=box, bbox_label=label, ignore_flag=flag, loose_prob=flag * (1 - flag))
+            dict(bbox=box, bbox_label=label, ignore_flag=flag)
             for label, (box, flag) in enumerate(zip(BOXES, flags, strict=False))
         ],
     )
@@ -35,7 +35,6 @@ def test_mined_boxes_get_their_probability():
     sample = run([0, 0.25, 1, 0.9])
     assert sample.gt_instances.labels.tolist() == [0, 1, 3]
     assert sample.gt_instances.probs.tolist() == pytest.approx([1, 0.75, 0.1])
-    assert sample.gt_instances.loose_probs.tolist() == pytest.approx([0, 0.1875, 0.09])
     assert sample.ignored_instances.labels.tolist() == [2]
     assert sample.metainfo['image_labels'] == (1,)
     assert sample.metainfo['supervision'] == 'box'
@@ -63,9 +62,7 @@ def test_probabilities_go_with_their_boxes_through_a_crop():
         )
         prob = {0: 1.0, 1: 0.75, 3: 0.1}
         found = sample.gt_instances
-        probs = np.array([prob[n] for n in found.labels.tolist()])
-        assert found.probs.tolist() == pytest.approx(probs)
-        assert found.loose_probs.tolist() == pytest.approx(probs * (1 - probs))
+        assert found.probs.tolist() == pytest.approx([prob[n] for n in found.labels.tolist()])
 
 
 def test_mmdets_own_transforms_ignore_mined_boxes():

@@ -202,14 +202,13 @@ def test_number_of_classes_is_required(value):
         MODELS.build(head_cfg(num_classes=value))
 
 
-def mined(probs, given=1, loose=0.0):
+def mined(probs, given=1):
     """A sample whose boxes after the first ``given`` have these probabilities."""
     boxes = [[2, 2, 22, 22], [30, 30, 60, 62], [6, 36, 26, 60], [40, 2, 62, 20]][
         : given + len(probs)
     ]
     result = sample(boxes, [0, 1, 2, 1][: len(boxes)])
     result.gt_instances.probs = torch.tensor([1.0] * given + list(probs))
-    result.gt_instances.loose_probs = torch.tensor([0.0] * given + [loose] * len(probs))
     return result
 
 
@@ -220,9 +219,7 @@ def expected_loss(head, x, batch):
     priors = torch.cat(head.prior_generator.grid_priors([f.shape[-2:] for f in x], device='cpu'))
     cls_total = box_total = normaliser = 0
     for n, s in enumerate(batch):
-        boxes, labels, probs, loose = (
-            s.gt_instances[k] for k in ('bboxes', 'labels', 'probs', 'loose_probs')
-        )
+        boxes, labels, probs = (s.gt_instances[k] for k in ('bboxes', 'labels', 'probs'))
         iou = bbox_overlaps(priors, boxes)
         owner = [-1] * len(priors)
         for sure in (True, False):  # a certain box wins
@@ -239,23 +236,17 @@ def expected_loss(head, x, batch):
                 if iou[best, b] > 0:
                     owner[best] = b
         logp = logits[n].log_softmax(-1)
-        negatives, share, near = [], 0.0, 0
-        doubtful = [b for b in range(len(boxes)) if probs[b] < 1]
+        negatives, share = [], 0.0
         certain = 0
         for a, b in enumerate(owner):
             background = -logp[a, -1]
             if b < 0:
-                nearest = max(doubtful, key=lambda b: iou[a, b].item(), default=-1)
-                if nearest >= 0 and iou[a, nearest] >= 0.2:
-                    near += 1  # a cell may be there that the box frames badly
-                    background = background * (1 - loose[nearest])
                 negatives.append(background)
                 continue
             p = probs[b].item()
             certain += p >= 1
             share += p
-            nothing = 1 - p - loose[b]
-            cls_total = cls_total + p * -logp[a, labels[b]] + nothing * background
+            cls_total = cls_total + p * -logp[a, labels[b]] + (1 - p) * background
             target = head.bbox_coder.encode(priors[a][None], boxes[b][None])
             box_total = box_total + p * F.smooth_l1_loss(
                 deltas[n, a][None], target, reduction='sum'
@@ -265,16 +256,14 @@ def expected_loss(head, x, batch):
         while count < 3 * share and count < len(negatives):  # ranks below 3 x share
             cls_total = cls_total + negatives[count]
             count += 1
-        assert near > 0 or (probs >= 1).all()
         normaliser += max(certain, 1) + (share - certain)
     return cls_total / normaliser, box_total / normaliser
 
 
-@pytest.mark.parametrize('loose', [0.0, 0.15])
 @pytest.mark.parametrize('given', [0, 1])
-def test_expected_loss_equals_a_loop_over_priors(given, loose):
+def test_expected_loss_equals_a_loop_over_priors(given):
     head = build()
-    batch = [mined([0.3, 0.8], given, loose), mined([0.5], given, loose), mined([], 1)]
+    batch = [mined([0.3, 0.8], given), mined([0.5], given), mined([], 1)]
     x = feats(3)
     loss = head.loss(x, batch)
     loss_cls, loss_bbox = expected_loss(head, x, batch)
@@ -286,7 +275,7 @@ def test_probability_one_is_a_plain_box():
     head, x = build(), feats(1)
     batch = [mined([1.0, 1.0])]
     plain = mined([1.0, 1.0])
-    del plain.gt_instances.probs, plain.gt_instances.loose_probs
+    del plain.gt_instances.probs
     ours, theirs = head.loss(x, batch), head.loss(x, [plain])
     for name, value in theirs.items():
         torch.testing.assert_close(ours[name], value)

@@ -18,8 +18,6 @@ class Seeds(NamedTuple):
         valid: Boolean (N, S), false for padding.
         probs: (N, S), the probability that a seed is of its class, else it is background; None if
             no seed is in doubt.
-        loose: (N, S), the probability that a seed lies on an object of its class but frames it
-            badly; None with ``probs``.
     """
 
     bboxes: Tensor
@@ -27,7 +25,6 @@ class Seeds(NamedTuple):
     scores: Tensor
     valid: Tensor
     probs: Tensor | None = None
-    loose: Tensor | None = None
 
 
 def join_seeds(known: Seeds, mined: Seeds, fg_iou: float) -> Seeds:
@@ -41,7 +38,5 @@ def join_seeds(known: Seeds, mined: Seeds, fg_iou: float) -> Seeds:
     mined = mined._replace(valid=mined.valid & ~covered)
     if known.probs is not None:
         mined = mined._replace(probs=torch.ones_like(mined.scores))
-    if known.loose is not None:
-        mined = mined._replace(loose=torch.zeros_like(mined.scores))
     pairs = [(a, b) for a, b in zip(known, mined, strict=True) if a is not None and b is not None]
     return Seeds(*(torch.cat([a.to(b), b], dim=1) for a, b in pairs))
