@@ -675,9 +675,6 @@ def rescoring() -> str:
     return markdown(header, sorted(rows, key=lambda row: (row[2] == '1', row[0] != 'narrow, CRIC')))
 
 
-# ------------------------------------------------------------------------------- the tables
-
-
 def stacks() -> str:
     """Every stack of dev/stacks.py, with how its last try ended."""
     tried = {row['stack']: row for row in read('stacks')}
@@ -691,6 +688,23 @@ def stacks() -> str:
     return markdown(['stack', 'Python', 'packages', 'what it is', 'result'], rows)
 
 
+def soak() -> str:
+    """Memory of long runs, and their time."""
+    run = {row['part']: row for row in read('soak')}
+    rows = []
+    for part, what in {'iterations': 'training iterations', 'predictions': 'predictions'}.items():
+        row = run.get(part)
+        if row is None:
+            rows.append([what, NOT_RUN, '', ''])
+        else:
+            memory = ', '.join(row[key] for key in ('first_mb', 'third_tenth_mb', 'last_tenth_mb'))
+            rows.append([what, f'{int(row["number"]):,}', f'{memory} MB', f'{row["seconds"]} s'])
+    header = ['part', 'how many', 'memory at first, in the third tenth, in the last', 'time']
+    return markdown(header, rows)
+
+
+# ------------------------------------------------------------------------------- the tables
+
 TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes': half_the_boxes,
     'fewer_boxes': fewer_boxes,
@@ -699,6 +713,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes_by_round': half_the_boxes_by_round,
     'seeds_in_doubt': seeds_in_doubt,
     'near_finds': near_finds,
+    'soak': soak,
     'mined_boxes': mined_boxes,
     'demo': demo,
     'cric_20_epochs': Listing(

@@ -1,11 +1,14 @@
 """Long runs keep their memory: 10,000 iterations and 1,000 predictions, see `make test-slow`.
 
-SOAK_ITERATIONS and SOAK_PREDICTIONS set other numbers.
+SOAK_ITERATIONS and SOAK_PREDICTIONS set other numbers; SOAK_CSV=results/soak.csv keeps what was
+measured.
 """
 
 from __future__ import annotations
 
+import csv
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,11 +54,39 @@ class Watch(Hook):
         self.losses.append(float(outputs['loss']))
 
 
+def tenths(values: list[float]) -> tuple[float, float]:
+    """Means of the third tenth and of the last, MB."""
+    tenth = max(1, len(values) // 10)
+    early, late = values[2 * tenth : 3 * tenth], values[-tenth:]
+    return sum(early) / len(early), sum(late) / len(late)
+
+
 def growth(values: list[float]) -> float:
     """From the mean of the third tenth to that of the last, MB."""
-    tenth = max(1, len(values) // 10)
-    early, late = values[3 * tenth : 4 * tenth], values[-tenth:]
-    return sum(late) / len(late) - sum(early) / len(early)
+    early, late = tenths(values)
+    return late - early
+
+
+def keep(part: str, used: list[float], started: float) -> None:
+    """Write what was measured into the CSV of SOAK_CSV, in place of an earlier row."""
+    name = os.environ.get('SOAK_CSV')
+    if not name:
+        return
+    path = Path(name)
+    old = list(csv.DictReader(path.open(newline=''))) if path.is_file() else []
+    early, late = tenths(used)
+    row = dict(
+        part=part,
+        number=len(used),
+        first_mb=f'{used[0]:.1f}',
+        third_tenth_mb=f'{early:.1f}',
+        last_tenth_mb=f'{late:.1f}',
+        seconds=f'{time.monotonic() - started:.0f}',
+    )
+    with path.open('w', newline='') as file:
+        writer = csv.DictWriter(file, list(row), lineterminator='\n')
+        writer.writeheader()
+        writer.writerows([*(r for r in old if r['part'] != part), row])
 
 
 @pytest.mark.slow
@@ -82,7 +113,9 @@ def test_training(tmp_path: Path, make_tiny_coco: Callable[..., Path]) -> None:
     watch = Watch()
     runner = CellRunner.from_cfg(config)
     runner.register_hook(watch)
+    started = time.monotonic()
     runner.train()
+    keep('iterations', watch.memory, started)
     assert len(watch.memory) == ITERATIONS
     assert all(loss < float('inf') for loss in watch.losses)  # NaN is not below it either
     assert growth(watch.memory) < FLAT
@@ -108,9 +141,11 @@ def test_predictions(tmp_path: Path, make_tiny_coco: Callable[..., Path]) -> Non
     images.append(cv2.resize(images[0], (200, 130)))
     first = [detector.detect([image])[0] for image in images]
     used = []
+    started = time.monotonic()
     for index in range(PREDICTIONS):
         found = detector.detect([images[index % len(images)]])[0]
         used.append(memory())
         same = first[index % len(images)]
         assert len(found) == len(same) and (found.scores == same.scores).all(), index
+    keep('predictions', used, started)
     assert growth(used) < FLAT
