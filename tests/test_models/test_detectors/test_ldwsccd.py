@@ -343,7 +343,7 @@ def test_teacher_errors_come_with_init_weights(build):
         model.init_weights()
 
 
-def test_maps_of_different_size(build, teacher):
+def test_maps_that_rounding_made_unlike_are_one_level(build, teacher):
     model = build(
         mil=False,
         distillation=distillation_cfg(student_channels=(8, 16), teacher_channels=(16, 32)),
@@ -354,5 +354,5 @@ def test_maps_of_different_size(build, teacher):
         x.new_zeros(3, 16, 8, 8),
         x.new_zeros(3, 32, 5, 5),
     )
-    with pytest.raises(ValueError, match=r'student has \(4, 4\) cells .* teacher \(5, 5\)'):
-        model.loss(images(), samples())
+    losses = model.loss(images(), samples())
+    assert losses['loss_distill_fg'].isfinite() and losses['loss_distill_fg'] > 0
