@@ -23,8 +23,8 @@ class CellMining:
 
     With more rounds, what one found teaches the next, which finds more
     (:func:`mine_missing_boxes`); the hidden boxes stay hidden. The first to look is the teacher,
-    each later one a student of the whole method, taught by that teacher and by the finds: it finds
-    more than another teacher does (docs/missing_boxes.md).
+    each later one a student of the whole method, taught by that teacher and by the finds: it frames
+    cells better than another teacher did (docs/results.md).
 
     Args:
         stages: What makes the stages.
