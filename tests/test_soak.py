@@ -6,7 +6,6 @@ measured.
 
 from __future__ import annotations
 
-import csv
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from mmengine.hooks import Hook
 
 from ldwsccd_mmdet.apis import CellInferencer
 from ldwsccd_mmdet.engine import CellRunner
+from ldwsccd_mmdet.experiments.half_the_boxes import merge_csv
 from tests.runs import run_config, write_config
 from tests.test_models.test_detectors import zoo
 from tests.test_models.test_detectors.conftest import (
@@ -72,8 +72,6 @@ def keep(part: str, used: list[float], started: float) -> None:
     name = os.environ.get('SOAK_CSV')
     if not name:
         return
-    path = Path(name)
-    old = list(csv.DictReader(path.open(newline=''))) if path.is_file() else []
     early, late = tenths(used)
     row = dict(
         part=part,
@@ -83,10 +81,7 @@ def keep(part: str, used: list[float], started: float) -> None:
         last_tenth_mb=f'{late:.1f}',
         seconds=f'{time.monotonic() - started:.0f}',
     )
-    with path.open('w', newline='') as file:
-        writer = csv.DictWriter(file, list(row), lineterminator='\n')
-        writer.writeheader()
-        writer.writerows([*(r for r in old if r['part'] != part), row])
+    merge_csv(Path(name), [row], tuple(row), ('part',))
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config
 
 from ..datasets.coco_json import load_coco, read_coco
-from ..errors import check_argument
+from ..errors import ConfigError, check_argument
 from ..evaluation.predictions import load_predictions
 from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
@@ -21,8 +21,8 @@ __all__ = ['CellMining']
 class CellMining:
     """Hides boxes, trains a teacher on the others, and mines what it finds.
 
-    With more rounds, what one found teaches the next, which finds more
-    (:func:`mine_missing_boxes`); the hidden boxes stay hidden. The first to look is the teacher,
+    With more rounds, what one found teaches the next (:func:`mine_missing_boxes`); the hidden boxes
+    stay hidden. The first to look is the teacher,
     each later one a student of the whole method, taught by that teacher and by the finds: it frames
     cells better than another teacher did (docs/results.md).
 
@@ -82,7 +82,8 @@ class CellMining:
         self.all = [hiding]
         self.mined = self._round(1, rounds == 1, self.config, self.teacher)
         for number in range(2, rounds + 1):
-            assert student is not None  # as documented
+            if student is None:
+                raise ConfigError('rounds: expected a config of the whole method for the second')
             config = self._learning(student, seed)
             self.teach(config)
             config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])

@@ -163,7 +163,8 @@ class HalfTheBoxes:
             )
             yield from mining.all
             row = dict(
-                self._row('ldwsccd', 'ssd', kept, seed),
+                self._row('teacher', 'ssd', kept, seed),
+                rounds=self.settings.rounds,
                 epochs=self.teacher_config.train_cfg.max_epochs,
             )
             self.mined.append((train, mining.mined.outputs[0], row))

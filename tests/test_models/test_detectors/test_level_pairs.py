@@ -95,3 +95,12 @@ def test_pairs_from_the_config(build, teacher, log):
         model.loss(torch.randn(3, 3, 64, 64), samples())
     assert model.level_pairs == ((0, 1), (2, 0))
     assert 'teacher.level_pairs: student 0 (stride 8) with teacher 1 (16)' in log[0]
+
+
+def test_pairs_from_the_config_teach(build, teacher, log):
+    teacher = dict(teacher, level_pairs=[(1, 1), (0, 0)])
+    channels = dict(student_channels=(16, 8), teacher_channels=(32, 16))
+    model = build(mil=False, teacher=teacher, distillation=distillation_cfg(**channels))
+    losses = model.loss(torch.randn(3, 3, 64, 64), samples())
+    assert losses['loss_distill_fg'] > 0
+    assert model.level_pairs == ((1, 1), (0, 0))
