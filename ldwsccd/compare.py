@@ -31,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         '--rounds',
         type=at_least(1),
-        help='how often cells without a box are looked for, first by the teacher, then by a student; '
-        'the models of the method learn these too (default: never, and boxes are all there is)',
+        help='how often cells without a box are looked for, first by the teacher, then by a '
+        'student; the models of the method learn these too (default: never, and boxes are all '
+        'there is)',
     )
     add('--report', default='', metavar='FLAGS', help="flags of ldwsccd report, in one '...'")
     add_job_arguments(parser)
