@@ -23,6 +23,11 @@ with :math:`r` the share of the boxes that was hidden. At the highest scores all
 
 No hidden truth is looked at. If all cells have boxes, e is 1 and nothing is mined.
 
+Each class has its own g, however few of its hidden boxes were found: a detector scores a rare class
+lower than a common one, and the g of all classes would call its finds unlikely. Of e less is known,
+for it takes the best finds alone: a class that found few hidden boxes has the e of all classes,
+which it shares where boxes are missing whatever the class.
+
 The finds may teach a second detector, which finds more. It must not know which of them are hidden
 boxes, else these would no longer be to it what the cells without a box are: it is taught all of
 them, each with :math:`P(cell | s)` (``blind``). Now e is that of the first round, for e does not
@@ -47,7 +52,7 @@ from .synthetic.label_faults import drop_boxes
 __all__ = ['CellPosterior', 'MinedClass', 'fit_posterior', 'hide_boxes', 'mine_missing_boxes']
 
 MIN_HIDDEN = 10
-"""Hidden boxes that a class must have found before it is judged by itself."""
+"""Hidden boxes that a class must have found before it has an :math:`e` of its own."""
 FOUND_IOU = 0.5
 """Overlap from which on a find meets a box, as AP50 counts."""
 NEAR_IOU = 0.3
@@ -103,7 +108,7 @@ class MinedClass:
         boxes: Boxes that it has.
         hidden: How many of them were hidden from the detector.
         found: Hidden boxes that it found all the same.
-        pooled: Whether it was judged with all classes together, having too few.
+        pooled: Whether it has the :math:`e` of all classes, having found too few.
         hidden_share: :math:`e`.
         kept_share: Estimated share q of its cells that have a box.
         mined: Finds that may be cells.
@@ -165,7 +170,7 @@ def fit_posterior(
     order = np.argsort(scores, kind='stable')
     scores, hit = np.asarray(scores, float)[order], np.asarray(hit, float)[order]
     if not hit.any():
-        return CellPosterior(np.zeros(0), np.zeros(0), 1.0)
+        return CellPosterior(np.zeros(0), np.zeros(0), hidden_share or 1.0)
     top = top_hit_rate(hit, min_hidden) if hidden_share is None else hidden_share
     rates = isotonic_regression(hit).x
     # a block of equal rates is one knot at its mean score
@@ -199,7 +204,7 @@ def mine_missing_boxes(
         learned: Those that the detector learned: what :func:`hide_boxes` left of them.
         predictions: Its detections in these images, with low scores too.
         min_prob: Finds less sure than this are left out, in (0, 1).
-        min_hidden: Hidden boxes found below which a class is judged with all classes together.
+        min_hidden: Hidden boxes found below which a class has the :math:`e` of all classes.
         blind: Whether hidden boxes that were found are finds like the others: to teach a second
             detector, which must not know them.
         hidden_shares: :math:`e` by class, of the first round; None estimates it.
@@ -222,11 +227,11 @@ def mine_missing_boxes(
         own = finds['label'] == label
         found = int(finds['hit'][own].sum())
         pooled = found < min_hidden
-        share = None if hidden_shares is None else hidden_shares[category['name']]
-        posterior = pool
-        if not pooled or share is not None:
-            use = counted if pooled else own & counted
-            posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden, share)
+        share = pool.hidden_share if pooled else None
+        if hidden_shares is not None:
+            share = hidden_shares[category['name']]
+        use = own & counted
+        posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden, share)
         rows = np.flatnonzero(own if blind else own & counted & ~finds['hit'])
         cell = posterior.cell if blind else posterior.unhidden_cell
         probs = np.minimum(cell(finds['score'][rows]), MAX_PROB)

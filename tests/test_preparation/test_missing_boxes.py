@@ -104,11 +104,58 @@ def test_never_mines_what_has_a_box():
     assert all(0.05 <= a['prob'] <= MAX_PROB for a in mined['annotations'])
 
 
-def test_a_class_with_few_hidden_boxes_is_judged_with_all():
+def test_a_class_with_few_hidden_boxes_has_the_share_of_all():
     coco, learned, predictions, _ = world(images=30)
     _, report = mine_missing_boxes(coco, learned, predictions, min_hidden=1000)
     assert all(row.pooled for row in report)
     assert report[0].hidden_share == report[1].hidden_share
+
+
+def test_a_rare_class_of_low_scores_is_judged_by_its_own_scores():
+    coco, learned, predictions, is_cell = world(images=300)
+    few = {c['id'] for c in coco['categories'][1:]}
+    # one in ten images keeps its cells of the rare class, all of which score low
+    coco, learned = (
+        {
+            **labels,
+            'annotations': [
+                a
+                for a in labels['annotations']
+                if a['category_id'] not in few or a['image_id'] % 10 == 0
+            ],
+        }
+        for labels in (coco, learned)
+    )
+    predictions = {
+        image: Detections(
+            found.bboxes[keep],
+            np.where(found.labels == 1, 0.3, 1)[keep] * found.scores[keep],
+            found.labels[keep],
+        )
+        for image, found in predictions.items()
+        for keep in [(found.labels == 0) | (image % 10 == 0)]
+    }
+    cells = {(image, round(score * 0.3, 9)) for image, score in is_cell}
+    mined, report = mine_missing_boxes(coco, learned, predictions, min_hidden=50)
+    assert [row.pooled for row in report] == [False, True]
+    assert report[0].hidden_share == pytest.approx(report[1].hidden_share, rel=0.2)
+    rare = [a for a in mined['annotations'] if a['category_id'] in few]
+    true = sum((a['image_id'], round(a['score'], 9)) in cells for a in rare)
+    assert true > 20
+    assert report[1].expected == pytest.approx(true, rel=0.5)
+
+
+def test_a_class_that_found_no_hidden_box_mines_nothing():
+    coco, learned, predictions, _ = world(images=30)
+    kept = {a['id'] for a in learned['annotations']}
+    rare = coco['categories'][1]['id']
+    coco['annotations'] = [
+        a for a in coco['annotations'] if a['id'] in kept or a['category_id'] != rare
+    ]
+    mined, report = mine_missing_boxes(coco, learned, predictions)
+    assert (report[1].found, report[1].mined, report[1].expected) == (0, 0, 0)
+    assert 0 < report[1].hidden_share < 1
+    assert all(a['category_id'] != rare for a in mined['annotations'])
 
 
 def test_posterior_by_hand():
