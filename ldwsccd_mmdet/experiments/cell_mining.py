@@ -6,16 +6,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mmdet.registry import MODELS
 from mmengine.config import Config
 
 from ..datasets.coco_json import load_coco, read_coco
 from ..errors import ConfigError, check_argument
 from ..evaluation.predictions import load_predictions
+from ..models import SSDStudentHead
 from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['CellMining']
+__all__ = ['FAR_NEGATIVES', 'CellMining']
+
+FAR_NEGATIVES = 0.1
+"""Share of the background away from all boxes that may be hard negatives of who looks for cells."""
 
 
 class CellMining:
@@ -25,6 +30,10 @@ class CellMining:
     stay hidden. The first to look is the teacher,
     each later one a student of the whole method, taught by that teacher and by the finds: it frames
     cells better than another teacher did (docs/results.md).
+
+    To none of them all cells have a box. So they seek hard negatives beside the boxes, and
+    elsewhere only by chance: an :class:`SSDStudentHead` has ``far_negatives=FAR_NEGATIVES``,
+    unless its config names another share.
 
     Args:
         stages: What makes the stages.
@@ -99,6 +108,10 @@ class CellMining:
         """Config of a detector that learns the boxes that are not hidden."""
         config = training_config(config, seed)
         config.train_dataloader.dataset.ann_file = str(self._learned)
+        head = config.model.get('bbox_head') or {}
+        kind = MODELS.get(head['type']) if 'type' in head else None
+        if isinstance(kind, type) and issubclass(kind, SSDStudentHead):
+            head.setdefault('far_negatives', FAR_NEGATIVES)
         return config
 
     def _round(self, number: int, last: bool, config: Config, training: Stage) -> Stage:

@@ -173,11 +173,11 @@ def fit_posterior(
         return CellPosterior(np.zeros(0), np.zeros(0), hidden_share or 1.0)
     top = top_hit_rate(hit, min_hidden) if hidden_share is None else hidden_share
     rates = isotonic_regression(hit).x
-    # a block of equal rates is one knot at its mean score
-    starts = np.flatnonzero(np.r_[True, np.diff(rates) > 1e-12])
-    sizes = np.diff(np.r_[starts, len(rates)])
-    knots = np.add.reduceat(scores, starts) / sizes
-    return CellPosterior(knots, np.minimum(rates[starts], top), top)
+    # both ends of a block of equal rates are knots: between their middles, finds below the last hit
+    # would be lifted, and with few hits these are most
+    step = np.diff(rates) > 1e-12
+    knots = np.flatnonzero(np.r_[True, step] | np.r_[step, True])
+    return CellPosterior(scores[knots], np.minimum(rates[knots], top), top)
 
 
 def top_hit_rate(hit: np.ndarray, min_hidden: int) -> float:

@@ -122,6 +122,25 @@ def test_a_student_looks_in_the_second_round_and_learns_what_the_teacher_found(m
     }
 
 
+def test_who_looks_seeks_hard_negatives_beside_the_boxes(make, tmp_path):
+    """To it some cells have no box; a head of another kind is left as it is."""
+    head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
+    for name in ('teacher.py', 'method.py'):
+        config = Config.fromfile(tmp_path / name)
+        config.merge_from_dict(dict(model=head))
+        config.dump(tmp_path / name)
+
+    def shares(**settings):
+        run = make(seeds=[0], boxes_kept=[0.5], rounds=2, **settings)
+        names = ('teacher', 'student', 'ssd', 'ldwsccd_2')
+        configs = [stage(run, f'kept_0.5/seed_0/{n}').settings['config'] for n in names]
+        return [config['model']['bbox_head'].get('far_negatives') for config in configs]
+
+    assert shares() == [0.1, 0.1, None, None]
+    assert shares(options={'model.bbox_head.far_negatives': 0.5}) == [0.5] * 4
+    assert shares(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 4
+
+
 def test_judges_what_was_mined(make, tmp_path):
     experiment = make(models=['ldwsccd'], seeds=[0, 1], boxes_kept=[0.5])
     boxes = [
