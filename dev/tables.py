@@ -120,15 +120,22 @@ MODELS = {
     'teacher': 'teacher',
 }
 BOXES_KEPT = {'1': 'all', '0.5': 'half', '0.2': 'a fifth'}
-# who looks for cells without a box, one after the other: the CSVs, and the rounds
+# share of the background away from the boxes that may be hard negatives of who looks for cells; in
+# a table that does not tell them apart, the first that is there
+FAR_NEGATIVES = ('0.1', '1', '')
+EVERYWHERE = 'hard negatives everywhere'
+# who looks for cells without a box, one after the other: the CSVs, the rounds, the share
 WHO_LOOKS = {
-    'teacher': ('half_the_boxes', 'mined_boxes', '1'),
-    'teacher, second teacher': (
+    'teacher': ('half_the_boxes', 'mined_boxes', '1', '0.1'),
+    'teacher, student': ('half_the_boxes', 'mined_boxes', '2', '0.1'),
+    f'teacher, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '1', '1'),
+    f'teacher, second teacher, {EVERYWHERE}': (
         'half_the_boxes_second_teacher',
         'mined_boxes_second_teacher',
         '2',
+        '',
     ),
-    'teacher, student': ('half_the_boxes', 'mined_boxes', '2'),
+    f'teacher, student, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '2', '1'),
 }
 # whose scores stand in the table where a model was tested with several: the first that is there
 SOURCES = ('auto', 'fused', 'mil', 'ssd')
@@ -149,6 +156,7 @@ class Experiment:
         kept: str = '',
         rounds: str = '1',
         file: str = 'half_the_boxes',
+        far: str | None = None,
     ) -> dict[str, float]:
         """AP50 by seed; of the score source that the configs use, or of a given one."""
         rows = [
@@ -158,9 +166,18 @@ class Experiment:
             and float(row['boxes_kept']) == float(kept or self.kept)
             and row['rounds'] in ('0', rounds)
         ]
+        shares = {row.get('far_negatives', '') for row in rows}
+        chosen = (
+            next((name for name in FAR_NEGATIVES if name in shares), '') if far is None else far
+        )
+        rows = [row for row in rows if row.get('far_negatives', '') == chosen]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
         return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
+
+    def earlier(self) -> str:
+        """The mark of a number of LD-WSCCD whose teacher sought hard negatives everywhere."""
+        return '' if self.ap50('ldwsccd', far='0.1') or not self.ap50('ldwsccd') else ' ¹'
 
 
 def mean_and_spread(values: Iterable[float], sign: bool = False) -> str:
@@ -201,7 +218,7 @@ def half_the_boxes() -> str:
 
     def cells(of: Experiment) -> list[str]:
         ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
-        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values())]
+        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values()) + of.earlier()]
         return [*means, difference(ours, ssd), difference(ours, every_box)]
 
     header = ['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'LD-WSCCD against SSD on all boxes']
@@ -213,7 +230,7 @@ def fewer_boxes() -> str:
 
     def cells(of: Experiment) -> list[str]:
         ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
-        means = [mean_and_spread(values.values()) for values in (ssd, ours)]
+        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values()) + of.earlier()]
         return [*means, difference(ours, ssd), mean_and_spread(every_box.values())]
 
     name = ''
@@ -251,10 +268,12 @@ def half_the_boxes_by_source() -> str:
 def half_the_boxes_by_round() -> str:
     """LD-WSCCD, by who looked for cells without a box before it was trained."""
     found = []
-    for who, (file, _, rounds) in WHO_LOOKS.items():
+    for who, (file, _, rounds, far) in WHO_LOOKS.items():
 
-        def cells(of: Experiment, rounds: str = rounds, file: str = file) -> list[str]:
-            ours = of.ap50('ldwsccd', rounds=rounds, file=file)
+        def cells(
+            of: Experiment, rounds: str = rounds, file: str = file, far: str = far
+        ) -> list[str]:
+            ours = of.ap50('ldwsccd', rounds=rounds, file=file, far=far)
             return [mean_and_spread(ours.values())]
 
         name = ''
@@ -271,7 +290,7 @@ def seeds_in_doubt() -> str:
     lines: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for column, file in enumerate(('half_the_boxes_seeds_of_weight_p', 'half_the_boxes')):
         for row in read(file):
-            if row['model'] == 'ldwsccd':
+            if row['model'] == 'ldwsccd' and row.get('far_negatives', '1') == '1':
                 key = tuple(row[name] for name in names)
                 lines.setdefault(key, [{}, {}])[column][row['seed']] = float(row['AP50'])
     found = []
@@ -305,6 +324,7 @@ def near_finds() -> str:
                     (row['data'], row['model'], row['boxes_kept']) == ('bccd', 'ldwsccd', kept)
                     and (row['rounds'], row['score_source'], row['seed']) == ('1', 'fused', '0')
                     and row.get('near', what) == what
+                    and row.get('far_negatives', '1') == '1'
                 ):
                     cells = [row[name] for name in ('AP50', 'Platelets', 'RBC', 'WBC')]
                     lines.append([BOXES_KEPT[kept], names[what], *cells])
@@ -316,10 +336,12 @@ def mined_boxes() -> str:
     """How good mined boxes are, where boxes were taken away: means over seeds, by class."""
     columns = ('kept_share', 'recall', 'precision', 'touching', 'framed')
     lines = []
-    for who, (_, file, rounds) in WHO_LOOKS.items():
+    for who, (_, file, rounds, far) in WHO_LOOKS.items():
+        last = who.removesuffix(f', {EVERYWHERE}').split(', ')[-1]
+        finder = last if last == who.split(', ')[-1] else f'{last}, {EVERYWHERE}'
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in read(file):
-            if row['rounds'] == rounds:
+            if (row['rounds'], row.get('far_negatives', '')) == (rounds, far):
                 groups.setdefault((row['data'], row['boxes_kept'], row['class']), []).append(row)
         for (data, kept, name), rows in groups.items():
             taken = kept != '1'  # where nothing was taken away, nothing can be found again
@@ -330,7 +352,7 @@ def mined_boxes() -> str:
                 for column in columns
             ]
             seeds = ', '.join(sorted(row['seed'] for row in rows))
-            lines.append([DATA[data], BOXES_KEPT[kept], who.split(', ')[-1], seeds, name, *means])
+            lines.append([DATA[data], BOXES_KEPT[kept], finder, seeds, name, *means])
     header = [
         'data',
         'boxes kept',

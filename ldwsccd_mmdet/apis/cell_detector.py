@@ -8,9 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
+from ..errors import check_argument
 from .cell_detections import CellDetections
 
-__all__ = ['CellDetector', 'DetectorInfo']
+__all__ = ['CellDetector', 'DetectorInfo', 'check_images']
 
 
 @dataclass(frozen=True)
@@ -53,5 +54,32 @@ class CellDetector(Protocol):
 
         Returns:
             For each image its cells, in its pixels.
+
+        Raises:
+            ConfigError: If one of them is no such array (:func:`check_images`).
         """
         ...
+
+
+def check_images(images: Sequence[np.ndarray]) -> None:
+    """Refuse what is no list of BGR images: most of all what ``cv2.imread`` gives for no file.
+
+    Raises:
+        ConfigError: It names the image, and what it is.
+    """
+    # an image alone would be taken for a list of its rows
+    several = not isinstance(images, np.ndarray) or images.ndim == 4
+    for number, image in enumerate(images if several else [images]):
+        found: object = image if image is None else type(image)
+        if isinstance(image, np.ndarray):
+            found = f'{image.dtype} {image.shape}' + ('' if several else ', not in a list')
+        check_argument(
+            several
+            and isinstance(image, np.ndarray)
+            and (image.ndim, image.shape[2:], image.dtype) == (3, (3,), np.uint8)
+            and image.size > 0,
+            f'images[{number}]',
+            'BGR images in a list, each uint8 (H, W, 3)',
+            found,
+            'cv2.imread reads a file so, and gives None where it cannot',
+        )

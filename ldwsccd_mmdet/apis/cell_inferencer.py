@@ -24,7 +24,7 @@ from ..errors import CheckpointError, ConfigError
 from ..models.utils import checkpoint_classes
 from ..regular_files import read_json
 from .cell_detections import CellDetections
-from .cell_detector import DetectorInfo
+from .cell_detector import DetectorInfo, check_images
 from .prediction import digest_of
 
 __all__ = ['CellInferencer', 'read_checkpoint']
@@ -167,7 +167,11 @@ class CellInferencer(DetInferencer):
 
         Returns:
             For each image its cells, in its pixels.
+
+        Raises:
+            ConfigError: If one of them is no such array.
         """
+        check_images(images)
         if not len(images):
             return []
         results = []

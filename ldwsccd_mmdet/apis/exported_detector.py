@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import CheckpointError
 from ..optional import require
 from .cell_detections import CellDetections
-from .cell_detector import DetectorInfo
+from .cell_detector import DetectorInfo, check_images
 
 __all__ = [
     'EXPORTED_SUFFIXES',
@@ -70,6 +70,7 @@ class ExportedDetector:
 
     def detect(self, images: Sequence[np.ndarray]) -> list[CellDetections]:
         """Find the cells of images; see :class:`~.cell_detector.CellDetector`."""
+        check_images(images)
         if not len(images):
             return []
         resized = [cv2.resize(image, self._size) for image in images]

@@ -17,7 +17,7 @@ from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['FAR_NEGATIVES', 'CellMining']
+__all__ = ['FAR_NEGATIVES', 'CellMining', 'far_negatives']
 
 FAR_NEGATIVES = 0.1
 """Share of the background away from all boxes that may be hard negatives of who looks for cells."""
@@ -157,6 +157,12 @@ class CellMining:
         """Give a student the teacher."""
         config.model.teacher.checkpoint = str(self.teacher.outputs[0])
         config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
+
+
+def far_negatives(config: Config) -> str:
+    """What a config says of the share of far negatives, as text; '' where it says nothing."""
+    share = (config.model.get('bbox_head') or {}).get('far_negatives')
+    return '' if share is None else f'{share:g}'
 
 
 def _suffix(number: int) -> str:

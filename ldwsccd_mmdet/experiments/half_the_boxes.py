@@ -22,7 +22,7 @@ from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
 from ..regular_files import read_text
-from .cell_mining import CellMining
+from .cell_mining import CellMining, far_negatives
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
 from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
 from .stages import Show, Stage, StageRunner
@@ -34,13 +34,14 @@ COLUMNS = (
     'boxes_kept',
     'model',
     'rounds',
+    'far_negatives',
     'score_source',
     'seed',
     'epochs',
     'split',
     'AP50',
 )
-MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'seed', 'epochs')
+MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'far_negatives', 'seed', 'epochs')
 #: The parts of the method that each model has, in the order of Table 4.
 MODELS = {
     'ssd': (),
@@ -163,13 +164,13 @@ class HalfTheBoxes:
             )
             yield from mining.all
             row = dict(
-                self._row('teacher', 'ssd', kept, seed),
+                self._row('teacher', 'ssd', kept, seed, mining),
                 rounds=self.settings.rounds,
                 epochs=self.teacher_config.train_cfg.max_epochs,
             )
             self.mined.append((train, mining.mined.outputs[0], row))
             if 'teacher' in self.settings.models:
-                config, row = mining.config, self._row('teacher', 'ssd', kept, seed)
+                config, row = mining.config, self._row('teacher', 'ssd', kept, seed, mining)
                 path = f'{name}/tests/teacher_ssd'
                 yield self._test(path, where, config, mining.teacher, row)
         for model in MODELS:
@@ -183,7 +184,7 @@ class HalfTheBoxes:
             )
             yield training
             for source in SOURCES if 'mil_head' in MODELS[model] else SOURCES[:1]:
-                row = self._row(model, source, kept, seed)
+                row = self._row(model, source, kept, seed, mining)
                 option = [f'model.test_cfg.score_source={source}']
                 path = f'{name}/tests/{model}{suffix}_{source}'
                 yield self._test(path, where, config, training, row, option)
@@ -207,12 +208,18 @@ class HalfTheBoxes:
         """What tells the folders of a run with several rounds from those with one."""
         return f'_{self.settings.rounds}' if self.settings.rounds > 1 else ''
 
-    def _row(self, model: str, source: str, kept: float, seed: int) -> dict[str, Any]:
+    def _row(
+        self, model: str, source: str, kept: float, seed: int, mining: CellMining | None
+    ) -> dict[str, Any]:
         return dict(
             data=self.settings.data,
             boxes_kept=f'{kept:g}',
             model=model,
             rounds=dict(ssd=0, teacher=1).get(model, self.settings.rounds),
+            # of those who looked; the plain SSD learns without
+            far_negatives=far_negatives(
+                self.config if mining is None or model == 'ssd' else mining.config
+            ),
             score_source=source,
             seed=seed,
             split='+'.join(Path(file).stem for file in self.settings.test_files),
@@ -309,6 +316,7 @@ def merge_csv(
     if path.is_file():
         old = list(csv.DictReader(io.StringIO(read_text(path), newline='')))
     names = columns[:-1] if keys is None else keys
-    merged = {tuple(str(row[name]) for name in names): row for row in [*old, *rows]}
+    # a file of an earlier version lacks the newer columns
+    merged = {tuple(str(row.get(name, '')) for name in names): row for row in [*old, *rows]}
     extra = dict.fromkeys(name for row in merged.values() for name in row if name not in columns)
     write_csv(path, records(list(merged.values()), [*columns, *extra]))

@@ -137,6 +137,8 @@ def test_who_looks_seeks_hard_negatives_beside_the_boxes(make, tmp_path):
         return [config['model']['bbox_head'].get('far_negatives') for config in configs]
 
     assert shares() == [0.1, 0.1, None, None]
+    shown = {row['model']: row['far_negatives'] for _, row in make(seeds=[0]).rows}
+    assert shown == dict(teacher='0.1', ldwsccd='0.1', ssd='')
     assert shares(options={'model.bbox_head.far_negatives': 0.5}) == [0.5] * 4
     assert shares(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 4
 
@@ -202,11 +204,26 @@ def test_joins_sets():
         join_sets([one, {**two, 'categories': []}])
 
 
+def test_csv_of_an_earlier_version_lacks_a_column(tmp_path):
+    path = tmp_path / 'half_the_boxes.csv'
+    earlier = [name for name in COLUMNS if name != 'far_negatives']
+    row = dict(zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', 'ssd', 0, 20, 'val', '10'), strict=True))
+    merge_csv(path, [{name: row[name] for name in earlier}], earlier)
+    looked = {**row, 'model': 'ldwsccd', 'far_negatives': '0.1'}
+    merge_csv(path, [{**row, 'AP50': '11'}, looked], COLUMNS)
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [(r['model'], r['far_negatives'], r['AP50']) for r in rows] == [
+        ('ssd', '', '11'),
+        ('ldwsccd', '0.1', '10'),
+    ]
+
+
 def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
     path = tmp_path / 'results' / 'half_the_boxes.csv'
 
     def row(data, ap50, **more):
-        values = (data, '0.5', 'ssd', 0, 'ssd', 0, 20, 'val+test', ap50)
+        values = (data, '0.5', 'ssd', 0, '', 'ssd', 0, 20, 'val+test', ap50)
         return {**dict(zip(COLUMNS, values, strict=True)), **more}
 
     merge_csv(path, [row('a', '10.0', lsil='5.0')], COLUMNS)
