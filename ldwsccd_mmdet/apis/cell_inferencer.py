@@ -66,7 +66,7 @@ class CellInferencer(DetInferencer):
         from ldwsccd_mmdet.apis import CellInferencer
 
         inferencer = CellInferencer('epoch_20.pth')
-        cells = inferencer.detect([cv2.imread('field.png')])[0].above(0.3)
+        cells = inferencer.detect([cv2.imread('field.png')])[0].above(0.2)
         print(cells.counts())
     """
 
