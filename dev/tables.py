@@ -119,6 +119,7 @@ MODELS = {
     'ldwsccd': 'LD-WSCCD',
     'teacher': 'teacher',
 }
+BCCD_CLASSES = ('Platelets', 'RBC', 'WBC')
 BOXES_KEPT = {'1': 'all', '0.5': 'half', '0.2': 'a fifth'}
 # share of the background away from the boxes that may be hard negatives of who looks for cells; in
 # a table that does not tell them apart, the first that is there
@@ -166,11 +167,12 @@ class Experiment:
             and float(row['boxes_kept']) == float(kept or self.kept)
             and row['rounds'] in ('0', rounds)
         ]
-        shares = {row.get('far_negatives', '') for row in rows}
-        chosen = (
-            next((name for name in FAR_NEGATIVES if name in shares), '') if far is None else far
-        )
-        rows = [row for row in rows if row.get('far_negatives', '') == chosen]
+        if far is None:
+            shares = {row.get('far_negatives', '') for row in rows}
+            # the plain SSD is that of the paper
+            order = ('',) if model == 'ssd' else FAR_NEGATIVES
+            far = next((name for name in order if name in shares), '')
+        rows = [row for row in rows if row.get('far_negatives', '') == far]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
         return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
@@ -326,9 +328,36 @@ def near_finds() -> str:
                     and row.get('near', what) == what
                     and row.get('far_negatives', '1') == '1'
                 ):
-                    cells = [row[name] for name in ('AP50', 'Platelets', 'RBC', 'WBC')]
+                    cells = [row[name] for name in ('AP50', *BCCD_CLASSES)]
                     lines.append([BOXES_KEPT[kept], names[what], *cells])
-    header = ['boxes kept', 'beside a find is', 'AP50', 'Platelets', 'RBC', 'WBC']
+    header = ['boxes kept', 'beside a find is', 'AP50', *BCCD_CLASSES]
+    return markdown(header, lines)
+
+
+def hard_negatives() -> str:
+    """What it gives to seek hard negatives beside the boxes where boxes are missing, by class."""
+    beside = 'beside the boxes'
+    shown = [
+        ('teacher', 'everywhere', '', 'half_the_boxes', '1', 'ssd'),
+        ('teacher', beside, '', 'half_the_boxes', '0.1', 'ssd'),
+        ('ssd', '', 'everywhere', 'half_the_boxes', '', 'ssd'),
+        ('ssd', '', beside, 'half_the_boxes', '0.1', 'ssd'),
+        ('ldwsccd', 'everywhere', 'everywhere', 'half_the_boxes', '1', 'fused'),
+        ('ldwsccd', beside, 'everywhere', 'half_the_boxes_student_everywhere', '0.1', 'fused'),
+        ('ldwsccd', beside, beside, 'half_the_boxes', '0.1', 'fused'),
+    ]
+    lines = []
+    for model, teacher, student, file, far, source in shown:
+        rows = [
+            row
+            for row in read(file)
+            if (row['data'], row['boxes_kept'], row['model']) == ('bccd', '0.2', model)
+            and (row['far_negatives'], row['score_source']) == (far, source)
+            and row['rounds'] in ('0', '1')
+        ]
+        values = ([float(row[name]) for row in rows] for name in ('AP50', *BCCD_CLASSES))
+        lines.append([MODELS[model], teacher, student, *map(mean_and_spread, values)])
+    header = ['model', 'hard negatives of the teacher', 'of the model', 'AP50', *BCCD_CLASSES]
     return markdown(header, lines)
 
 
@@ -735,6 +764,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'half_the_boxes_by_round': half_the_boxes_by_round,
     'seeds_in_doubt': seeds_in_doubt,
     'near_finds': near_finds,
+    'hard_negatives': hard_negatives,
     'soak': soak,
     'mined_boxes': mined_boxes,
     'demo': demo,

@@ -17,7 +17,7 @@ from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['FAR_NEGATIVES', 'CellMining', 'far_negatives']
+__all__ = ['FAR_NEGATIVES', 'CellMining', 'far_negatives', 'seek_negatives_beside_boxes']
 
 FAR_NEGATIVES = 0.1
 """Share of the background away from all boxes that may be hard negatives of who looks for cells."""
@@ -31,9 +31,9 @@ class CellMining:
     each later one a student of the whole method, taught by that teacher and by the finds: it frames
     cells better than another teacher did (docs/results.md).
 
-    To none of them all cells have a box. So they seek hard negatives beside the boxes, and
-    elsewhere only by chance: an :class:`SSDStudentHead` has ``far_negatives=FAR_NEGATIVES``,
-    unless its config names another share.
+    To none of them all cells have a box, nor to the students that learn what was mined. So all
+    seek hard negatives beside the boxes, and elsewhere only by chance: an :class:`SSDStudentHead`
+    has ``far_negatives=FAR_NEGATIVES``, unless its config names another share.
 
     Args:
         stages: What makes the stages.
@@ -95,7 +95,7 @@ class CellMining:
                 raise ConfigError('rounds: expected a config of the whole method for the second')
             config = self._learning(student, seed)
             self.teach(config)
-            config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])
+            self.show_mined(config)
             training = stages.training(
                 f'{self._prefix}student{_suffix(number - 1)}',
                 f'Train student, round {number - 1}{where}',
@@ -108,10 +108,7 @@ class CellMining:
         """Config of a detector that learns the boxes that are not hidden."""
         config = training_config(config, seed)
         config.train_dataloader.dataset.ann_file = str(self._learned)
-        head = config.model.get('bbox_head') or {}
-        kind = MODELS.get(head['type']) if 'type' in head else None
-        if isinstance(kind, type) and issubclass(kind, SSDStudentHead):
-            head.setdefault('far_negatives', FAR_NEGATIVES)
+        seek_negatives_beside_boxes(config)
         return config
 
     def _round(self, number: int, last: bool, config: Config, training: Stage) -> Stage:
@@ -157,6 +154,19 @@ class CellMining:
         """Give a student the teacher."""
         config.model.teacher.checkpoint = str(self.teacher.outputs[0])
         config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
+
+    def show_mined(self, config: Config) -> None:
+        """Give a student what was mined; that is not all, so it seeks negatives as who looks."""
+        config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])
+        seek_negatives_beside_boxes(config)
+
+
+def seek_negatives_beside_boxes(config: Config) -> None:
+    """Set ``far_negatives`` where the head has it, and the config says nothing of it."""
+    head = config.model.get('bbox_head') or {}
+    kind = MODELS.get(head['type']) if 'type' in head else None
+    if isinstance(kind, type) and issubclass(kind, SSDStudentHead):
+        head.setdefault('far_negatives', FAR_NEGATIVES)
 
 
 def far_negatives(config: Config) -> str:

@@ -237,7 +237,7 @@ class HalfTheBoxes:
         elif mining is not None:
             mining.teach(config)
         if model != 'ssd' and mining is not None:
-            config.train_dataloader.dataset.mined_file = str(mining.mined.outputs[0])
+            mining.show_mined(config)
         return config
 
     def _join(self, show: Show) -> None:

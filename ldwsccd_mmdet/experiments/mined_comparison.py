@@ -95,8 +95,7 @@ class MinedComparison(Comparison):
         """Set seed, teacher and mined cells in a config."""
         config = super().make_config(model, seed)
         if model.parts:
-            mined = str(self.mining.mined.outputs[0])
-            config.train_dataloader.dataset.mined_file = mined
+            self.mining.show_mined(config)
         return config
 
     def data_stages(self) -> list[Stage]:
