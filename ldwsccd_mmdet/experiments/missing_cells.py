@@ -99,7 +99,7 @@ class MissingCells:
         lines = []
         for row in self.mined['info']['mined']:
             missing = 100 * (1 - row['kept_share'])
-            alone = ' (too few to judge alone: with all classes together)' if row['pooled'] else ''
+            alone = ' (the share of all classes: too few were found)' if row['pooled'] else ''
             lines.append(
                 f'{row["name"]}: {row["boxes"]} boxes; about {missing:.0f} % of the cells may have '
                 f'no box{alone}; {row["mined"]} finds, of which about {row["expected"]:.0f} are '
