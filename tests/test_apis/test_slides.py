@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,13 +16,19 @@ from ldwsccd_mmdet.apis import PredictionSettings, Tiling, find_sources, predict
 from ldwsccd_mmdet.apis.slides import Slide, is_slide, tissue_of, tissue_tiles
 from ldwsccd_mmdet.errors import ImageFileError, InputError
 from tests.test_apis.disc_detector import DiscDetector, draw_discs
+from tests.test_apis.scanner_slides import SIZE, write_mrxs, write_ndpi, write_svs
 
 WHY = "needs pip install 'ldwsccd_mmdet[wsi]'"
 pytest.importorskip('sahi', reason=WHY)
-pytest.importorskip('openslide', reason=WHY)
+openslide = pytest.importorskip('openslide', reason=WHY)
 tifffile = pytest.importorskip('tifffile', reason=WHY)
 
 ROOT = Path(__file__).resolve().parents[2]
+SCANNERS = {
+    'aperio': (write_svs, 'a.svs'),
+    'hamamatsu': (write_ndpi, 'a.ndpi'),
+    'mirax': (write_mrxs, 'a.mrxs'),
+}
 
 
 def write_slide(path: Path, image: np.ndarray, mpp: float | None = 0.5, levels: int = 1) -> Path:
@@ -76,6 +83,44 @@ def test_a_slide_of_another_resolution_is_brought_to_that_of_training(tmp_path: 
     settings = PredictionSettings(0.0, Tiling((128, 128), 0.25, 2, 0))
     run = predict_images(detector, find_sources([tmp_path / 'a.svs']), tmp_path / 'out', settings)
     assert run.cells == len(boxes) and detector.pixels < 3 * 300 * 200
+
+
+@pytest.mark.parametrize('vendor', SCANNERS)
+def test_reads_the_slides_of_scanners(tmp_path: Path, vendor: str) -> None:
+    image, _ = draw_discs(SIZE, 60)
+    write, name = SCANNERS[vendor]
+    slide = Slide(write(tmp_path / name, image, 0.25))
+    assert openslide.OpenSlide(tmp_path / name).properties['openslide.vendor'] == vendor
+    assert slide.size == SIZE and slide.mpp == (0.25, 0.25)
+    part = image[40:440, 100:500]
+    for side in (400, 200, 100):
+        expected = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
+        found = slide.read((100, 40, 500, 440), (side, side))
+        assert np.abs(found.astype(int) - expected).mean() < 2
+
+
+@pytest.mark.parametrize('mpp', [0.25, 0.5])
+@pytest.mark.parametrize('vendor', SCANNERS)
+def test_finds_the_cells_of_scanners(tmp_path: Path, vendor: str, mpp: float) -> None:
+    image, boxes = draw_discs(SIZE, 60, (8, 14))
+    write, name = SCANNERS[vendor]
+    write(tmp_path / name, image, 0.25)
+    settings = PredictionSettings(0.0, Tiling((256, 256), 0.25, 2, 0))
+    out = tmp_path / 'out'
+    predict_images(DiscDetector(mpp=mpp), find_sources([tmp_path]), out, settings)
+    assert farthest(coco_boxes(out), boxes) <= 1 + mpp / 0.25
+
+
+def coco_boxes(out: Path) -> np.ndarray:
+    rows = np.array([row['bbox'] for row in json.loads((out / 'results.json').read_text())])
+    return np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:]])
+
+
+def farthest(found: np.ndarray, boxes: np.ndarray) -> float:
+    """How far an edge is from where it should be; each box is found once, or it is an error."""
+    gaps = np.abs(found[:, None] - boxes).max(2)
+    assert len(found) == len(boxes) == len(set(gaps.argmin(1)))
+    return gaps.min(1).max()
 
 
 def test_empty_glass_is_not_looked_at(tmp_path: Path) -> None:
