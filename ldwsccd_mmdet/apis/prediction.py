@@ -320,7 +320,7 @@ def _write_one(
     out: Path, source: Source, cells: CellDetections, opened: Field, settings: PredictionSettings
 ) -> None:
     """Write what belongs to one image: GeoJSON and picture."""
-    write_geojson(out / 'geojson' / f'{source.name}.geojson', cells)
+    write_geojson(out / 'geojson' / f'{source.name}.geojson', cells, opened.origin)
     if not settings.pictures:
         return
     whole = isinstance(opened, ImageField)

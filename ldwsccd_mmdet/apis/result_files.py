@@ -117,16 +117,22 @@ def to_coco(
     ]
 
 
-def write_geojson(path: Path, cells: CellDetections) -> None:
+def write_geojson(path: Path, cells: CellDetections, origin: tuple[int, int] = (0, 0)) -> None:
     """Write cells as QuPath reads them: detections with class, colour and score.
 
     A rectangle is a closed polygon in pixels of the image (of a slide: of its largest level). The
     cells of a slide are many: they are written one by one.
+
+    Args:
+        path: The file.
+        cells: The cells.
+        origin: Where QuPath's picture begins in the image, pixels. Of a slide it shows the part
+            that was scanned.
     """
 
     def write(file: TextIO) -> None:
         file.write('{"type": "FeatureCollection", "features": [')
-        for number, feature in enumerate(geojson_features(cells)):
+        for number, feature in enumerate(geojson_features(cells, origin)):
             file.write(',\n' if number else '\n')
             file.write(json.dumps(feature, allow_nan=False))
         file.write(']}\n')
@@ -134,10 +140,13 @@ def write_geojson(path: Path, cells: CellDetections) -> None:
     write_whole(path, write)
 
 
-def geojson_features(cells: CellDetections) -> Iterator[dict[str, Any]]:
-    """Yield each cell as a feature of GeoJSON."""
+def geojson_features(
+    cells: CellDetections, origin: tuple[int, int] = (0, 0)
+) -> Iterator[dict[str, Any]]:
+    """Yield each cell as a feature of GeoJSON, in pixels from ``origin``."""
     colors = class_palette(len(cells.classes)).tolist()
-    bboxes, scores = np.round(cells.bboxes, 2), np.round(cells.scores.astype(float), 4)
+    bboxes = np.round(cells.bboxes - np.tile(origin, 2), 2)
+    scores = np.round(cells.scores.astype(float), 4)
     for box, score, label in zip(bboxes, scores, cells.labels, strict=True):
         x1, y1, x2, y2 = box.tolist()
         ring = [[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]]

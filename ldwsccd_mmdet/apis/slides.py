@@ -34,10 +34,13 @@ class Field(Protocol):
     Attributes:
         size: Width and height, pixels.
         mpp: Micrometres a pixel, x and y; None where the file does not say.
+        origin: Where the part that was scanned begins, pixels. It is the origin of programs that
+            show that part alone, such as QuPath.
     """
 
     size: tuple[int, int]
     mpp: tuple[float, float] | None
+    origin: tuple[int, int]
 
     def read(self, box: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Read a region ``x1, y1, x2, y2``, resized to ``size`` (width, height): BGR."""
@@ -62,6 +65,7 @@ class ImageField:
         self.image = read_image(path)
         self.size: tuple[int, int] = (self.image.shape[1], self.image.shape[0])
         self.mpp: tuple[float, float] | None = None
+        self.origin = (0, 0)
 
     def read(self, box: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Read a region, resized to ``size``: BGR."""
@@ -93,11 +97,11 @@ class Slide:
             self._slide: Any = openslide.OpenSlide(self.path)
         except openslide.OpenSlideError as error:
             raise ImageFileError(
-                f"slide '{path}' cannot be opened ({error}): give a format that openslide reads, "
-                'such as a tiled TIFF'
+                f"slide '{path}' cannot be opened ({error}): {_remedy(Path(path))}"
             ) from error
         self.size: tuple[int, int] = self._slide.dimensions
         self.mpp = self._resolution()
+        self.origin = self._origin()
 
     def _resolution(self) -> tuple[float, float] | None:
         properties = self._slide.properties
@@ -106,6 +110,10 @@ class Slide:
         except (KeyError, ValueError):
             return None
         return (found[0], found[1]) if min(found) > 0 else None
+
+    def _origin(self) -> tuple[int, int]:
+        x, y = (self._slide.properties.get(f'openslide.bounds-{axis}', '0') for axis in 'xy')
+        return int(x), int(y)
 
     def read(self, box: Sequence[int], size: tuple[int, int]) -> np.ndarray:
         """Read a region from the level that is just fine enough, resized to ``size``: BGR."""
@@ -191,6 +199,18 @@ def tissue_tiles(overview: np.ndarray, size: tuple[int, int], tiles: np.ndarray)
     x2, y2 = np.ceil(tiles[:, 2:] * scale[2:]).astype(int).T
     x2, y2 = np.minimum(x2, mask.shape[1]), np.minimum(y2, mask.shape[0])
     return sums[y2, x2] - sums[y1, x2] - sums[y2, x1] + sums[y1, x1] > 0
+
+
+def _remedy(path: Path) -> str:
+    """Say what to do about a slide that can't be opened."""
+    if path.suffix.lower() == '.mrxs':
+        return (
+            f"a MIRAX slide is a file '{path.stem}.mrxs', so spelt, and a folder '{path.stem}' "
+            'beside it: copy both again from their source'
+        )
+    return (
+        'copy it again from its source, or give a format that openslide reads, such as a tiled TIFF'
+    )
 
 
 def _tiff_size(path: str | Path) -> tuple[int, int]:

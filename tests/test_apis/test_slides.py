@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +92,7 @@ def test_reads_the_slides_of_scanners(tmp_path: Path, vendor: str) -> None:
     write, name = SCANNERS[vendor]
     slide = Slide(write(tmp_path / name, image, 0.25))
     assert openslide.OpenSlide(tmp_path / name).properties['openslide.vendor'] == vendor
-    assert slide.size == SIZE and slide.mpp == (0.25, 0.25)
+    assert slide.size == SIZE and slide.mpp == (0.25, 0.25) and slide.origin == (0, 0)
     part = image[40:440, 100:500]
     for side in (400, 200, 100):
         expected = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
@@ -111,9 +112,31 @@ def test_finds_the_cells_of_scanners(tmp_path: Path, vendor: str, mpp: float) ->
     assert farthest(coco_boxes(out), boxes) <= 1 + mpp / 0.25
 
 
+def test_a_slide_that_was_scanned_in_part(tmp_path: Path) -> None:
+    """QuPath shows the scanned part alone: its boxes begin there, all others at the slide's."""
+    image = np.full((SIZE[1], SIZE[0], 3), (225, 205, 235), np.uint8)
+    image[250:490, 250:730], boxes = draw_discs((480, 240), 30, (8, 14))
+    slide = Slide(write_mrxs(tmp_path / 'a.mrxs', image, 0.25, [(0, 0), (1, 0), (0, 1), (0, 2)]))
+    assert slide.size == SIZE and slide.origin == pytest.approx((240, 240), abs=3)
+    assert (slide.read((0, 0, 230, 230), (115, 115)) == 255).all()  # as glass
+    detector = DiscDetector(mpp=0.25)
+    settings = PredictionSettings(0.0, Tiling((128, 128), 0.25, 1, 0))
+    out = tmp_path / 'out'
+    predict_images(detector, find_sources([tmp_path / 'a.mrxs']), out, settings)
+    assert farthest(coco_boxes(out), boxes + 250) <= 2 and detector.calls < 20
+    shown = boxes + 250 - np.tile(slide.origin, 2)
+    assert farthest(qupath_boxes(out / 'geojson' / 'a.mrxs.geojson'), shown) <= 2
+
+
 def coco_boxes(out: Path) -> np.ndarray:
     rows = np.array([row['bbox'] for row in json.loads((out / 'results.json').read_text())])
     return np.hstack([rows[:, :2], rows[:, :2] + rows[:, 2:]])
+
+
+def qupath_boxes(file: Path) -> np.ndarray:
+    features = json.loads(file.read_text())['features']
+    rings = [feature['geometry']['coordinates'][0] for feature in features]
+    return np.array([[*ring[0], *ring[2]] for ring in rings])
 
 
 def farthest(found: np.ndarray, boxes: np.ndarray) -> float:
@@ -166,6 +189,10 @@ def test_one_line_for_each_fault(tmp_path: Path) -> None:
     bad.write_bytes(b'no slide')
     with pytest.raises(ImageFileError, match="bad.svs' cannot be opened"):
         Slide(bad)
+    mirax = write_mrxs(tmp_path / 'b.mrxs', np.full((256, 256, 3), 200, np.uint8), 0.25)
+    shutil.rmtree(tmp_path / 'b')
+    with pytest.raises(ImageFileError, match="b.mrxs' cannot be opened .* folder 'b' beside it"):
+        Slide(mirax)
     run = predict_images(
         DiscDetector(), find_sources([bad, *[s.path for s in plain]]), tmp_path / 'd', given
     )
