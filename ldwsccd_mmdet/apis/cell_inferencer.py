@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from mmdet.apis import DetInferencer
 from mmdet.registry import DATASETS, MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config, ConfigDict
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, pseudo_collate
 
 from ..datasets.plain_dataset import innermost
 from ..engine.checkpoint_file import read_checkpoint
@@ -124,10 +124,22 @@ class CellInferencer(DetInferencer):
         cfg.test_dataloader.dataset = innermost(cfg.test_dataloader.dataset)
         return super()._init_pipeline(cfg)
 
+    def _init_collate(self, cfg: Any) -> Callable:
+        """Batch images and their originals, as loaders do by default.
+
+        mmengine looks for the loader's own function in a registry that mmdet lacks, and warns.
+        """
+        return pseudo_collate
+
     def _init_visualizer(self, cfg: Any) -> Any:
-        """Draw as our configs do where a config says nothing of it: mmdet's fails there."""
+        """Draw as our configs do where a config says nothing of it: mmdet's fails there.
+
+        What logs a training (files, TensorBoard) has no folder here, and is left out.
+        """
         if not cfg.get('visualizer'):
             cfg.visualizer = dict(type='CytologyVisualizer', name='visualizer')
+        if not cfg.visualizer.get('save_dir'):
+            cfg.visualizer['vis_backends'] = None
         return super()._init_visualizer(cfg)
 
     def _describe(self) -> DetectorInfo:

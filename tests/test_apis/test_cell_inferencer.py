@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import warnings
 from pathlib import Path
 
 import cv2
@@ -11,6 +13,7 @@ import pytest
 import torch
 from mmdet.apis import DetInferencer
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from ldwsccd_mmdet.apis import CellInferencer, load_detector
 from ldwsccd_mmdet.apis.cell_inferencer import read_checkpoint
@@ -74,6 +77,26 @@ def test_a_config_without_a_visualizer_draws(trained: Trained, fields, tmp_path)
     assert len(inferencer.detect(fields[:1])[0]) > 5
     inferencer(fields[0], out_dir=str(tmp_path / 'out'))
     assert len(list((tmp_path / 'out' / 'vis').iterdir())) == 1
+
+
+def test_says_nothing_of_its_own(trained: Trained, fields, tmp_path, caplog) -> None:
+    """What a training logs to has no place here, and is neither built nor warned of."""
+    log = MMLogger.get_current_instance()
+    log.addHandler(caplog.handler)
+    config = Config.fromfile(trained.config)
+    config.visualizer.vis_backends = [
+        dict(type='LocalVisBackend'),
+        dict(type='TensorboardVisBackend'),
+        dict(type='ClearMLVisBackend'),
+    ]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings('error', category=UserWarning)
+            inferencer = CellInferencer(config, trained.checkpoint, device='cpu')
+            inferencer(fields[0], return_vis=True)
+    finally:
+        log.removeHandler(caplog.handler)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 def test_needs_no_teacher(trained_both: Trained, fields) -> None:
