@@ -1,4 +1,4 @@
-"""Whole slides and large fields, read region by region; openslide and tifffile are extra ``wsi``.
+"""Whole slides and large fields, read region by region; openslide is extra ``wsi``.
 
 Nothing here loads torch: tiles are read in processes of their own.
 """
@@ -89,7 +89,7 @@ class Slide:
     """
 
     def __init__(self, path: str | Path) -> None:
-        openslide = require('openslide', 'wsi', f"Slide '{path}'")
+        openslide = require('openslide', 'tiles,wsi', f"Slide '{path}'")
         self.path = str(path)
         if not Path(path).is_file():
             raise ImageFileError(f"slide '{path}' does not exist: check the path")
