@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterable
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -39,32 +40,13 @@ def read_csv(path: str) -> list[dict]:
 
 
 def find_models(source: dict) -> list[dict]:
-    """All configs, with what they say of themselves."""
+    """All configs, with what they say of themselves and what was measured of them."""
     found = []
     for path in sorted((ROOT / 'configs').rglob('*.py')):
         short = path.relative_to(ROOT / 'configs')
-        if '_base_' in short.parts:
-            continue
-        config = Config.fromfile(path)
-        text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or short.stem
-        folder = short.parent.as_posix()
-        model = dict(
-            path=short.as_posix(),
-            folder=folder,
-            name=short.stem,
-            about=' '.join(text.split('\n\n')[0].split()),
-            collection=collection_of(short.as_posix(), source),
-            size=image_size(config),
-            augmentation=augmentation(config),
-            schedule=schedule(config),
-            weights=starting_weights(config),
-            epochs=config.train_cfg.max_epochs,
-            batch=config.train_dataloader.batch_size,
-            data=data_of(config),
-            ap50=None,
-            released=None,
-        )
-        found.append(model)
+        if '_base_' not in short.parts:
+            collection = collection_of(short.as_posix(), source)
+            found.append({**facts_of(path), 'collection': collection})
     by_path = {model['path']: model for model in found}
     for result in source['results']:
         row = next(r for r in read_csv(result['csv']) if r['model'] == result['row'])
@@ -74,6 +56,29 @@ def find_models(source: dict) -> list[dict]:
     for weights in source.get('weights', []):
         by_path[weights['config']].update(released=weights)
     return found
+
+
+@cache  # reading all configs takes a quarter of a minute
+def facts_of(path: Path) -> dict:
+    """What a config says of itself."""
+    short = path.relative_to(ROOT / 'configs')
+    config = Config.fromfile(path)
+    text = ast.get_docstring(ast.parse(path.read_text(encoding='utf-8'))) or short.stem
+    return dict(
+        path=short.as_posix(),
+        folder=short.parent.as_posix(),
+        name=short.stem,
+        about=' '.join(text.split('\n\n')[0].split()),
+        size=image_size(config),
+        augmentation=augmentation(config),
+        schedule=schedule(config),
+        weights=starting_weights(config),
+        epochs=config.train_cfg.max_epochs,
+        batch=config.train_dataloader.batch_size,
+        data=data_of(config),
+        ap50=None,
+        released=None,
+    )
 
 
 def collection_of(path: str, source: dict) -> str:

@@ -35,7 +35,17 @@ OFFICIAL = ('mmdet==3.3.0', 'mmengine==0.10.7')
 LITE = (*OFFICIAL, 'mmcv-lite==2.1.0')
 # What the project asks for beside the OpenMMLab packages: a fork has other names than it asks for.
 PLAIN = ('numpy', 'scipy', 'pycocotools', 'matplotlib', 'jinja2', 'rich', 'opencv-python-headless')
-FORK_NEEDS = (*PLAIN, 'shapely', 'six', 'terminaltables', 'tqdm', 'addict', 'yapf', 'termcolor')
+FORK_NEEDS = (
+    *PLAIN,
+    'pyyaml',
+    'shapely',
+    'six',
+    'terminaltables',
+    'tqdm',
+    'addict',
+    'yapf',
+    'termcolor',
+)
 
 
 @dataclass(frozen=True)

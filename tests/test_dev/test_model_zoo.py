@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from dev import model_zoo
+from tests.test_dev.release_row import release_row
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,6 +51,19 @@ def test_the_index_names_every_config_once(files):
 def test_no_weights_are_promised(files):
     assert not any('Weights:' in text for path, text in files.items() if path.endswith('.yml'))
     assert 'Weights: none published.' in files['docs/model_zoo.md']
+
+
+@pytest.mark.parametrize('data', ['bccd', 'synthetic'])
+def test_a_release_file_gets_its_row(data):
+    row = release_row(f'ldwsccd/ldwsccd_ssd256-narrow_{data}.py')
+    source = yaml.safe_load((ROOT / model_zoo.SOURCE).read_text(encoding='utf-8'))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(ROOT)
+        models = model_zoo.find_models({**source, 'weights': [row]})
+    table = '\n'.join(model_zoo.weights_table(models))
+    assert row['url'] in table and f'{row["ap50"]}, {row["images"]} images' in table
+    content = yaml.safe_load(model_zoo.metafiles(source, models)['configs/ldwsccd/metafile.yml'])
+    assert [m['Weights'] for m in content['Models'] if 'Weights' in m] == [row['url']]
 
 
 def test_numbers_are_those_of_the_csv(files):
