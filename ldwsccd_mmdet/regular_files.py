@@ -13,6 +13,7 @@ from .errors import DatasetError
 __all__ = ['open_regular', 'other_content', 'read_json', 'read_text']
 
 _MOST_TEXT = 1 << 26  # bytes: no list of names or boxes of one image is that long
+_CHUNK = 1 << 22  # bytes read at a time
 
 
 def open_regular(path: str | Path) -> IO[bytes]:
@@ -57,8 +58,7 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
     """
     try:
         with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size or most  # those of /proc say 0
-            data = file.read(min(size, most) + 1)
+            data = _read_bounded(file, most + 1)
     except OSError as error:
         raise DatasetError(
             f"'{path}' cannot be read ({error.strerror or error}): check the path"
@@ -80,6 +80,14 @@ def read_text(path: str | Path, most: int = _MOST_TEXT) -> str:
         raise DatasetError(
             f"'{path}' is not text in UTF-8 or UTF-16 ({error}): save it as UTF-8"
         ) from error
+
+
+def _read_bounded(file: IO[bytes], most: int) -> bytes:
+    """Read to the end, or so many bytes; ``read(most)`` would take that memory for any file."""
+    data = bytearray()
+    while len(data) < most and (part := file.read(min(_CHUNK, most - len(data)))):
+        data += part
+    return bytes(data)
 
 
 def read_json(path: str | Path) -> Any:

@@ -112,7 +112,8 @@ def _bounds() -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, late)
     limits = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, limits[1]))
+    has = int(re.search(r'VmData:\s+(\d+)', Path('/proc/self/status').read_text())[1]) << 10
+    resource.setrlimit(resource.RLIMIT_DATA, (has + MEMORY, limits[1]))
     signal.alarm(SECONDS)
     try:
         yield

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ['MAY', 'NO_FILES', 'READ', 'WRITTEN', 'Line']
+from tests.test_bad_inputs.bad_files import KINDS
+
+__all__ = ['NO_FILES', 'READ', 'WRITTEN', 'Line']
 
 
 class Line(NamedTuple):
@@ -19,6 +21,8 @@ class Line(NamedTuple):
         words: The line.
         suffix: Ending of the bad file's name.
         slow: Whether a model is built before the file is read.
+        may: Kinds that are no error there.
+        needs: A package without which the command ends before it reads.
     """
 
     command: str
@@ -26,7 +30,16 @@ class Line(NamedTuple):
     words: str
     suffix: str = '.json'
     slow: bool = False
+    may: frozenset[str] = frozenset()
+    needs: str = ''
 
+
+#: One image or slide that can't be read does not end a run over many: failed.csv, exit status 1.
+FAILED_ONE = frozenset(KINDS) - {'missing', 'folder'}
+#: The validation of a base config may be of another set: the loader's truth is taken, and said.
+LEFT_OVER = frozenset({'missing', 'folder', 'pipe', 'device', 'dangling', 'loop'})
+#: A line of text is the name of a class.
+ONE_CLASS = frozenset({'number', 'null', 'utf16'})
 
 #: Arguments that name what is read.
 READ: tuple[Line, ...] = (
@@ -53,6 +66,7 @@ READ: tuple[Line, ...] = (
         '{plain.py} --work-dir OUT --cfg-options val_evaluator.ann_file=BAD',
         '.json',
         True,
+        LEFT_OVER,
     ),
     Line(
         'train',
@@ -97,8 +111,23 @@ READ: tuple[Line, ...] = (
     Line('predict', 'model', 'BAD {tiny/images} --out OUT', '.onnx'),
     Line('predict', 'model', 'BAD {tiny/images} --out OUT', '.xml'),
     Line('predict', 'model', 'BAD {tiny/images} --out OUT', '.safetensors'),
-    Line('predict', 'images', '{plain.py} BAD --weights {student.pth} --out OUT', '.jpg', True),
-    Line('predict', 'images', '{plain.py} BAD --weights {student.pth} --out OUT', '.svs', True),
+    Line(
+        'predict',
+        'images',
+        '{plain.py} BAD --weights {student.pth} --out OUT',
+        '.jpg',
+        True,
+        FAILED_ONE,
+    ),
+    Line(
+        'predict',
+        'images',
+        '{plain.py} BAD --weights {student.pth} --tile auto --out OUT',
+        '.svs',
+        True,
+        FAILED_ONE,
+        'openslide',
+    ),
     Line('predict', 'weights', '{plain.py} {tiny/images} --weights BAD --out OUT', '.pth', True),
     Line(
         'predict',
@@ -158,7 +187,8 @@ READ: tuple[Line, ...] = (
         'new', 'images', '{tiny/train.json} --name x --data OUT/d --configs OUT/c --images BAD', ''
     ),
     Line('doctor', 'annotations', 'BAD --images {tiny/images}'),
-    Line('doctor', 'images', '{tiny/train.json} --images BAD', ''),
+    # that images are missing is what the doctor finds
+    Line('doctor', 'images', '{tiny/train.json} --images BAD', '', may=frozenset({'folder'})),
     Line('doctor', 'other', '{tiny/train.json} --other BAD'),
     Line('doctor', 'config', '{tiny/train.json} --annotations-only --config BAD', '.py'),
     Line('doctor', 'found', '{tiny/train.json} --annotations-only --found BAD', ''),
@@ -191,6 +221,7 @@ READ: tuple[Line, ...] = (
         'names',
         '--images {tiny/images} --labels {labels} --names BAD --out OUT/a.json',
         '.txt',
+        may=ONE_CLASS,
     ),
     Line(
         'convert yolo',
@@ -253,11 +284,17 @@ READ: tuple[Line, ...] = (
     Line('audit', 'source', 'BAD', '.py'),
     Line('recall', 'config', 'BAD', '.py'),
     Line('recall', 'checkpoint', '{mil.py} BAD', '.pth', True),
-    Line('recall', 'options', '{plain.py} --proposer file --options file=BAD', '.npz', True),
+    Line('recall', 'proposer', '{plain.py} --proposer BAD', '.npz', True),
+    Line('recall', 'proposer', '{plain.py} --proposer BAD', '.json', True),
     Line('anchors', 'annotations', 'BAD --num 2'),
     Line('svm', 'config', 'BAD {student.pth} --out OUT/a.pth', '.py'),
     Line(
-        'svm', 'checkpoint', 'rcnn/rcnn_mobilenetv2_bccd_svm.py BAD --out OUT/a.pth', '.pth', True
+        'svm',
+        'checkpoint',
+        'rcnn/rcnn_mobilenetv2_bccd_svm.py BAD --out OUT/a.pth',
+        '.pth',
+        True,
+        needs='sklearn',
     ),
     Line('vgg', 'weights', 'BAD OUT/a.pth', '.pth'),
     Line('darknet', 'weights', 'BAD OUT/a.pth', '.weights', True),
@@ -329,17 +366,5 @@ WRITTEN: tuple[Line, ...] = (
 #: Texts that name no file.
 NO_FILES = frozenset(
     'baseline bystanders_from cfg_options classes columns data device group levels mode models '
-    'name proposer report share splits target targets teacher test_files tile title'.split()
-)
-
-#: What is no error there: command, argument, kind.
-MAY: frozenset[tuple[str, str, str]] = frozenset(
-    {
-        # an image that cannot be read does not end a run over many: failed.csv, exit status 1
-        *(('predict', 'images', kind) for kind in ('empty', 'junk')),
-        # that images are missing is what the doctor finds
-        ('doctor', 'images', 'folder'),
-        # a line of text is the name of a class
-        *(('convert yolo', 'names', kind) for kind in ('number', 'null', 'utf16')),
-    }
+    'name options proposer report share splits target targets teacher test_files tile title'.split()
 )

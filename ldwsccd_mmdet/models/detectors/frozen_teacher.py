@@ -195,8 +195,9 @@ def _fold_batch_norms(model: Any, image: Tensor) -> Any:
 
 def _load_model_config(config: str | Path | dict) -> dict:
     """Return a fresh ``model`` dict of a teacher's config."""
+    where = type(config).__name__
     if isinstance(config, (str, Path)):
-        name = str(config)
+        name = where = str(config)
         if name.startswith('mmdet::'):
             config = _from_mmdet(name)
         else:
@@ -213,7 +214,7 @@ def _load_model_config(config: str | Path | dict) -> dict:
     if not model_cfg or 'type' not in model_cfg:
         raise ConfigError(
             'model.teacher.config: expected a config with a key "model" that names a detector, '
-            f'found {type(config).__name__} without one'
+            f'found none in {where}'
         )
     return copy.deepcopy(model_cfg)
 
