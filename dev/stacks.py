@@ -37,6 +37,7 @@ LITE = (*OFFICIAL, 'mmcv-lite==2.1.0')
 PLAIN = ('numpy', 'scipy', 'pycocotools', 'matplotlib', 'jinja2', 'rich', 'opencv-python-headless')
 FORK_NEEDS = (
     *PLAIN,
+    'imaug',
     'pyyaml',
     'shapely',
     'six',
