@@ -114,6 +114,7 @@ DATA = {
 }
 MODELS = {
     'ssd': 'SSD',
+    'ssd_all_negatives': 'SSD, all negatives',
     'ssd_ldm': 'SSD + LDM',
     'ssd_mil': 'SSD + MIL',
     'ldwsccd': 'LD-WSCCD',
@@ -121,22 +122,24 @@ MODELS = {
 }
 BCCD_CLASSES = ('Platelets', 'RBC', 'WBC')
 BOXES_KEPT = {'1': 'all', '0.5': 'half', '0.2': 'a fifth'}
-# share of the background away from the boxes that may be hard negatives of who looks for cells; in
-# a table that does not tell them apart, the first that is there
-FAR_NEGATIVES = ('0.1', '1', '')
+# what of the background taught the one who looked for cells, and the plain SSDs; in a table that
+# does not tell them apart, the first that is there
+NEGATIVES = ('all', 'beside', 'hard')
+BESIDE = 'hard negatives beside the boxes'
 EVERYWHERE = 'hard negatives everywhere'
-# who looks for cells without a box, one after the other: the CSVs, the rounds, the share
+# who looks for cells without a box, one after the other: the CSVs, the rounds, the negatives
 WHO_LOOKS = {
-    'teacher': ('half_the_boxes', 'mined_boxes', '1', '0.1'),
-    'teacher, student': ('half_the_boxes', 'mined_boxes', '2', '0.1'),
-    f'teacher, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '1', '1'),
+    'teacher': ('half_the_boxes', 'mined_boxes', '1', 'all'),
+    'teacher, student': ('half_the_boxes', 'mined_boxes', '2', 'all'),
+    f'teacher, {BESIDE}': ('half_the_boxes', 'mined_boxes', '1', 'beside'),
+    f'teacher, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '1', 'hard'),
     f'teacher, second teacher, {EVERYWHERE}': (
         'half_the_boxes_second_teacher',
         'mined_boxes_second_teacher',
         '2',
         '',
     ),
-    f'teacher, student, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '2', '1'),
+    f'teacher, student, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '2', 'hard'),
 }
 # whose scores stand in the table where a model was tested with several: the first that is there
 SOURCES = ('auto', 'fused', 'mil', 'ssd')
@@ -157,7 +160,7 @@ class Experiment:
         kept: str = '',
         rounds: str = '1',
         file: str = 'half_the_boxes',
-        far: str | None = None,
+        negatives: str | None = None,
     ) -> dict[str, float]:
         """AP50 by seed; of the score source that the configs use, or of a given one."""
         rows = [
@@ -167,19 +170,18 @@ class Experiment:
             and float(row['boxes_kept']) == float(kept or self.kept)
             and row['rounds'] in ('0', rounds)
         ]
-        if far is None:
-            shares = {row.get('far_negatives', '') for row in rows}
-            # the plain SSD is that of the paper
-            order = ('',) if model == 'ssd' else FAR_NEGATIVES
-            far = next((name for name in order if name in shares), '')
-        rows = [row for row in rows if row.get('far_negatives', '') == far]
+        if negatives is None:
+            there = {row.get('negatives', '') for row in rows}
+            order = ('hard',) if model == 'ssd' else NEGATIVES  # the SSD is that of the paper
+            negatives = next((name for name in order if name in there), '')
+        rows = [row for row in rows if row.get('negatives', '') == negatives]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
         return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
 
     def earlier(self) -> str:
-        """The mark of a number of LD-WSCCD whose teacher sought hard negatives everywhere."""
-        return '' if self.ap50('ldwsccd', far='0.1') or not self.ap50('ldwsccd') else ' ¹'
+        """The mark of a number of LD-WSCCD from before it learned all of the background."""
+        return '' if self.ap50('ldwsccd', negatives='all') or not self.ap50('ldwsccd') else ' ¹'
 
 
 def mean_and_spread(values: Iterable[float], sign: bool = False) -> str:
@@ -215,35 +217,46 @@ def half_the_boxes_lines(cells: Callable[[Experiment], list[str]]) -> Iterator[l
                 name = ''
 
 
+PLAIN = ('ssd', 'ssd_all_negatives')
+
+
 def half_the_boxes() -> str:
     """What the method gives where boxes are missing."""
 
     def cells(of: Experiment) -> list[str]:
-        ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
-        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values()) + of.earlier()]
-        return [*means, difference(ours, ssd), difference(ours, every_box)]
+        ours, every_box = of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
+        plain = [of.ap50(model) for model in PLAIN]
+        means = [mean_and_spread(values.values()) for values in plain]
+        gains = [difference(ours, values) for values in (*plain, every_box)]
+        return [*means, mean_and_spread(ours.values()) + of.earlier(), *gains]
 
-    header = ['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'LD-WSCCD against SSD on all boxes']
-    return markdown(header, half_the_boxes_lines(cells))
+    plain = [MODELS[model] for model in PLAIN]
+    header = ['data', 'boxes kept', *plain, 'LD-WSCCD']
+    gains = [*(f'gain over {name}' for name in plain), 'against SSD on all boxes']
+    return markdown([*header, *gains], half_the_boxes_lines(cells))
 
 
 def fewer_boxes() -> str:
     """What was run of it, with the plain SSD on all boxes beside: the table that opens README."""
 
     def cells(of: Experiment) -> list[str]:
-        ssd, ours, every_box = of.ap50('ssd'), of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
-        means = [mean_and_spread(ssd.values()), mean_and_spread(ours.values()) + of.earlier()]
-        return [*means, difference(ours, ssd), mean_and_spread(every_box.values())]
+        ours, every_box = of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
+        means = [mean_and_spread(of.ap50(model).values()) for model in PLAIN]
+        means.append(mean_and_spread(ours.values()) + of.earlier())
+        gain = difference(ours, of.ap50('ssd'))
+        return [*means, gain, mean_and_spread(every_box.values())]
 
     name = ''
     shown = []
     for line in half_the_boxes_lines(cells):
         name = line[0] or name
-        if line[3] != NOT_RUN:
+        if line[4] != NOT_RUN:
             shown.append([name, *line[1:]])
     if not shown:
-        shown = [['any', 'any', *[NOT_RUN] * 4]]
-    return markdown(['data', 'boxes kept', 'SSD', 'LD-WSCCD', 'gain', 'SSD on all boxes'], shown)
+        shown = [['any', 'any', *[NOT_RUN] * 5]]
+    plain = [MODELS[model] for model in PLAIN]
+    header = ['data', 'boxes kept', *plain, 'LD-WSCCD', 'gain over SSD', 'SSD on all boxes']
+    return markdown(header, shown)
 
 
 def half_the_boxes_by_model() -> str:
@@ -270,12 +283,12 @@ def half_the_boxes_by_source() -> str:
 def half_the_boxes_by_round() -> str:
     """LD-WSCCD, by who looked for cells without a box before it was trained."""
     found = []
-    for who, (file, _, rounds, far) in WHO_LOOKS.items():
+    for who, (file, _, rounds, negatives) in WHO_LOOKS.items():
 
         def cells(
-            of: Experiment, rounds: str = rounds, file: str = file, far: str = far
+            of: Experiment, rounds: str = rounds, file: str = file, negatives: str = negatives
         ) -> list[str]:
-            ours = of.ap50('ldwsccd', rounds=rounds, file=file, far=far)
+            ours = of.ap50('ldwsccd', rounds=rounds, file=file, negatives=negatives)
             return [mean_and_spread(ours.values())]
 
         name = ''
@@ -292,7 +305,7 @@ def seeds_in_doubt() -> str:
     lines: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for column, file in enumerate(('half_the_boxes_seeds_of_weight_p', 'half_the_boxes')):
         for row in read(file):
-            if row['model'] == 'ldwsccd' and row.get('far_negatives', '1') == '1':
+            if row['model'] == 'ldwsccd' and row.get('negatives', 'hard') == 'hard':
                 key = tuple(row[name] for name in names)
                 lines.setdefault(key, [{}, {}])[column][row['seed']] = float(row['AP50'])
     found = []
@@ -326,7 +339,7 @@ def near_finds() -> str:
                     (row['data'], row['model'], row['boxes_kept']) == ('bccd', 'ldwsccd', kept)
                     and (row['rounds'], row['score_source'], row['seed']) == ('1', 'fused', '0')
                     and row.get('near', what) == what
-                    and row.get('far_negatives', '1') == '1'
+                    and row.get('negatives', 'hard') == 'hard'
                 ):
                     cells = [row[name] for name in ('AP50', *BCCD_CLASSES)]
                     lines.append([BOXES_KEPT[kept], names[what], *cells])
@@ -335,29 +348,33 @@ def near_finds() -> str:
 
 
 def hard_negatives() -> str:
-    """What it gives to seek hard negatives beside the boxes where boxes are missing, by class."""
-    beside = 'beside the boxes'
+    """What teaches a detector of a fifth of BCCD's boxes best: hard negatives or all, by class."""
+    everywhere = 'half_the_boxes_student_everywhere'
     shown = [
-        ('teacher', 'everywhere', '', 'half_the_boxes', '1', 'ssd'),
-        ('teacher', beside, '', 'half_the_boxes', '0.1', 'ssd'),
-        ('ssd', '', 'everywhere', 'half_the_boxes', '', 'ssd'),
-        ('ssd', '', beside, 'half_the_boxes', '0.1', 'ssd'),
-        ('ldwsccd', 'everywhere', 'everywhere', 'half_the_boxes', '1', 'fused'),
-        ('ldwsccd', beside, 'everywhere', 'half_the_boxes_student_everywhere', '0.1', 'fused'),
-        ('ldwsccd', beside, beside, 'half_the_boxes', '0.1', 'fused'),
+        ('teacher', 'hard', '', 'half_the_boxes', 'hard', 'ssd'),
+        ('teacher', 'hard, beside the boxes', '', 'half_the_boxes', 'beside', 'ssd'),
+        ('teacher', 'all', '', 'half_the_boxes', 'all', 'ssd'),
+        ('ssd', '', 'hard', 'half_the_boxes', 'hard', 'ssd'),
+        ('ssd', '', 'hard, beside the boxes', 'half_the_boxes', 'beside', 'ssd'),
+        ('ssd_all_negatives', '', 'all', 'half_the_boxes', 'all', 'ssd'),
+        ('ldwsccd', 'hard', 'hard', 'half_the_boxes', 'hard', 'fused'),
+        ('ldwsccd', 'hard, beside the boxes', 'hard', everywhere, 'beside', 'fused'),
+        ('ldwsccd', *2 * ['hard, beside the boxes'], 'half_the_boxes', 'beside', 'fused'),
+        ('ldwsccd', 'all', 'all', 'half_the_boxes', 'all', 'fused'),
     ]
     lines = []
-    for model, teacher, student, file, far, source in shown:
+    for model, teacher, student, file, negatives, source in shown:
         rows = [
             row
             for row in read(file)
             if (row['data'], row['boxes_kept'], row['model']) == ('bccd', '0.2', model)
-            and (row['far_negatives'], row['score_source']) == (far, source)
+            and (row['negatives'], row['score_source']) == (negatives, source)
             and row['rounds'] in ('0', '1')
         ]
         values = ([float(row[name]) for row in rows] for name in ('AP50', *BCCD_CLASSES))
-        lines.append([MODELS[model], teacher, student, *map(mean_and_spread, values)])
-    header = ['model', 'hard negatives of the teacher', 'of the model', 'AP50', *BCCD_CLASSES]
+        name = MODELS[model].removesuffix(', all negatives')
+        lines.append([name, teacher, student, *map(mean_and_spread, values)])
+    header = ['model', 'negatives of the teacher', 'of the model', 'AP50', *BCCD_CLASSES]
     return markdown(header, lines)
 
 
@@ -365,12 +382,12 @@ def mined_boxes() -> str:
     """How good mined boxes are, where boxes were taken away: means over seeds, by class."""
     columns = ('kept_share', 'recall', 'precision', 'touching', 'framed')
     lines = []
-    for who, (_, file, rounds, far) in WHO_LOOKS.items():
-        last = who.removesuffix(f', {EVERYWHERE}').split(', ')[-1]
-        finder = last if last == who.split(', ')[-1] else f'{last}, {EVERYWHERE}'
+    for who, (_, file, rounds, negatives) in WHO_LOOKS.items():
+        looked = who.split(', ')
+        finder = ', '.join(looked[-2:] if looked[-1] in (BESIDE, EVERYWHERE) else looked[-1:])
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in read(file):
-            if (row['rounds'], row.get('far_negatives', '')) == (rounds, far):
+            if (row['rounds'], row.get('negatives', '')) == (rounds, negatives):
                 groups.setdefault((row['data'], row['boxes_kept'], row['class']), []).append(row)
         for (data, kept, name), rows in groups.items():
             taken = kept != '1'  # where nothing was taken away, nothing can be found again

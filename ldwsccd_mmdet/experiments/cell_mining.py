@@ -17,10 +17,7 @@ from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['FAR_NEGATIVES', 'CellMining', 'far_negatives', 'seek_negatives_beside_boxes']
-
-FAR_NEGATIVES = 0.1
-"""Share of the background away from all boxes that may be hard negatives of who looks for cells."""
+__all__ = ['CellMining', 'learn_all_negatives', 'negatives']
 
 
 class CellMining:
@@ -31,9 +28,9 @@ class CellMining:
     each later one a student of the whole method, taught by that teacher and by the finds: it frames
     cells better than another teacher did (docs/results.md).
 
-    To none of them all cells have a box, nor to the students that learn what was mined. So all
-    seek hard negatives beside the boxes, and elsewhere only by chance: an :class:`SSDStudentHead`
-    has ``far_negatives=FAR_NEGATIVES``, unless its config names another share.
+    To none of them all cells have a box, nor to the students that learn what was mined, and an
+    SSD's hardest negatives are the cells that have none. So all learn all of the background: an
+    :class:`SSDStudentHead` has ``hard_negatives=False``, unless its config says otherwise.
 
     Args:
         stages: What makes the stages.
@@ -108,7 +105,7 @@ class CellMining:
         """Config of a detector that learns the boxes that are not hidden."""
         config = training_config(config, seed)
         config.train_dataloader.dataset.ann_file = str(self._learned)
-        seek_negatives_beside_boxes(config)
+        learn_all_negatives(config)
         return config
 
     def _round(self, number: int, last: bool, config: Config, training: Stage) -> Stage:
@@ -156,23 +153,23 @@ class CellMining:
         config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
 
     def show_mined(self, config: Config) -> None:
-        """Give a student what was mined; that is not all, so it seeks negatives as who looks."""
+        """Give a student what was mined; that is not all, so it learns as those who look do."""
         config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])
-        seek_negatives_beside_boxes(config)
+        learn_all_negatives(config)
 
 
-def seek_negatives_beside_boxes(config: Config) -> None:
-    """Set ``far_negatives`` where the head has it, and the config says nothing of it."""
+def learn_all_negatives(config: Config) -> None:
+    """Set ``hard_negatives=False`` where the head has it, and the config says nothing of it."""
     head = config.model.get('bbox_head') or {}
     kind = MODELS.get(head['type']) if 'type' in head else None
     if isinstance(kind, type) and issubclass(kind, SSDStudentHead):
-        head.setdefault('far_negatives', FAR_NEGATIVES)
+        head.setdefault('hard_negatives', False)
 
 
-def far_negatives(config: Config) -> str:
-    """What a config says of the share of far negatives, as text; '' where it says nothing."""
-    share = (config.model.get('bbox_head') or {}).get('far_negatives')
-    return '' if share is None else f'{share:g}'
+def negatives(config: Config) -> str:
+    """What a detector's head learns of the background: 'hard' negatives, as SSD does, or 'all'."""
+    head = config.model.get('bbox_head') or {}
+    return 'hard' if head.get('hard_negatives', True) else 'all'
 
 
 def _suffix(number: int) -> str:

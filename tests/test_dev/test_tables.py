@@ -25,16 +25,16 @@ def write_half(
     rounds: int = 1,
     mode: str = 'w',
     name: str = 'half_the_boxes',
-    far: str = '0.1',
+    negatives: str = 'all',
 ) -> None:
     with (folder / f'{name}.csv').open(mode, newline='') as file:
         writer = csv.writer(file)
         if mode == 'w':
             writer.writerow(HALF)
         for data, kept, model, source, seed, ap50 in rows:
-            mined = 0 if model == 'ssd' else rounds
-            share = '' if model == 'ssd' else far
-            writer.writerow([data, kept, model, mined, share, source, seed, 20, 'test', ap50])
+            mined = 0 if model in tables.PLAIN else rounds
+            which = 'hard' if model == 'ssd' else negatives
+            writer.writerow([data, kept, model, mined, which, source, seed, 20, 'test', ap50])
 
 
 def cells(table: str, *beginning: str) -> list[str]:
@@ -70,15 +70,15 @@ def test_every_page_names_tables_that_there_are() -> None:
 
 def test_not_run(results: Path) -> None:
     table = tables.half_the_boxes()
-    assert cells(table, 'BCCD, blood cells') == ['any', *['not run'] * 4]
-    assert cells(tables.fewer_boxes(), 'any') == ['any', *['not run'] * 4]
+    assert cells(table, 'BCCD, blood cells') == ['any', *['not run'] * 6]
+    assert cells(tables.fewer_boxes(), 'any') == ['any', *['not run'] * 5]
     write_half(results, ('bccd', '1', 'ssd', 'ssd', 0, 87.5))
     table = tables.half_the_boxes()
     assert cells(table, 'BCCD, blood cells, 20 epochs', 'all') == [
         '87.5 (one seed)',
-        *['not run'] * 3,
+        *['not run'] * 5,
     ]
-    assert cells(table, '', 'half') == ['not run'] * 4
+    assert cells(table, '', 'half') == ['not run'] * 6
 
 
 def test_gains_are_paired_by_seed(results: Path) -> None:
@@ -88,19 +88,21 @@ def test_gains_are_paired_by_seed(results: Path) -> None:
         ('bccd', '1.0', 'ssd', 'ssd', 1, 86.0),
         ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0),
         ('bccd', '0.5', 'ssd', 'ssd', 1, 69.0),
+        ('bccd', '0.5', 'ssd_all_negatives', 'ssd', 0, 84.0),
         ('bccd', '0.5', 'ldwsccd', 'ssd', 0, 1.0),
         ('bccd', '0.5', 'ldwsccd', 'fused', 0, 87.0),
         ('bccd', '0.5', 'ldwsccd', 'fused', 1, 87.0),
         ('bccd', '0.5', 'ldwsccd', 'fused', 2, 50.0),  # no SSD of this seed: in no gain
     )
-    ssd, ours, gain, against_all = cells(tables.half_the_boxes(), '', 'half')
+    ssd, other, ours, gain, over_other, against_all = cells(tables.half_the_boxes(), '', 'half')
     assert ssd == '74.0 ± 7.1 (two seeds)'
+    assert (other, over_other) == ('84.0 (one seed)', '+3.0 (one seed)')
     assert ours == '74.7 ± 21.4'
     assert gain == '+13.0 ± 7.1 (two seeds)'  # 8 and 18
     assert against_all == '+0.5 ± 0.7 (two seeds)'  # 0 and 1
     shown = tables.fewer_boxes().splitlines()[2:]  # what has no LD-WSCCD is left out
     assert [[cell.strip() for cell in line.split('|')[1:-1]] for line in shown] == [
-        ['BCCD, blood cells, 20 epochs', 'half', ssd, ours, gain, '86.5 ± 0.7 (two seeds)']
+        ['BCCD, blood cells, 20 epochs', 'half', ssd, other, ours, gain, '86.5 ± 0.7 (two seeds)']
     ]
     by_source = tables.half_the_boxes_by_source()
     assert cells(by_source, '', 'half') == ['1.0 (one seed)', ours]
@@ -110,15 +112,18 @@ def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
     write_half(results, (*row, 90.0), rounds=2, mode='a')
-    write_half(results, (*row, 60.0), far='1', mode='a')
-    write_half(results, (*row, 85.0), rounds=2, name='half_the_boxes_second_teacher', far='')
-    assert cells(tables.half_the_boxes(), '', 'half')[2] == '+1.0 (one seed)'
+    write_half(results, (*row, 60.0), negatives='hard', mode='a')
+    write_half(results, (*row, 85.0), rounds=2, name='half_the_boxes_second_teacher', negatives='')
+    assert cells(tables.half_the_boxes(), '', 'half')[3] == '+1.0 (one seed)'
     name = 'BCCD, blood cells, 20 epochs'
+    write_half(results, (*row, 70.0), negatives='beside', mode='a')
     by_round = tables.half_the_boxes_by_round()
     assert cells(by_round, name, 'half', 'teacher') == ['80.0 (one seed)']
     assert cells(by_round, name, 'half', 'teacher, student') == ['90.0 (one seed)']
     everywhere = 'hard negatives everywhere'
     assert cells(by_round, name, 'half', f'teacher, {everywhere}') == ['60.0 (one seed)']
+    beside = 'hard negatives beside the boxes'
+    assert cells(by_round, name, 'half', f'teacher, {beside}') == ['70.0 (one seed)']
     second = f'teacher, second teacher, {everywhere}'
     assert cells(by_round, name, 'half', second) == ['85.0 (one seed)']
 
@@ -126,11 +131,11 @@ def test_rounds_have_a_table_of_their_own(results: Path) -> None:
 def test_numbers_of_the_earlier_teacher_are_marked_until_there_are_others(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0))
-    write_half(results, (*row, 60.0), far='1', mode='a')
-    assert cells(tables.half_the_boxes(), '', 'half')[1] == '60.0 (one seed) ¹'
+    write_half(results, (*row, 60.0), negatives='hard', mode='a')
+    assert cells(tables.half_the_boxes(), '', 'half')[2] == '60.0 (one seed) ¹'
     assert '60.0 (one seed) ¹' in tables.fewer_boxes()
     write_half(results, (*row, 80.0), mode='a')
-    assert cells(tables.half_the_boxes(), '', 'half')[1] == '80.0 (one seed)'
+    assert cells(tables.half_the_boxes(), '', 'half')[2] == '80.0 (one seed)'
 
 
 def test_every_stack_has_a_line(results: Path) -> None:

@@ -60,8 +60,8 @@ def test_each_stage_comes_after_those_it_needs(make):
     assert len(set(names)) == len(names)
     for number, one in enumerate(stages):
         assert all(names.index(need.name) < number for need in one.needs)
-    # 9 shares and seeds, of which each has a teacher, an SSD and LD-WSCCD by three score sources
-    assert sum('/tests/' in name for name in names) == 9 * (1 + 1 + 3)
+    # 9 shares and seeds, of which each has a teacher, two SSDs and LD-WSCCD by three score sources
+    assert sum('/tests/' in name for name in names) == 9 * (1 + 2 + 3)
 
 
 def test_only_what_has_a_part_of_the_method_learns_mined_cells(make):
@@ -122,7 +122,7 @@ def test_a_student_looks_in_the_second_round_and_learns_what_the_teacher_found(m
     }
 
 
-def test_all_but_the_plain_ssd_seek_hard_negatives_beside_the_boxes(make, tmp_path):
+def test_all_but_the_plain_ssd_learn_all_of_the_background(make, tmp_path):
     """To them some cells have no box; a head of another kind is left as it is."""
     head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
     for name in ('teacher.py', 'method.py'):
@@ -130,17 +130,29 @@ def test_all_but_the_plain_ssd_seek_hard_negatives_beside_the_boxes(make, tmp_pa
         config.merge_from_dict(dict(model=head))
         config.dump(tmp_path / name)
 
-    def shares(**settings):
-        run = make(seeds=[0], boxes_kept=[0.5], rounds=2, **settings)
-        names = ('teacher', 'student', 'ssd', 'ldwsccd_2')
-        configs = [stage(run, f'kept_0.5/seed_0/{n}').settings['config'] for n in names]
-        return [config['model']['bbox_head'].get('far_negatives') for config in configs]
+    models = ['teacher', 'ssd', 'ssd_all_negatives', 'ldwsccd']
 
-    assert shares() == [0.1, 0.1, None, 0.1]
-    shown = {row['model']: row['far_negatives'] for _, row in make(seeds=[0]).rows}
-    assert shown == dict(teacher='0.1', ldwsccd='0.1', ssd='')
-    assert shares(options={'model.bbox_head.far_negatives': 0.5}) == [0.5] * 4
-    assert shares(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 4
+    def hard(**settings):
+        run = make(seeds=[0], boxes_kept=[0.5], rounds=2, models=models, **settings)
+        names = ('teacher', 'student', 'ssd', 'ssd_all_negatives', 'ldwsccd_2')
+        configs = [stage(run, f'kept_0.5/seed_0/{n}').settings['config'] for n in names]
+        return [config['model']['bbox_head'].get('hard_negatives') for config in configs]
+
+    assert hard() == [False, False, None, False, False]
+    shown = {row['model']: row['negatives'] for _, row in make(seeds=[0], models=models).rows}
+    assert shown == dict(teacher='all', ssd='hard', ssd_all_negatives='all', ldwsccd='all')
+    assert hard(options={'model.bbox_head.hard_negatives': True}) == [True] * 5
+    assert hard(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 5
+
+
+def test_the_plain_ssds_need_no_teacher(make):
+    run = make(seeds=[0], boxes_kept=[0.5], models=['ssd', 'ssd_all_negatives'], rounds=2)
+    names = [stage.name for stage in run.runner.stages]
+    assert not any('teacher' in name or 'mined' in name for name in names)
+    assert {(row['model'], row['rounds']) for _, row in run.rows} == {
+        ('ssd', 0),
+        ('ssd_all_negatives', 0),
+    }
 
 
 def test_judges_what_was_mined(make, tmp_path):
@@ -206,16 +218,16 @@ def test_joins_sets():
 
 def test_csv_of_an_earlier_version_lacks_a_column(tmp_path):
     path = tmp_path / 'half_the_boxes.csv'
-    earlier = [name for name in COLUMNS if name != 'far_negatives']
+    earlier = [name for name in COLUMNS if name != 'negatives']
     row = dict(zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', 'ssd', 0, 20, 'val', '10'), strict=True))
     merge_csv(path, [{name: row[name] for name in earlier}], earlier)
-    looked = {**row, 'model': 'ldwsccd', 'far_negatives': '0.1'}
+    looked = {**row, 'model': 'ldwsccd', 'negatives': 'all'}
     merge_csv(path, [{**row, 'AP50': '11'}, looked], COLUMNS)
     with path.open(newline='') as file:
         rows = list(csv.DictReader(file))
-    assert [(r['model'], r['far_negatives'], r['AP50']) for r in rows] == [
+    assert [(r['model'], r['negatives'], r['AP50']) for r in rows] == [
         ('ssd', '', '11'),
-        ('ldwsccd', '0.1', '10'),
+        ('ldwsccd', 'all', '10'),
     ]
 
 

@@ -77,17 +77,17 @@ def test_hides_mines_draws_and_tells(configs, tmp_path, monkeypatch):
     assert 'model.teacher.checkpoint=' in text
 
 
-def test_tells_the_student_to_seek_hard_negatives_beside_the_boxes(configs, tmp_path):
-    def shares(**head):
+def test_tells_the_student_to_learn_all_of_the_background(configs, tmp_path):
+    def last_word(**head):
         config = Config.fromfile(configs[1])
         config.model.bbox_head = dict(type='SSDStudentHead', num_classes=1, **head)
         config.dump(configs[1])
         search = MissingCells(configs[1], tmp_path / 'out')
         search.mined = dict(info=dict(mined=[]))
-        return 'far_negatives=' in search.summary(), search.summary().split()[-1]
+        return search.summary().split()[-1]
 
-    assert shares() == (True, 'model.bbox_head.far_negatives=0.1')
-    assert shares(far_negatives=0.5) == (True, 'model.bbox_head.far_negatives=0.5')
+    assert last_word() == 'model.bbox_head.hard_negatives=False'
+    assert last_word(hard_negatives=True).startswith('model.teacher.config=')
 
 
 def test_refuses_a_config_without_teacher_and_a_wrong_fraction(configs, tmp_path):

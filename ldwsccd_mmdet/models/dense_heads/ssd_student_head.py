@@ -15,9 +15,6 @@ from torch import Tensor
 from ...errors import check_argument
 from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
 
-#: Overlap with a box from which on background is beside it, as Fast R-CNN samples background.
-BESIDE_IOU = 0.1
-
 
 class _UncertainMatch(NamedTuple):
     """Priors that match a box which may be a cell.
@@ -47,7 +44,6 @@ class _PriorTargets(NamedTuple):
         bbox_weights: (N, A, 4).
         avg_factor: Number of positives, a box that may be a cell counting by its probability.
         uncertain: Boolean (N, A), whether its box may be no cell; None if there is no such box.
-        drawn: Boolean (N, A), whether it may be a hard negative; None where all may.
     """
 
     labels: Tensor
@@ -58,7 +54,6 @@ class _PriorTargets(NamedTuple):
     bbox_weights: Tensor
     avg_factor: Tensor | float
     uncertain: Tensor | None
-    drawn: Tensor | None
 
 
 def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
@@ -101,10 +96,12 @@ class SSDStudentHead(SSDHead):
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
       image without a matched prior adds 0; the loss stays connected to the graph. With
       ``min_negatives`` m an image has max(3 x positives, m) of them: an empty field teaches, too.
-    - With ``far_negatives`` f below 1 a background prior that overlaps no box by 0.1 takes part in
-      the choice of hard negatives with probability f only, drawn anew in each step. The hardest
-      background far from all boxes is where cells are that nobody has drawn a box around; beside a
-      box, background is known (after Soft Sampling, Wu et al., BMVC 2019, which weighs it).
+    - With ``hard_negatives=False`` all background priors of an image that has a positive are
+      negatives. A loss of hard negatives settles at scores of 1 / (1 + ``neg_pos_ratio``): what
+      rises above is pushed down, what lies below is not. Where cells have no box, the hardest
+      background is those cells, and cells and background end at that score alike
+      (docs/results.md). Taught by all of the background, a score is the probability of a box, which
+      is that of a cell times the share of the cells that have one (Elkan and Noto, KDD 2008).
     - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss: a
       prior that matches it is a cell of its class with probability :math:`p`, else background,
 
@@ -125,12 +122,12 @@ class SSDStudentHead(SSDHead):
         min_negatives: Hard negatives that an image has at least, 0 or more. 0 is SSD's: a field
             without any box teaches nothing. Above, it says that such a field has no cell: set it
             only where an empty record means that somebody has looked and found none.
-        far_negatives: See above, in [0, 1]. 1 is SSD's: right where all cells have a box.
+        hard_negatives: Whether negatives are chosen, as SSD's are; else all are taken, see above.
         **kwargs: As mmdet's ``SSDHead``.
 
     Raises:
-        ConfigError: If ``num_classes`` is missing or not a positive integer, ``alpha`` or
-            ``min_negatives`` negative, or ``far_negatives`` outside its range.
+        ConfigError: If ``num_classes`` is missing or not a positive integer, or ``alpha`` or
+            ``min_negatives`` negative.
     """
 
     def __init__(
@@ -139,7 +136,7 @@ class SSDStudentHead(SSDHead):
         *args: Any,
         alpha: float = 1.0,
         min_negatives: int = 0,
-        far_negatives: float = 1.0,
+        hard_negatives: bool = True,
         **kwargs: Any,
     ) -> None:
         check_argument(
@@ -151,13 +148,10 @@ class SSDStudentHead(SSDHead):
         )
         for name, value in (('alpha', alpha), ('min_negatives', min_negatives)):
             check_argument(value >= 0, f'bbox_head.{name}', 'a number >= 0', value)
-        check_argument(
-            0 <= far_negatives <= 1, 'bbox_head.far_negatives', 'a number in [0, 1]', far_negatives
-        )
         super().__init__(num_classes, *args, **kwargs)
         self.alpha = alpha
         self.min_negatives = min_negatives
-        self.far_negatives = far_negatives
+        self.hard_negatives = hard_negatives
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
 
@@ -250,20 +244,10 @@ class SSDStudentHead(SSDHead):
             bbox_weights,
             avg_factor,
             None if maybe is None else maybe.matched,
-            self._draw_negatives(priors, instances),
         )
 
-    @torch.no_grad()
-    def _draw_negatives(self, priors: Tensor, instances: InstanceList) -> Tensor | None:
-        """Whether each prior (A, 4) may be a hard negative, (N, A): beside a box, or drawn."""
-        if self.far_negatives == 1:
-            return None
-        drawn = torch.rand(len(instances), len(priors), device=priors.device) < self.far_negatives
-        beside = self._overlaps(priors, [boxes.bboxes for boxes in instances], BESIDE_IOU)
-        return drawn if beside is None else drawn | beside
-
     def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
-        """The sum of the classification losses of positives and hard negatives, a scalar."""
+        """The sum of the classification losses of positives and negatives, a scalar."""
         by_class = logits.transpose(1, 2)
         loss = F.cross_entropy(by_class, targets.labels, reduction='none')
         if targets.uncertain is not None:
@@ -274,10 +258,7 @@ class SSDStudentHead(SSDHead):
         loss = loss * targets.label_weights
         if ignored is not None:
             loss = loss.masked_fill(ignored & ~targets.positive, 0)
-        unfit = targets.positive
-        if targets.drawn is not None:
-            unfit = unfit | ~targets.drawn
-        negative = self._hard_negative_loss(loss, unfit, targets.share)
+        negative = self._negative_loss(loss, targets.positive, targets.share)
         return loss[targets.positive].sum() + negative.sum()
 
     @torch.no_grad()
@@ -313,20 +294,24 @@ class SSDStudentHead(SSDHead):
         targets[matched] = goal if self.reg_decoded_bbox else self.bbox_coder.encode(start, goal)
         return _UncertainMatch(matched, labels, probs, targets)
 
-    def _hard_negative_loss(self, loss: Tensor, unfit: Tensor, share: Tensor) -> Tensor:
-        """Classification loss (N,) of each image's hardest background priors.
+    def _negative_loss(self, loss: Tensor, positive: Tensor, share: Tensor) -> Tensor:
+        """Classification loss (N,) of each image's negatives: its hardest background, or all.
 
         Args:
             loss: (N, A).
-            unfit: Whether a prior is no negative: it matches a box, or was not drawn, (N, A).
+            positive: Whether a prior matches a box, (N, A).
             share: The share of a positive that it counts, (N, A) in [0, 1].
         """
-        num_negatives = self.train_cfg['neg_pos_ratio'] * share.sum(dim=1, keepdim=True)
-        num_negatives = num_negatives.clamp(min=self.min_negatives)
-        # losses are >= 0, so that the unfit, set to 0, come last and add nothing
-        hardest = loss.masked_fill(unfit, 0).sort(dim=1, descending=True).values
+        positives = share.sum(dim=1, keepdim=True)
+        if self.hard_negatives:
+            wanted = self.train_cfg['neg_pos_ratio'] * positives
+        else:
+            wanted = loss.shape[1] * (positives > 0)
+        wanted = wanted.clamp(min=self.min_negatives)
+        # losses are >= 0, so that those of positives, set to 0, come last and add nothing
+        hardest = loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
         rank = torch.arange(loss.shape[1], device=loss.device)
-        return hardest.masked_fill(rank >= num_negatives, 0).sum(dim=1)
+        return hardest.masked_fill(rank >= wanted, 0).sum(dim=1)
 
     def _ignored(self, priors: Tensor, instances: OptInstanceList) -> Tensor | None:
         """Whether a prior would match a box to be ignored, (N, A)."""
