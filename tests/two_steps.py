@@ -49,7 +49,10 @@ def give_teacher(config: Config, file: Path) -> None:
 
 
 def use(config: Config, root: Path, size: int) -> None:
-    """Two steps on the drawn data, each process one image at a time."""
+    """Two steps on the drawn data, each process two images at a time.
+
+    One is too few for the batch norm of DSOD's last map, which has one cell.
+    """
     loader = config.train_dataloader
     part = innermost(loader.dataset)
     part.update(data_root=str(root), ann_file='train.json', data_prefix=dict(img='images/'))
@@ -60,7 +63,7 @@ def use(config: Config, root: Path, size: int) -> None:
             for key in ('scale', 'img_scale', 'crop_size'):
                 if key in step:
                     step[key] = (size, size)
-    loader.update(batch_size=1, num_workers=0, persistent_workers=False)
+    loader.update(batch_size=2, num_workers=0, persistent_workers=False)
     config.train_cfg = ConfigDict(type='IterBasedTrainLoop', max_iters=2, val_interval=9)
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator'):
         config[key] = None

@@ -17,7 +17,10 @@ from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['CellMining', 'learn_all_negatives', 'negatives']
+__all__ = ['FAR_WEIGHT', 'CellMining', 'learn_all_negatives', 'negatives']
+
+FAR_WEIGHT = 0.1
+"""What background away from all boxes weighs where cells have no box."""
 
 
 class CellMining:
@@ -29,8 +32,9 @@ class CellMining:
     cells better than another teacher did (docs/results.md).
 
     To none of them all cells have a box, nor to the students that learn what was mined, and an
-    SSD's hardest negatives are the cells that have none. So all learn all of the background: an
-    :class:`SSDStudentHead` has ``hard_negatives=False``, unless its config says otherwise.
+    SSD's hardest negatives are the cells that have none. So all learn all of the background, what
+    is far from the boxes less: an :class:`SSDStudentHead` has ``far_weight=FAR_WEIGHT``, unless its
+    config names another.
 
     Args:
         stages: What makes the stages.
@@ -159,17 +163,17 @@ class CellMining:
 
 
 def learn_all_negatives(config: Config) -> None:
-    """Set ``hard_negatives=False`` where the head has it, and the config says nothing of it."""
+    """Set ``far_weight`` where the head has it, and the config says nothing of it."""
     head = config.model.get('bbox_head') or {}
     kind = MODELS.get(head['type']) if 'type' in head else None
     if isinstance(kind, type) and issubclass(kind, SSDStudentHead):
-        head.setdefault('hard_negatives', False)
+        head.setdefault('far_weight', FAR_WEIGHT)
 
 
 def negatives(config: Config) -> str:
-    """What a detector's head learns of the background: 'hard' negatives, as SSD does, or 'all'."""
-    head = config.model.get('bbox_head') or {}
-    return 'hard' if head.get('hard_negatives', True) else 'all'
+    """What a head learns of the background: 'hard' as SSD, or 'all' and what far ones weigh."""
+    weight = (config.model.get('bbox_head') or {}).get('far_weight')
+    return 'hard' if weight is None else f'all, far {weight:g}'
 
 
 def _suffix(number: int) -> str:

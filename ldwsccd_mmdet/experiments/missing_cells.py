@@ -10,7 +10,7 @@ from ..datasets.coco_json import load_coco, read_coco
 from ..engine.config_file import load_config
 from ..errors import ConfigError, check_argument
 from ..visualization.mined_box_pictures import draw_mined_boxes
-from .cell_mining import CellMining, learn_all_negatives, negatives
+from .cell_mining import CellMining, learn_all_negatives
 from .detector_stages import DetectorStages, with_epochs
 from .stages import Show, StageRunner
 
@@ -67,7 +67,7 @@ class MissingCells:
         teacher = with_epochs(load_config(student.model.teacher.config, options), epochs)
         student = with_epochs(student, epochs)
         learn_all_negatives(student)
-        self._negatives = negatives(student)
+        self._far_weight = (student.model.get('bbox_head') or {}).get('far_weight')
         self.mining = CellMining(
             stages, '', '', teacher, self.annotations, hidden, seed, (), rounds, student
         )
@@ -112,8 +112,8 @@ class MissingCells:
             f'model.teacher.checkpoint={checkpoint}',
             f'model.teacher.config={checkpoint.parent / "config.py"}',
         ]
-        if self._negatives == 'all':
-            command.append('model.bbox_head.hard_negatives=False')
+        if self._far_weight is not None:
+            command.append(f'model.bbox_head.far_weight={self._far_weight:g}')
         lines.append(f'Pictures: {self.pictures}')
         lines.append(f'Train with them: {shlex.join(command)}')
         return '\n'.join(lines)

@@ -25,7 +25,7 @@ def write_half(
     rounds: int = 1,
     mode: str = 'w',
     name: str = 'half_the_boxes',
-    negatives: str = 'all',
+    negatives: str = tables.SOFT,
 ) -> None:
     with (folder / f'{name}.csv').open(mode, newline='') as file:
         writer = csv.writer(file)

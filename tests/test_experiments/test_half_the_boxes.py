@@ -132,17 +132,18 @@ def test_all_but_the_plain_ssd_learn_all_of_the_background(make, tmp_path):
 
     models = ['teacher', 'ssd', 'ssd_all_negatives', 'ldwsccd']
 
-    def hard(**settings):
+    def weights(**settings):
         run = make(seeds=[0], boxes_kept=[0.5], rounds=2, models=models, **settings)
         names = ('teacher', 'student', 'ssd', 'ssd_all_negatives', 'ldwsccd_2')
         configs = [stage(run, f'kept_0.5/seed_0/{n}').settings['config'] for n in names]
-        return [config['model']['bbox_head'].get('hard_negatives') for config in configs]
+        return [config['model']['bbox_head'].get('far_weight') for config in configs]
 
-    assert hard() == [False, False, None, False, False]
+    assert weights() == [0.1, 0.1, None, 0.1, 0.1]
     shown = {row['model']: row['negatives'] for _, row in make(seeds=[0], models=models).rows}
-    assert shown == dict(teacher='all', ssd='hard', ssd_all_negatives='all', ldwsccd='all')
-    assert hard(options={'model.bbox_head.hard_negatives': True}) == [True] * 5
-    assert hard(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 5
+    soft = 'all, far 0.1'
+    assert shown == dict(teacher=soft, ssd='hard', ssd_all_negatives=soft, ldwsccd=soft)
+    assert weights(options={'model.bbox_head.far_weight': 1}) == [1] * 5
+    assert weights(options={'model.bbox_head.type': 'RetinaHead'}) == [None] * 5
 
 
 def test_the_plain_ssds_need_no_teacher(make):

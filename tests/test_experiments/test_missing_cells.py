@@ -86,8 +86,9 @@ def test_tells_the_student_to_learn_all_of_the_background(configs, tmp_path):
         search.mined = dict(info=dict(mined=[]))
         return search.summary().split()[-1]
 
-    assert last_word() == 'model.bbox_head.hard_negatives=False'
-    assert last_word(hard_negatives=True).startswith('model.teacher.config=')
+    assert last_word() == 'model.bbox_head.far_weight=0.1'
+    assert last_word(far_weight=0.5) == 'model.bbox_head.far_weight=0.5'
+    assert last_word(far_weight=None).startswith('model.teacher.config=')
 
 
 def test_refuses_a_config_without_teacher_and_a_wrong_fraction(configs, tmp_path):

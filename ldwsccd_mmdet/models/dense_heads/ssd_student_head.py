@@ -15,6 +15,9 @@ from torch import Tensor
 from ...errors import check_argument
 from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
 
+#: Overlap with a box from which on background is beside it, as Fast R-CNN samples background.
+BESIDE_IOU = 0.1
+
 
 class _UncertainMatch(NamedTuple):
     """Priors that match a box which may be a cell.
@@ -96,12 +99,14 @@ class SSDStudentHead(SSDHead):
       highest loss. :math:`N_{pos}` counts the matched priors of the batch, at least 1 an image. An
       image without a matched prior adds 0; the loss stays connected to the graph. With
       ``min_negatives`` m an image has max(3 x positives, m) of them: an empty field teaches, too.
-    - With ``hard_negatives=False`` all background priors of an image that has a positive are
-      negatives. A loss of hard negatives settles at scores of 1 / (1 + ``neg_pos_ratio``): what
-      rises above is pushed down, what lies below is not. Where cells have no box, the hardest
-      background is those cells, and cells and background end at that score alike
-      (docs/results.md). Taught by all of the background, a score is the probability of a box, which
-      is that of a cell times the share of the cells that have one (Elkan and Noto, KDD 2008).
+    - With a ``far_weight`` w all background priors of an image that has a positive are negatives;
+      those that overlap no box by 0.1 weigh w. A loss of hard negatives settles at scores of
+      1 / (1 + ``neg_pos_ratio``): what rises above is pushed down, what lies below is not. Where
+      cells have no box, the hardest background is those cells, and cells and background end at
+      that score alike (docs/results.md). Taught by all of the background, a score is the
+      probability of a box, which is that of a cell times the share of the cells that have one
+      (Elkan and Noto, KDD 2008); where far background weighs less, so do the cells without a box
+      (Soft Sampling, Wu et al., BMVC 2019).
     - A box that may be a cell (``gt_instances.probs`` below 1) is taught by its expected loss: a
       prior that matches it is a cell of its class with probability :math:`p`, else background,
 
@@ -122,12 +127,12 @@ class SSDStudentHead(SSDHead):
         min_negatives: Hard negatives that an image has at least, 0 or more. 0 is SSD's: a field
             without any box teaches nothing. Above, it says that such a field has no cell: set it
             only where an empty record means that somebody has looked and found none.
-        hard_negatives: Whether negatives are chosen, as SSD's are; else all are taken, see above.
+        far_weight: See above, in [0, 1]. None: negatives are chosen, as SSD's are.
         **kwargs: As mmdet's ``SSDHead``.
 
     Raises:
-        ConfigError: If ``num_classes`` is missing or not a positive integer, or ``alpha`` or
-            ``min_negatives`` negative.
+        ConfigError: If ``num_classes`` is missing or not a positive integer, ``alpha`` or
+            ``min_negatives`` negative, or ``far_weight`` outside its range.
     """
 
     def __init__(
@@ -136,7 +141,7 @@ class SSDStudentHead(SSDHead):
         *args: Any,
         alpha: float = 1.0,
         min_negatives: int = 0,
-        hard_negatives: bool = True,
+        far_weight: float | None = None,
         **kwargs: Any,
     ) -> None:
         check_argument(
@@ -148,10 +153,14 @@ class SSDStudentHead(SSDHead):
         )
         for name, value in (('alpha', alpha), ('min_negatives', min_negatives)):
             check_argument(value >= 0, f'bbox_head.{name}', 'a number >= 0', value)
+        if far_weight is not None:
+            check_argument(
+                0 <= far_weight <= 1, 'bbox_head.far_weight', 'a number in [0, 1]', far_weight
+            )
         super().__init__(num_classes, *args, **kwargs)
         self.alpha = alpha
         self.min_negatives = min_negatives
-        self.hard_negatives = hard_negatives
+        self.far_weight = far_weight
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
 
@@ -237,7 +246,7 @@ class SSDStudentHead(SSDHead):
             positive = positive | maybe.matched
         return priors, _PriorTargets(
             labels,
-            torch.cat(label_weights, dim=1),
+            self._weigh_far(torch.cat(label_weights, dim=1), priors, instances, positive),
             share,
             positive,
             bboxes,
@@ -245,6 +254,17 @@ class SSDStudentHead(SSDHead):
             avg_factor,
             None if maybe is None else maybe.matched,
         )
+
+    @torch.no_grad()
+    def _weigh_far(
+        self, weights: Tensor, priors: Tensor, instances: InstanceList, positive: Tensor
+    ) -> Tensor:
+        """Weights (N, A) of the priors, those of far background times ``far_weight``."""
+        if self.far_weight in (None, 1):
+            return weights
+        near = self._overlaps(priors, [boxes.bboxes for boxes in instances], BESIDE_IOU)
+        near = positive if near is None else positive | near
+        return torch.where(near, weights, self.far_weight * weights)
 
     def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
         """The sum of the classification losses of positives and negatives, a scalar."""
@@ -303,7 +323,7 @@ class SSDStudentHead(SSDHead):
             share: The share of a positive that it counts, (N, A) in [0, 1].
         """
         positives = share.sum(dim=1, keepdim=True)
-        if self.hard_negatives:
+        if self.far_weight is None:
             wanted = self.train_cfg['neg_pos_ratio'] * positives
         else:
             wanted = loss.shape[1] * (positives > 0)

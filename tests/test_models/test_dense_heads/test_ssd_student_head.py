@@ -203,34 +203,49 @@ def test_number_of_classes_is_required(value):
 
 
 @pytest.mark.parametrize('least', [0, 5])
-def test_all_negatives_are_all_of_an_image_with_a_box(least):
-    """Against a loop over images and priors."""
-    head = build(hard_negatives=False, min_negatives=least)
+@pytest.mark.parametrize('weight', [0.0, 0.3, 1.0])
+def test_all_of_the_background_of_an_image_with_a_box(least, weight):
+    """Against a loop over images and priors: what overlaps no box by 0.1 weighs less."""
+    head = build(far_weight=weight, min_negatives=least)
     batch, x = samples(), feats(3)
     logits = head._flatten(*head(x))[0]
     sizes = [level.shape[-2:] for level in x]
+    priors = torch.cat(head.prior_generator.grid_priors(sizes, device='cpu'))
     metas, instances = [s.metainfo for s in batch], [s.gt_instances for s in batch]
     anchors, flags = head.get_anchors(sizes, metas, device='cpu')
     targets = head.get_targets(anchors, flags, instances, metas, unmap_outputs=True)
     labels, avg_factor = torch.cat(targets[0], dim=1), targets[4]
-    total, empty = 0.0, 0
-    for n in range(len(batch)):
-        loss = F.cross_entropy(logits[n], labels[n], reduction='none')
-        background = [loss[a].item() for a in range(len(loss)) if labels[n, a] == NUM_CLASSES]
-        if len(background) == len(loss):
+    total, empty, far = 0.0, 0, 0
+    for n, boxes in enumerate(instances):
+        loss = F.cross_entropy(logits[n], labels[n], reduction='none').tolist()
+        positives, background = [], []
+        for a in range(len(priors)):
+            if labels[n, a] < NUM_CLASSES:
+                positives.append(loss[a])
+                continue
+            overlap = bbox_overlaps(priors[a][None], boxes.bboxes)
+            beside = overlap.numel() > 0 and overlap.max() >= 0.1
+            far += not beside
+            background.append(loss[a] if beside else weight * loss[a])
+        if not positives:
             empty += 1
-            total += sum(sorted(background, reverse=True)[:least])
-        else:
-            total += loss.sum().item()
-    assert empty > 0
+            background = sorted(background, reverse=True)[:least]
+        total += sum(positives) + sum(background)
+    assert empty > 0 and far > 0
     found = head.loss(x, batch)['loss_cls']
     assert found.item() == pytest.approx(total / avg_factor, rel=1e-4)
 
 
-@pytest.mark.parametrize(('hard', 'best'), [(True, 1 / (1 + 3)), (False, 0.1)])
-def test_where_scores_settle_when_cells_lack_boxes(hard, best):
+@pytest.mark.parametrize('weight', [-0.1, 1.5])
+def test_the_weight_of_far_background_is_a_share(weight):
+    with pytest.raises(ConfigError, match=r'bbox_head.far_weight: .* \[0, 1\]'):
+        build(far_weight=weight)
+
+
+@pytest.mark.parametrize(('weight', 'best'), [(None, 1 / (1 + 3)), (1, 0.1)])
+def test_where_scores_settle_when_cells_lack_boxes(weight, best):
     """Of 100 priors that look alike 10 match a box; their one score has the least loss there."""
-    head = build(hard_negatives=hard)
+    head = build(far_weight=weight)
     scores = torch.linspace(0.02, 0.9, 881, dtype=torch.float64)
     positive = (torch.arange(100) < 10)[None]
     totals = []
