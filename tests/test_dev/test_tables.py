@@ -128,6 +128,16 @@ def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     assert cells(by_round, name, 'half', second) == ['85.0 (one seed)']
 
 
+def test_of_earlier_numbers_those_with_most_seeds_stand(results: Path) -> None:
+    row = ('bccd', '0.5', 'ldwsccd', 'fused')
+    write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0))
+    write_half(results, (*row, 0, 60.0), (*row, 1, 62.0), negatives='hard', mode='a')
+    write_half(results, (*row, 0, 70.0), negatives='beside', mode='a')
+    assert cells(tables.half_the_boxes(), '', 'half')[2] == '61.0 ± 1.4 (two seeds) ¹'
+    write_half(results, (*row, 1, 72.0), negatives='beside', mode='a')
+    assert cells(tables.half_the_boxes(), '', 'half')[2] == '71.0 ± 1.4 (two seeds) ¹'
+
+
 def test_numbers_of_the_earlier_teacher_are_marked_until_there_are_others(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0))
