@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 STYLES = {'error': 'bold red', 'warning': 'yellow', 'note': 'cyan'}
+# Share of the cells without a box from which on it is said what to do about them.
+MANY_MISSING = 0.1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -174,11 +176,16 @@ def lines_of_missing(missing: Any) -> list[str]:
             'cells without a box: not known; ldwsccd find-missing CONFIG trains a detector that '
             'tells, and --found FOLDER shows it here'
         ]
-    *classes, everything = map(str, missing)
-    return [
-        f'{everything}; in brackets what 90 % of 200 draws of the images give',
-        *(f'    {line}' for line in classes),
-    ]
+    *classes, everything = missing
+    lines = [f'{everything}; in brackets what 90 % of 200 draws of the images give']
+    lines += [f'    {line}' for line in classes]
+    if everything.missing >= MANY_MISSING:
+        lines.append(
+            '    → an SSD takes cells without a box for its hardest background: let it learn all '
+            'of the background, model.bbox_head.far_weight=0.1, and find those cells, ldwsccd '
+            'find-missing (docs/missing_boxes.md)'
+        )
+    return lines
 
 
 def lines_of(finding: Any) -> list[str]:
