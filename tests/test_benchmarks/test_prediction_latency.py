@@ -41,7 +41,9 @@ def comparison(make_tiny_coco, tmp_path):
     for name, model in dict(ssd=plain, ldwsccd=taught).items():
         folder = tmp_path / name / 'seed_0'
         folder.mkdir(parents=True)
-        weights = MODELS.build({**model, 'teacher': None, 'distillation': None}).state_dict()
+        student = MODELS.build({**model, 'teacher': None, 'distillation': None})
+        student.init_weights()  # mmdet's L2Norm is whatever the memory held before
+        weights = student.state_dict()
         if name == 'ldwsccd':  # a checkpoint also holds the adapters of the loss
             losses = MODELS.build(model['distillation']).state_dict(prefix='distillation.')
             weights |= losses
