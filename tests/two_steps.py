@@ -48,6 +48,14 @@ def give_teacher(config: Config, file: Path) -> None:
     config.model.teacher.update(config=dict(model=teacher), checkpoint=str(file))
 
 
+def size_of(config: Config) -> int:
+    """The side of an image; a connected layer fits one alone."""
+    head = config.model.get('bbox_head') or {}
+    if head.get('type') == 'YOLOv1Head':
+        return int(head.get('side', 7) * head.get('stride', 64))
+    return SIZE
+
+
 def use(config: Config, root: Path, size: int) -> None:
     """Two steps on the drawn data, each process two images at a time.
 
@@ -71,6 +79,8 @@ def use(config: Config, root: Path, size: int) -> None:
         config[key] = None
     config.param_scheduler = None
     config.custom_hooks = []
+    if 'collapse_watch' in config.default_hooks:
+        config.default_hooks.collapse_watch.ann_file = str(root / 'train.json')
     config.default_hooks.checkpoint = ConfigDict(type='CheckpointHook', interval=-1)
 
 
@@ -78,7 +88,7 @@ def two_steps(file: str, out: Path) -> None:
     config = load_config(file)
     without_weights(config.model)
     set_launcher(config, 'pytorch')
-    use(config, out / 'data' / '-'.join(classes_of(config)) / 'tiny', SIZE)
+    use(config, out / 'data' / '-'.join(classes_of(config)) / 'tiny', size_of(config))
     config.work_dir = str(out / Path(file).stem)
     config.experiment_name = Path(file).stem
     if config.model.get('teacher'):

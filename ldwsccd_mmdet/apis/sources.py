@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import glob
 import os
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ from pathlib import Path
 
 from ..datasets.files import missing_files
 from ..errors import DatasetError, InputError
-from ..regular_files import read_json
+from ..regular_files import read_json, read_text
 from .slides import SLIDE_SUFFIXES
 
 __all__ = ['IMAGE_SUFFIXES', 'Source', 'find_sources', 'images_beside']
 
 IMAGE_SUFFIXES = tuple('.jpg .jpeg .png .bmp .tif .tiff .webp .gif .ppm .pgm .jp2'.split())
+#: Of files that name the files of a slide, as an INI file does.
+_INDEX_SUFFIXES = ('.vms', '.vmu')
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,9 @@ def _files_of(given: str) -> set[Path]:
     if path.is_dir():
         # a link to nothing is an image that can't be read, and is said to be
         inside = [file for file in path.rglob('*') if file.is_file() or file.is_symlink()]
+        for index in [file for file in inside if file.suffix.lower() in _INDEX_SUFFIXES]:
+            parts = _parts_of(index)
+            inside = [file for file in inside if file not in parts]
     else:
         inside = [Path(file) for file in glob.glob(str(path), recursive=True)]
         if not inside:
@@ -75,6 +81,21 @@ def _files_of(given: str) -> set[Path]:
             f"no image found in '{given}' ({has}): expected names that end in {', '.join(known)}"
         )
     return found
+
+
+def _parts_of(index: Path) -> set[Path]:
+    """The files beside an index that hold its slide: its pictures are no images of their own."""
+    lines = configparser.RawConfigParser(strict=False, interpolation=None, allow_no_value=True)
+    try:
+        lines.read_string(read_text(index))
+    except (DatasetError, configparser.Error):
+        return set()  # openslide says what is wrong with it
+    return {
+        index.parent / value
+        for section in lines.sections()
+        for value in lines[section].values()
+        if value
+    }
 
 
 def images_beside(ann_file: Path, flag: str) -> Path:
