@@ -401,9 +401,18 @@ def hard_negative_scores() -> str:
 
 def mined_boxes() -> str:
     """How good mined boxes are, where boxes were taken away: means over seeds, by class."""
+    return _mined_boxes({name: who for name, who in WHO_LOOKS.items() if who[-1] == SOFT})
+
+
+def mined_boxes_before() -> str:
+    """The same, of those who looked before all of the background was learned."""
+    return _mined_boxes({name: who for name, who in WHO_LOOKS.items() if who[-1] != SOFT})
+
+
+def _mined_boxes(who_looks: dict[str, tuple[str, str, str, str]]) -> str:
     columns = ('kept_share', 'recall', 'precision', 'touching', 'framed')
     lines = []
-    for who, (_, file, rounds, negatives) in WHO_LOOKS.items():
+    for who, (_, file, rounds, negatives) in who_looks.items():
         looked = who.split(', ')
         finder = ', '.join(looked[-2:] if looked[-1] in (BESIDE, EVERYWHERE) else looked[-1:])
         groups: dict[tuple[str, ...], list[Row]] = {}
@@ -806,6 +815,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'hard_negative_scores': hard_negative_scores,
     'soak': soak,
     'mined_boxes': mined_boxes,
+    'mined_boxes_before': mined_boxes_before,
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,12 +32,14 @@ from .result_files import (
 )
 from .slides import Field, ImageField, Slide, is_slide, require_mpp
 from .sources import Source
-from .tiled_detection import Tiling, detect_tiled
+from .tiled_detection import Tiling, detect_tiled, needed_overlap
 
 __all__ = ['Prediction', 'PredictionSettings', 'predict_images']
 
 #: An image whose side is so many times the network's input gets a warning.
 MUCH_LARGER = 3.0
+#: So large a part of all cells, larger than what tiles share, gets a warning.
+MANY_LARGER = 0.05
 _RUN = 'predict.json'
 
 
@@ -115,6 +118,7 @@ def predict_images(
     _check_slides(mine, settings)
     claim_folder(detector, out, settings)
     run = Prediction()
+    needed: list[np.ndarray] = []
     _warn_of_images(detector, mine, settings, warn)
     for index, source in enumerate(mine):
         progress(index, len(mine), source.name)
@@ -126,11 +130,15 @@ def predict_images(
             def within(part: float, index: int = index, name: str = source.name) -> None:
                 progress(index + part, len(mine), name)
 
-            _predict_one(detector, source, out, settings, within)
+            cells = _predict_one(detector, source, out, settings, within)
+            if settings.tiling is not None:
+                needs = needed_overlap(cells, detector.info, settings.tiling, cells.mpp)
+                needed.append(needs.astype(np.float32))
         except ImageFileError as error:
             warn(f'{error}; the other images go on')
             _keep_failure(out, source.name, str(error))
     progress(len(mine), len(mine), '')
+    _warn_of_overlap(needed, settings.tiling, warn)
     with _writing(out, 'where all results come together'):
         _gather(detector, sources, out, ids, run)
     return run
@@ -142,13 +150,14 @@ def _predict_one(
     out: Path,
     settings: PredictionSettings,
     progress: Callable[[float], Any],
-) -> None:
+) -> CellDetections:
     """Predict on one image, and write what was found in it."""
     cells, opened = _detect(detector, source, settings, progress)
     with _writing(out, f"at image '{source.name}'"):
         _write_one(out, source, cells, opened, settings)
         cells.save(_cells_of(out, source.name))
         _failure_of(out, source.name).unlink(missing_ok=True)
+    return cells
 
 
 def _cells_of(out: Path, name: str) -> Path:
@@ -289,6 +298,24 @@ def _warn_of_images(
         )
     for note, names in notes.items():
         warn(f'{len(names)} images are {note} ({names[0]})')
+
+
+def _warn_of_overlap(
+    needed: Sequence[np.ndarray], tiling: Tiling | None, warn: Callable[[str], Any]
+) -> None:
+    """Say so where many cells are larger than what tiles share, and what would be enough."""
+    if tiling is None or not sum(map(len, needed)):
+        return
+    needs = np.concatenate(needed)
+    larger = float((needs > tiling.overlap).mean())
+    # a twentieth more than almost all cells need, up to half a tile
+    enough = min(math.ceil(20 * float(np.quantile(needs, 0.95)) + 1) / 20, 0.5)
+    if larger > MANY_LARGER and enough > tiling.overlap:
+        warn(
+            f'{100 * larger:.0f} % of the cells are larger than what tiles share, --overlap '
+            f'{tiling.overlap:g}: on borders they are put together from parts, with boxes less '
+            f'exact; --overlap {enough:g} lets a tile see almost all of them whole'
+        )
 
 
 def _detect(

@@ -20,7 +20,7 @@ from .cell_detector import CellDetector, DetectorInfo
 from .slides import Field, Slide, open_field, tissue_of, tissue_tiles
 from .tiles import merge_tiles, tile_boxes
 
-__all__ = ['Tiling', 'detect_tiled', 'tile_size']
+__all__ = ['Tiling', 'detect_tiled', 'needed_overlap', 'tile_size']
 
 #: Part of a tile that must be tissue for the network to look at it: a small nucleus is enough.
 _LEAST_TISSUE = 1e-4
@@ -95,9 +95,7 @@ def detect_tiled(
         Its cells, each once, in its pixels.
     """
     info = detector.info
-    factor = np.ones(2)
-    if mpp is not None and info.mpp:
-        factor = info.mpp / np.asarray(mpp)
+    factor = _factor(info, mpp)
     extent = np.maximum(np.rint(np.asarray(tiling.tile) * factor), 1).astype(int)
     tiles = tile_boxes(field.size, (int(extent[0]), int(extent[1])), tiling.overlap)
     is_slide = isinstance(field, Slide)
@@ -133,6 +131,32 @@ def detect_tiled(
         info.nms_iou,
     )
     return replace(empty, bboxes=boxes, scores=scores, labels=labels)
+
+
+def needed_overlap(
+    cells: CellDetections,
+    info: DetectorInfo,
+    tiling: Tiling,
+    mpp: tuple[float, float] | None = None,
+) -> np.ndarray:
+    """How large an overlap must be for each cell to be seen whole, wherever it lies.
+
+    Args:
+        cells: Cells of a field.
+        info: The detector.
+        tiling: How the field was cut.
+        mpp: Micrometres a pixel of the field.
+
+    Returns:
+        Parts of a tile, shape ``(n,)``: those of the cell's longer side, by axis.
+    """
+    tile = np.asarray(tiling.tile) * _factor(info, mpp)
+    return ((cells.bboxes[:, 2:] - cells.bboxes[:, :2]) / tile).max(1, initial=0)
+
+
+def _factor(info: DetectorInfo, mpp: tuple[float, float] | None) -> np.ndarray:
+    """Pixels of the field for a pixel of training, by axis."""
+    return np.ones(2) if mpp is None or not info.mpp else info.mpp / np.asarray(mpp)
 
 
 def _placed(cells: CellDetections, tile: np.ndarray) -> CellDetections:

@@ -14,8 +14,8 @@ from ..optional import require
 __all__ = ['merge_tiles', 'tile_boxes']
 
 _PURPOSE = 'Prediction in tiles'
-#: A box whose edge is so near to its tile's, pixels, is cut off by it.
-_NEAR = 2.0
+#: A box whose edge is so near to its tile's, part of the tile's side, is cut off by it.
+_NEAR = 0.01
 #: A cut box that lies so far within a whole one, part of its area, is a part of that cell.
 _WITHIN = 0.6
 
@@ -65,8 +65,8 @@ def merge_tiles(
     A box smaller than the overlap that lies close to its tile's inner edge, or is cut off by it, is
     left out: the next tile holds that cell whole, with more room around it. A larger one that is
     cut off is left out where another tile sees the cell whole, else joined with its other parts
-    (greedy non-maximum merging by the intersection over the smaller box). Then NMS, as the
-    detector's own.
+    (grouped by greedy non-maximum merging, by the intersection over the smaller box): the best part
+    ends, where it is cut, as the best of those that go on there. Then NMS, as the detector's own.
 
     Args:
         bboxes: ``x1, y1, x2, y2`` in pixels of the image, shape ``(n, 4)``.
@@ -83,18 +83,22 @@ def merge_tiles(
     combine = require('sahi.postprocess.combine', 'tiles', _PURPOSE)
     if not len(bboxes):
         return bboxes, scores, labels
-    extent, margin = bboxes[:, 2:] - bboxes[:, :2], _margins(bboxes, tiles, size)
+    extent, gaps = bboxes[:, 2:] - bboxes[:, :2], _gaps(bboxes, tiles, size)
+    margin = np.minimum(gaps[:, :2], gaps[:, 2:])
     spare = np.asarray(overlap) - extent
     sides = tiles[:, 2:] - tiles[:, :2]
+    near = np.maximum(_NEAR * sides, 2)
     # a quarter: where both tiles see a cell well both keep it, and NMS takes one
-    elsewhere = ((spare > 0) & (margin < np.maximum(spare / 4, _NEAR))).any(1)
-    cut = ((spare <= 0) & (margin <= _NEAR)).any(1)
+    elsewhere = ((spare > 0) & (margin < np.maximum(spare / 4, near))).any(1)
+    cut = np.tile(spare <= 0, 2) & (gaps <= np.tile(near, 2)) & ~elsewhere[:, None]
+    is_part = cut.any(1)
     rows = np.column_stack([bboxes, scores, labels]).astype(np.float64)
-    whole, parts = rows[~cut & ~elsewhere], rows[cut & ~elsewhere]
+    whole, parts = rows[~is_part & ~elsewhere], rows[is_part]
     if len(parts):
         # halves share the overlap, and are no longer than a tile
         shared = float((np.asarray(overlap) / sides.max(0)).min())
-        parts = _joined(_not_within(parts, whole), 0.6 * shared)
+        alone = _not_within(parts, whole)
+        parts = _joined(parts[alone], cut[is_part][alone], 0.6 * shared)
         whole = np.vstack([whole, parts])
     if not len(whole):
         return bboxes[:0], scores[:0], labels[:0]
@@ -103,20 +107,43 @@ def merge_tiles(
 
 
 def _not_within(parts: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Leave out cut boxes of cells that another tile sees whole, unless twice as surely."""
+    """Which cut boxes show a cell that no other tile sees whole, or half as surely at most."""
     first = whole.copy()
     first[:, 4] *= 2
     groups = _groups(np.vstack([first, parts]), _WITHIN)
-    within = [i for best, rest in groups.items() if best < len(whole) for i in rest]
-    return np.delete(parts, [i - len(whole) for i in within if i >= len(whole)], axis=0)
+    alone = np.ones(len(parts), bool)
+    for best, rest in groups.items():
+        if best < len(whole):
+            alone[[i - len(whole) for i in rest if i >= len(whole)]] = False
+    return alone
 
 
-def _joined(parts: np.ndarray, threshold: float) -> np.ndarray:
-    """Join the parts of each cell that no tile sees whole; score and class of the best."""
+def _joined(parts: np.ndarray, cut: np.ndarray, threshold: float) -> np.ndarray:
+    """Join the parts of each cell that no tile sees whole.
+
+    Score, class and the edges that its tile does not cut are those of the best part. Where it is
+    cut, the cell ends where the best of the parts that go on there does; where none does, where the
+    last of them is cut.
+
+    Args:
+        parts: Rows ``x1, y1, x2, y2, score, label``.
+        cut: Which edges the tile cuts, shape ``(n, 4)``.
+        threshold: Part of the smaller box that parts of one cell share.
+    """
     if not len(parts):
         return parts
-    joined = [parts[[best, *rest]] for best, rest in _groups(parts, threshold).items()]
-    return np.array([[*g[:, :2].min(0), *g[:, 2:4].max(0), *g[0, 4:]] for g in joined])
+    outward = np.array([-1, -1, 1, 1])
+    joined = []
+    for best, rest in _groups(parts, threshold).items():
+        row = parts[best].copy()
+        others = np.array([best, *rest])
+        for edge in np.flatnonzero(cut[best]):
+            reach = outward[edge] * parts[others, edge]
+            ends = others[~cut[others, edge] & (reach >= reach[0])]
+            end = ends[parts[ends, 4].argmax()] if len(ends) else others[reach.argmax()]
+            row[edge] = parts[end, edge]
+        joined.append(row)
+    return np.array(joined)
 
 
 def _groups(rows: np.ndarray, threshold: float) -> dict[int, list[int]]:
@@ -127,8 +154,8 @@ def _groups(rows: np.ndarray, threshold: float) -> dict[int, list[int]]:
     return groups if isinstance(groups, dict) else {i: [] for i in groups}
 
 
-def _margins(bboxes: np.ndarray, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Distance of each box, by axis, to the nearest edge of its tile that is none of the image."""
+def _gaps(bboxes: np.ndarray, tiles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Distance of each edge of a box to that of its tile; infinite where the image ends there."""
     gaps = np.abs(bboxes - tiles).astype(np.float64)
     gaps[tiles == np.array([0, 0, *size])] = np.inf
-    return np.minimum(gaps[:, :2], gaps[:, 2:])
+    return gaps

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import cv2
@@ -21,7 +22,7 @@ from ldwsccd_mmdet.apis import (
 from ldwsccd_mmdet.apis.prediction import read_ids
 from ldwsccd_mmdet.apis.result_files import safe_cell, write_geojson, write_whole
 from ldwsccd_mmdet.errors import DatasetError, InputError
-from tests.test_apis.disc_detector import CLASSES, DiscDetector, write_image
+from tests.test_apis.disc_detector import CLASSES, DiscDetector, draw_discs, write_image
 
 SETTINGS = PredictionSettings(0.5)
 
@@ -288,8 +289,27 @@ def test_warns_once_of_large_images(tmp_path: Path) -> None:
     assert len(said) == 1 and '3 images' in said[0] and '--tile auto' in said[0]
     said.clear()
     pytest.importorskip('sahi', reason="needs pip install 'ldwsccd_mmdet[tiles]'")
-    tiled = PredictionSettings(0.5, Tiling((64, 64)))
+    tiled = PredictionSettings(0.5, Tiling((64, 64), 0.5))
     predict_images(DiscDetector(), sources, tmp_path / 'out2', tiled, warn=said.append)
+    assert said == []
+
+
+def test_warns_once_of_cells_larger_than_the_overlap(tmp_path: Path) -> None:
+    pytest.importorskip('sahi', reason="needs pip install 'ldwsccd_mmdet[tiles]'")
+    for index in range(3):  # discs of 18 to 26 px
+        image, _ = draw_discs((200, 150), 12, (9, 14), seed=index)
+        (tmp_path / 'in').mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / 'in' / f'{index}.png'), image)
+    sources = find_sources([tmp_path / 'in'])
+    said: list[str] = []
+    few = PredictionSettings(0.5, Tiling((64, 64), 0.2))
+    predict_images(DiscDetector(), sources, tmp_path / 'a', few, warn=said.append)
+    (line,) = said
+    assert '% of the cells are larger than what tiles share, --overlap 0.2' in line
+    enough = float(re.search('--overlap (0.[0-9]+) lets', line).group(1))
+    said.clear()
+    more = PredictionSettings(0.5, Tiling((64, 64), enough))
+    predict_images(DiscDetector(), sources, tmp_path / 'b', more, warn=said.append)
     assert said == []
 
 

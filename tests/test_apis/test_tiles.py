@@ -149,6 +149,26 @@ def test_two_parts_that_share_most_of_a_cell_are_joined() -> None:
     assert found[0].tolist() == [[122, 20, 166, 60]] and found[1].tolist() == [0.9]
 
 
+def test_a_joined_cell_ends_as_its_best_parts_do() -> None:
+    """A poor part, which sticks out on all sides, changes nothing but where no other goes on."""
+    tiles = np.array([[0, 0, 160, 100], [128, 0, 288, 100], [128, 0, 288, 100]])
+    best, right, poor = [100.0, 20, 160, 60], [128.0, 22, 170, 58], [128.0, 5, 200, 90]
+    size, overlap = (288, 100), (32, 20)
+    scores = np.array([0.9, 0.6, 0.2])
+    found = merge_tiles(
+        np.array([best, right, poor]), scores, np.zeros(3, int), tiles, size, overlap, 0.45
+    )
+    assert found[0].tolist() == [[100, 20, 170, 60]] and found[1].tolist() == [0.9]
+
+
+def test_a_cell_across_three_tiles_goes_on_to_the_last() -> None:
+    tiles = np.array([[0, 0, 100, 100], [80, 0, 180, 100], [160, 0, 260, 100]])
+    boxes = np.array([[70.0, 20, 100, 80], [80.0, 20, 180, 80], [160.0, 20, 200, 80]])
+    scores = np.array([0.5, 0.9, 0.6])
+    found = merge_tiles(boxes, scores, np.zeros(3, int), tiles, (260, 100), (20, 20), 0.45)
+    assert found[0].tolist() == [[70, 20, 200, 80]]
+
+
 def test_is_brought_to_the_resolution_of_training(tmp_path) -> None:
     """A field of half the micrometres a pixel is read in tiles of twice the pixels."""
     image, boxes = draw_discs((300, 200), 20, (8, 14))
