@@ -353,6 +353,18 @@ def near_finds() -> str:
     return markdown(header, lines)
 
 
+def student_far_weight() -> str:
+    """LD-WSCCD by what background far from the boxes weighs to the student alone."""
+    lines = []
+    for row in read('student_far_weight_bccd'):
+        keys = ('data', 'boxes_kept', 'model', 'rounds', 'negatives', 'score_source', 'seed')
+        same = [r for r in read('half_the_boxes') if all(r[key] == row[key] for key in keys)]
+        name = [BOXES_KEPT[row['boxes_kept']], row['rounds'], f"`'{row['score_source']}'`"]
+        lines += [[*name, r['AP50'], row['AP50']] for r in same]
+    header = ['boxes kept', 'rounds', 'scored by', 'far background weighs 0.1', 'weighs 1']
+    return markdown(header, lines)
+
+
 def hard_negatives() -> str:
     """What teaches a detector of a fifth of BCCD's boxes best: hard negatives or all, by class."""
     everywhere = 'half_the_boxes_student_everywhere'
@@ -773,6 +785,25 @@ def rescoring() -> str:
     return markdown(header, sorted(rows, key=lambda row: (row[2] == '1', row[0] != 'narrow, CRIC')))
 
 
+def tiled_accuracy() -> str:
+    """AP50 in tiles and of whole images, over seeds."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in read('tiled_accuracy'):
+        groups.setdefault((row['model'], row['overlap']), []).append(row)
+    columns = ('AP50_whole', 'AP50_tiled')
+    lines = [
+        [
+            MODELS.get(model, model),
+            overlap,
+            *(mean_and_spread(float(row[name]) for row in rows) for name in columns),
+            mean_and_spread([float(row['difference']) for row in rows], sign=True),
+        ]
+        for (model, overlap), rows in groups.items()
+    ]
+    header = ['model', '`--overlap`', 'AP50, whole images', 'in tiles', 'difference']
+    return markdown(header, lines or [['any', '', *[NOT_RUN] * 3]])
+
+
 def stacks() -> str:
     """Every stack of dev/stacks.py, with how its last try ended."""
     tried = {row['stack']: row for row in read('stacks')}
@@ -816,6 +847,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'soak': soak,
     'mined_boxes': mined_boxes,
     'mined_boxes_before': mined_boxes_before,
+    'student_far_weight': student_far_weight,
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',
@@ -879,6 +911,7 @@ TABLES: dict[str, Callable[[], str]] = {
     ),
     'rescoring': rescoring,
     'stacks': stacks,
+    'tiled_accuracy': tiled_accuracy,
     'region_memory': Listing(
         'speed_region_memory',
         {

@@ -16,6 +16,9 @@ __all__ = ['merge_tiles', 'tile_boxes']
 _PURPOSE = 'Prediction in tiles'
 #: A box whose edge is so near to its tile's, part of the tile's side, is cut off by it.
 _NEAR = 0.01
+#: Part of the room that the overlap leaves beside a cell: nearer to its tile's edge than that, it is
+#: the next tile's.
+_LEFT_OUT = 0.45
 #: A cut box that lies so far within a whole one, part of its area, is a part of that cell.
 _WITHIN = 0.6
 
@@ -88,8 +91,8 @@ def merge_tiles(
     spare = np.asarray(overlap) - extent
     sides = tiles[:, 2:] - tiles[:, :2]
     near = np.maximum(_NEAR * sides, 2)
-    # a quarter: where both tiles see a cell well both keep it, and NMS takes one
-    elsewhere = ((spare > 0) & (margin < np.maximum(spare / 4, near))).any(1)
+    # less than a half, so that no cell is left out by both tiles; NMS takes one where both keep it
+    elsewhere = ((spare > 0) & (margin < np.maximum(_LEFT_OUT * spare, near))).any(1)
     cut = np.tile(spare <= 0, 2) & (gaps <= np.tile(near, 2)) & ~elsewhere[:, None]
     is_part = cut.any(1)
     rows = np.column_stack([bboxes, scores, labels]).astype(np.float64)
