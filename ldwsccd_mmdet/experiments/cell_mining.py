@@ -29,7 +29,7 @@ class CellMining:
     With more rounds, what one found teaches the next (:func:`mine_missing_boxes`); the hidden boxes
     stay hidden. The first to look is the teacher,
     each later one a student of the whole method, taught by that teacher and by the finds: it frames
-    cells better than another teacher did (docs/results.md).
+    cells better than another teacher did (docs/tried.md).
 
     To none of them all cells have a box, nor to the students that learn what was mined, and an
     SSD's hardest negatives are the cells that have none. So all learn all of the background, what

@@ -103,7 +103,7 @@ class SSDStudentHead(SSDHead):
       those that overlap no box by 0.1 weigh w. A loss of hard negatives settles at scores of
       1 / (1 + ``neg_pos_ratio``): what rises above is pushed down, what lies below is not. Where
       cells have no box, the hardest background is those cells, and cells and background end at
-      that score alike (docs/results.md). Taught by all of the background, a score is the
+      that score alike (docs/tried.md). Taught by all of the background, a score is the
       probability of a box, which is that of a cell times the share of the cells that have one
       (Elkan and Noto, KDD 2008); where far background weighs less, so do the cells without a box
       (Soft Sampling, Wu et al., BMVC 2019).
