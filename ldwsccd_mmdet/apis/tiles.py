@@ -16,8 +16,8 @@ __all__ = ['merge_tiles', 'tile_boxes']
 _PURPOSE = 'Prediction in tiles'
 #: A box whose edge is so near to its tile's, part of the tile's side, is cut off by it.
 _NEAR = 0.01
-#: Part of the room that the overlap leaves beside a cell: nearer to its tile's edge than that, it is
-#: the next tile's.
+#: Part of the room that the overlap leaves beside a cell: a cell that is nearer to its tile's edge
+#: than that is the next tile's.
 _LEFT_OUT = 0.45
 #: A cut box that lies so far within a whole one, part of its area, is a part of that cell.
 _WITHIN = 0.6
