@@ -7,32 +7,18 @@ import torch.nn.functional as F
 from mmcv.ops import batched_nms
 from mmdet.models.dense_heads import SSDHead
 from mmdet.models.losses import smooth_l1_loss
+from mmdet.models.task_modules.assigners import BboxOverlaps2D, MaxIoUAssigner
+from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmdet.registry import MODELS
 from mmdet.utils import ConfigType, InstanceList, OptInstanceList
 from mmengine.structures import InstanceData
 from torch import Tensor
 
 from ...errors import check_argument
-from ..utils import RegionBatch, no_autocast, pairwise_iou, probabilities
+from ..utils import RegionBatch, no_autocast, pad_boxes, pairwise_iou, probabilities
 
 #: Overlap with a box from which on background is beside it, as Fast R-CNN samples background.
 BESIDE_IOU = 0.1
-
-
-class _UncertainMatch(NamedTuple):
-    """Priors that match a box which may be a cell.
-
-    Attributes:
-        matched: Boolean (N, A).
-        labels: (N, A), class of the box.
-        probs: (N, A), its probability; 0 where nothing matches.
-        targets: (N, A, 4), its encoded box; 0 where nothing matches.
-    """
-
-    matched: Tensor
-    labels: Tensor
-    probs: Tensor
-    targets: Tensor
 
 
 class _PriorTargets(NamedTuple):
@@ -45,7 +31,8 @@ class _PriorTargets(NamedTuple):
         positive: Boolean (N, A), whether it matches a box.
         bboxes: (N, A, 4), encoded boxes.
         bbox_weights: (N, A, 4).
-        avg_factor: Number of positives, a box that may be a cell counting by its probability.
+        avg_factor: Number of positives, a box that may be a cell counting by its probability; each
+            image has at least one.
         uncertain: Boolean (N, A), whether its box may be no cell; None if there is no such box.
     """
 
@@ -55,29 +42,8 @@ class _PriorTargets(NamedTuple):
     positive: Tensor
     bboxes: Tensor
     bbox_weights: Tensor
-    avg_factor: Tensor | float
+    avg_factor: Tensor
     uncertain: Tensor | None
-
-
-def split_by_certainty(instances: InstanceList) -> tuple[InstanceList, InstanceList]:
-    """Part the boxes of each image into those that are cells and those that may be.
-
-    Args:
-        instances: Per image ``bboxes``, ``labels`` and perhaps ``probs``, in [0, 1]; without it,
-            all are cells.
-
-    Returns:
-        The boxes of probability 1, and the others, which keep their ``probs``.
-    """
-    certain, uncertain = [], []
-    for boxes in instances:
-        probs = probabilities(boxes)
-        sure = probs >= 1
-        certain.append(InstanceData(bboxes=boxes.bboxes[sure], labels=boxes.labels[sure]))
-        uncertain.append(
-            InstanceData(bboxes=boxes.bboxes[~sure], labels=boxes.labels[~sure], probs=probs[~sure])
-        )
-    return certain, uncertain
 
 
 @MODELS.register_module()
@@ -88,7 +54,7 @@ class SSDStudentHead(SSDHead):
 
     - It predicts on mmdet 3.3, whose ``SSDHead`` raises ``AttributeError: ... no attribute
       'loss_cls'`` in the first validation.
-    - The loss treats the whole batch at once, in float32 whatever the autocast:
+    - Matching and loss treat the whole batch at once, in float32 whatever the autocast:
 
       .. math::
           L_{ssd} = \frac{1}{N_{pos}} \Big( \sum_{pos} -\log p_{y}
@@ -132,7 +98,8 @@ class SSDStudentHead(SSDHead):
 
     Raises:
         ConfigError: If ``num_classes`` is missing or not a positive integer, ``alpha`` or
-            ``min_negatives`` negative, or ``far_weight`` outside its range.
+            ``min_negatives`` negative, ``far_weight`` outside its range, or the assigner of
+            ``train_cfg`` is another than ``MaxIoUAssigner``.
     """
 
     def __init__(
@@ -158,11 +125,38 @@ class SSDStudentHead(SSDHead):
                 0 <= far_weight <= 1, 'bbox_head.far_weight', 'a number in [0, 1]', far_weight
             )
         super().__init__(num_classes, *args, **kwargs)
+        self._check_assigner()
         self.alpha = alpha
         self.min_negatives = min_negatives
         self.far_weight = far_weight
         # mmdet 3.2 and 3.3 look at this attribute in predict; None means plain softmax
         self.loss_cls = None
+
+    def _check_assigner(self) -> None:
+        """Refuse what :meth:`_match` does not do."""
+        rule = getattr(self, 'assigner', None)  # training alone has one
+        if rule is None:
+            return
+        key = 'model.train_cfg.assigner'
+        check_argument(
+            type(rule) is MaxIoUAssigner and type(rule.iou_calculator) is BboxOverlaps2D,
+            f'{key}.type',
+            'MaxIoUAssigner with its own iou_calculator, which SSDStudentHead does for a whole '
+            'batch at once',
+            type(rule).__name__,
+        )
+        check_argument(
+            isinstance(rule.neg_iou_thr, (int, float)),
+            f'{key}.neg_iou_thr',
+            'a number: all background that overlaps no box by as much is negative',
+            rule.neg_iou_thr,
+        )
+        check_argument(
+            rule.ignore_iof_thr <= 0,
+            f'{key}.ignore_iof_thr',
+            '-1: a prior that would match an ignored box is left out in any case',
+            rule.ignore_iof_thr,
+        )
 
     #: Boxes may carry ``probs``, the probability that they are a cell of their class.
     takes_probs = True
@@ -189,9 +183,7 @@ class SSDStudentHead(SSDHead):
         Returns:
             ``loss_cls`` and ``loss_bbox``, float32 scalars.
         """
-        priors, targets = self._targets(
-            cls_scores, batch_gt_instances, batch_img_metas, batch_gt_instances_ignore
-        )
+        priors, targets = self._targets(cls_scores, batch_gt_instances, batch_img_metas)
         logits, deltas = self._flatten(cls_scores, bbox_preds)
         ignored = self._ignored(priors, batch_gt_instances_ignore)
         with no_autocast(logits):
@@ -209,62 +201,107 @@ class SSDStudentHead(SSDHead):
             )
         return dict(loss_cls=loss_cls / targets.avg_factor, loss_bbox=self.alpha * loss_bbox)
 
+    @torch.no_grad()
     def _targets(
-        self,
-        cls_scores: list[Tensor],
-        instances: InstanceList,
-        batch_img_metas: list[dict],
-        ignored: OptInstanceList,
+        self, cls_scores: list[Tensor], instances: InstanceList, batch_img_metas: list[dict]
     ) -> tuple[Tensor, _PriorTargets]:
-        """The priors (A, 4), and what each is taught in each image."""
+        """The priors (A, 4), and what each is taught in each image; all from one table of IoU."""
         anchors, valid_flags = self.get_anchors(
             [featmap.shape[-2:] for featmap in cls_scores],
             batch_img_metas,
             device=cls_scores[0].device,
         )
-        certain, uncertain = split_by_certainty(instances)
-        labels, label_weights, bboxes, bbox_weights, avg_factor = self.get_targets(
-            anchors,
-            valid_flags,
-            certain,
-            batch_img_metas,
-            batch_gt_instances_ignore=ignored,
-            unmap_outputs=True,
-        )
-        labels, bboxes = torch.cat(labels, dim=1), torch.cat(bboxes, dim=1)
-        bbox_weights = torch.cat(bbox_weights, dim=1)
         priors = torch.cat(anchors[0])
-        positive = labels < self.num_classes
-        share = positive.to(bboxes)
-        maybe = self._match_uncertain(priors, uncertain, positive)
-        if maybe is not None:
-            share = share + maybe.probs
-            labels = torch.where(maybe.matched, maybe.labels, labels)
-            bboxes = torch.where(maybe.matched[..., None], maybe.targets, bboxes)
-            bbox_weights = bbox_weights + maybe.probs[..., None]
-            avg_factor = avg_factor + maybe.probs.sum()
-            positive = positive | maybe.matched
+        inside = torch.stack(
+            [
+                anchor_inside_flags(
+                    priors, torch.cat(flags), meta['img_shape'][:2], self.train_cfg.allowed_border
+                )
+                for flags, meta in zip(valid_flags, batch_img_metas, strict=True)
+            ]
+        )
+        bboxes, is_box = pad_boxes([boxes.bboxes.to(priors) for boxes in instances])
+        batch = RegionBatch([len(boxes) for boxes in instances], priors.device, min_size=1)
+        classes = batch.pad(torch.cat([boxes.labels for boxes in instances]))
+        probs = batch.pad(torch.cat([probabilities(boxes) for boxes in instances])).to(priors)
+        iou = pairwise_iou(priors[None], bboxes)  # (N, M, A)
+
+        is_cell = probs >= 1
+        best, box = self._match(iou, is_cell, inside)
+        certain, uncertain = box >= 0, None
+        avg_factor: Tensor = certain.sum(dim=1).clamp(min=1).sum()
+        if (is_box & ~is_cell).any():
+            _, other = self._match(iou, is_box & ~is_cell, inside & ~certain)
+            uncertain = other >= 0
+            box = torch.where(uncertain, other, box)
+        positive, box = box >= 0, box.clamp(min=0)
+        share = probs.gather(1, box) * positive
+        if uncertain is not None:
+            avg_factor = avg_factor + share[uncertain].sum()
+        goals = bboxes.gather(1, box[..., None].expand(-1, -1, 4))[positive]
+        if not self.reg_decoded_bbox:
+            goals = self.bbox_coder.encode(priors.expand(len(bboxes), -1, -1)[positive], goals)
+        targets = priors.new_zeros(*positive.shape, 4)
+        targets[positive] = goals
         return priors, _PriorTargets(
-            labels,
-            self._weigh_far(torch.cat(label_weights, dim=1), priors, instances, positive),
+            torch.where(positive, classes.gather(1, box), self.num_classes),
+            self._label_weights(iou, best, positive, inside),
             share,
             positive,
-            bboxes,
-            bbox_weights,
+            targets,
+            share[..., None].expand(-1, -1, 4),
             avg_factor,
-            None if maybe is None else maybe.matched,
+            uncertain,
         )
 
-    @torch.no_grad()
-    def _weigh_far(
-        self, weights: Tensor, priors: Tensor, instances: InstanceList, positive: Tensor
-    ) -> Tensor:
-        """Weights (N, A) of the priors, those of far background times ``far_weight``."""
-        if self.far_weight in (None, 1):
-            return weights
-        near = self._overlaps(priors, [boxes.bboxes for boxes in instances], BESIDE_IOU)
-        near = positive if near is None else positive | near
-        return torch.where(near, weights, self.far_weight * weights)
+    def _match(self, iou: Tensor, among: Tensor, free: Tensor) -> tuple[Tensor, Tensor]:
+        """Match priors and boxes as ``MaxIoUAssigner`` does, the images of a batch at once.
+
+        A prior takes the box that it overlaps most, from ``pos_iou_thr`` on, and each box has its
+        best prior, from ``min_pos_iou`` on; where two boxes have the same, the later.
+
+        Args:
+            iou: Of M boxes and A priors, (N, M, A).
+            among: Which boxes are matched, (N, M).
+            free: Which priors, (N, A).
+
+        Returns:
+            The highest IoU of each prior, 0 where there is none, and its box, -1 where it has none,
+            (N, A).
+        """
+        rule = self.assigner
+        iou = iou.masked_fill(~(among[..., None] & free[:, None]), 0)
+        best, box = iou.max(dim=1)
+        box = torch.where((best >= rule.pos_iou_thr) & (best > 0), box, -1)
+        if rule.match_low_quality:
+            overlap, prior = iou.max(dim=2)
+            has_one = (overlap >= rule.min_pos_iou) & (overlap > 0)
+            own = torch.arange(iou.shape[1], device=iou.device).expand_as(prior)
+            own = torch.where(has_one, own, -1)
+            if rule.gt_max_assign_all:
+                is_best = (iou == overlap[..., None]) & has_one[..., None]
+                last = torch.where(is_best, own[..., None], -1).amax(dim=1)
+            else:
+                last = torch.full_like(box, -1).scatter_reduce(1, prior, own, 'amax')
+            box = torch.where(last >= 0, last, box)
+        return best, box
+
+    def _label_weights(self, iou: Tensor, best: Tensor, positive: Tensor, inside: Tensor) -> Tensor:
+        """Weights (N, A) of the classification loss.
+
+        Args:
+            iou: Of all boxes and priors, (N, M, A).
+            best: Highest IoU of each prior with a box that is a cell, (N, A).
+            positive: Whether a prior matches a box, (N, A).
+            inside: Whether it lies in the image, (N, A).
+        """
+        weights = (inside & (positive | (best < self.assigner.neg_iou_thr))).to(iou)
+        if self.far_weight not in (None, 1):
+            near = positive | (iou >= BESIDE_IOU).any(dim=1)
+            weights = torch.where(near, weights, self.far_weight * weights)
+        if self.train_cfg.pos_weight > 0:
+            weights = torch.where(positive, self.train_cfg.pos_weight * weights, weights)
+        return weights
 
     def _class_loss(self, logits: Tensor, targets: _PriorTargets, ignored: Tensor | None) -> Tensor:
         """The sum of the classification losses of positives and negatives, a scalar."""
@@ -280,39 +317,6 @@ class SSDStudentHead(SSDHead):
             loss = loss.masked_fill(ignored & ~targets.positive, 0)
         negative = self._negative_loss(loss, targets.positive, targets.share)
         return loss[targets.positive].sum() + negative.sum()
-
-    @torch.no_grad()
-    def _match_uncertain(
-        self, priors: Tensor, instances: InstanceList, taken: Tensor
-    ) -> '_UncertainMatch | None':
-        """Give priors (A, 4) that no certain box took, (N, A), to boxes that may be cells.
-
-        As ``MaxIoUAssigner`` does: a prior takes the box that it overlaps most, from
-        ``pos_iou_thr`` on, and each box has its best prior, whatever their overlap.
-        """
-        counts = [len(boxes) for boxes in instances]
-        if not any(counts):
-            return None
-        batch = RegionBatch(counts, priors.device)
-        bboxes = batch.pad(torch.cat([boxes.bboxes for boxes in instances])).to(priors)
-        iou = pairwise_iou(priors[None], bboxes)  # (N, M, A)
-        iou = iou.masked_fill(~batch.mask[..., None], -1).masked_fill(taken[:, None], -1)
-        best, box = iou.max(dim=1)
-        matched = best >= self.train_cfg['assigner'].get('pos_iou_thr', 0.5)
-        overlap, prior = iou.max(dim=2)
-        image, own = (overlap > 0).nonzero(as_tuple=True)
-        matched[image, prior[image, own]] = True
-        box[image, prior[image, own]] = own
-        matched &= ~taken
-
-        labels = batch.pad(torch.cat([boxes.labels for boxes in instances])).gather(1, box)
-        probs = batch.pad(torch.cat([boxes.probs for boxes in instances])).to(priors)
-        probs = probs.gather(1, box) * matched
-        targets = priors.new_zeros(*matched.shape, 4)
-        goal = bboxes.gather(1, box[..., None].expand(-1, -1, 4))[matched]
-        start = priors.expand(len(bboxes), -1, -1)[matched]
-        targets[matched] = goal if self.reg_decoded_bbox else self.bbox_coder.encode(start, goal)
-        return _UncertainMatch(matched, labels, probs, targets)
 
     def _negative_loss(self, loss: Tensor, positive: Tensor, share: Tensor) -> Tensor:
         """Classification loss (N,) of each image's negatives: its hardest background, or all.
@@ -333,21 +337,15 @@ class SSDStudentHead(SSDHead):
         rank = torch.arange(loss.shape[1], device=loss.device)
         return hardest.masked_fill(rank >= wanted, 0).sum(dim=1)
 
+    @torch.no_grad()
     def _ignored(self, priors: Tensor, instances: OptInstanceList) -> Tensor | None:
-        """Whether a prior would match a box to be ignored, (N, A)."""
+        """Whether a prior (A, 4) would match a box to be ignored, (N, A); None if there is none."""
         bboxes = [boxes.get('bboxes') if boxes else None for boxes in instances or []]
-        return self._overlaps(priors, bboxes, self.train_cfg['assigner'].get('pos_iou_thr', 0.5))
-
-    @staticmethod
-    def _overlaps(priors: Tensor, bboxes: list[Tensor | None], least: float) -> Tensor | None:
-        """Whether a prior (A, 4) overlaps a box of its image, (N, A); None if there is no box."""
-        counts = [0 if boxes is None else len(boxes) for boxes in bboxes]
-        if not any(counts):
+        given = [priors.new_zeros(0, 4) if boxes is None else boxes.to(priors) for boxes in bboxes]
+        if not any(map(len, given)):
             return None
-        batch = RegionBatch(counts, priors.device)
-        padded = batch.pad(torch.cat([boxes for boxes in bboxes if boxes is not None]).to(priors))
-        iou = pairwise_iou(priors[None], padded)
-        return ((iou >= least) & batch.mask[..., None]).any(dim=1)
+        iou = pairwise_iou(priors[None], pad_boxes(given)[0])
+        return (iou >= self.assigner.pos_iou_thr).any(dim=1)
 
     def _flatten(self, cls_scores: list[Tensor], bbox_preds: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Maps of all levels as logits (N, A, C + 1) and deltas (N, A, 4), float32."""

@@ -51,6 +51,76 @@ def test_loss_equals_mmdets_loop_over_images(batch, reg_decoded_bbox):
     torch.testing.assert_close(grads[0], grads[1], rtol=1e-3, atol=1e-5)
 
 
+RULES = [
+    {},
+    dict(gt_max_assign_all=True),
+    dict(match_low_quality=False),
+    dict(min_pos_iou=0.3),
+    dict(pos_iou_thr=0.6, neg_iou_thr=0.4),
+    dict(pos_iou_thr=0.35, neg_iou_thr=0.35, gt_max_assign_all=True, min_pos_iou=0.2),
+]
+
+
+def crowded(seed: int):
+    """Images with many boxes, some equal, some shown in part, one in a smaller image; and none."""
+    generator = torch.Generator().manual_seed(seed)
+    batch = []
+    for number, size in ((9, (64, 64)), (30, (64, 48)), (1, (40, 64)), (0, (64, 64))):
+        corner = torch.rand(number, 2, generator=generator) * 50 - 4
+        boxes = torch.cat([corner, corner + 4 + 30 * torch.rand(number, 2, generator=generator)], 1)
+        boxes[1:3] = boxes[:1]
+        labels = torch.randint(0, NUM_CLASSES, (number,), generator=generator)
+        one = sample(boxes.tolist(), labels.tolist(), (64, 64))
+        one.set_metainfo(dict(img_shape=size, pad_shape=size))
+        batch.append(one)
+    return batch
+
+
+@pytest.mark.parametrize('rule', RULES, ids=str)
+@pytest.mark.parametrize('edges', [dict(), dict(allowed_border=0), dict(pos_weight=2.0)], ids=str)
+def test_targets_equal_mmdets_loop_over_images(rule, edges):
+    """Labels, weights and boxes of MaxIoUAssigner, by its options; padding teaches nothing."""
+    cfg = ConfigDict({**train_cfg(), **edges})
+    cfg.assigner.update(rule)
+    ours, theirs = (
+        MODELS.build(dict(head_cfg(train_cfg=cfg, test_cfg=ConfigDict(predict_cfg())), type=kind))
+        for kind in ('SSDStudentHead', 'SSDHead')
+    )
+    for seed in range(5):
+        batch = crowded(seed)
+        instances, metas = [s.gt_instances for s in batch], [s.metainfo for s in batch]
+        scores = ours(feats(len(batch)))[0]
+        priors, found = ours._targets(scores, instances, metas)
+        anchors, flags = theirs.get_anchors([s.shape[-2:] for s in scores], metas, 'cpu')
+        labels, label_weights, boxes, box_weights, avg_factor = theirs.get_targets(
+            anchors, flags, instances, metas, unmap_outputs=True
+        )
+        torch.testing.assert_close(priors, torch.cat(anchors[0]))
+        label_weights, box_weights = torch.cat(label_weights, 1), torch.cat(box_weights, 1)
+        torch.testing.assert_close(found.label_weights, label_weights)
+        taught = label_weights > 0  # of others mmdet says background or nothing, as it happens
+        assert (found.labels == torch.cat(labels, 1))[taught].all()
+        torch.testing.assert_close(found.bbox_weights, box_weights)
+        torch.testing.assert_close(found.bboxes * box_weights, torch.cat(boxes, 1) * box_weights)
+        assert float(found.avg_factor) == float(avg_factor)
+
+
+@pytest.mark.parametrize(
+    'rule, match',
+    [
+        (
+            dict(type='ATSSAssigner', topk=9),
+            'assigner.type: expected MaxIoUAssigner .*found .ATSSAssigner',
+        ),
+        ({**train_cfg()['assigner'], 'ignore_iof_thr': 0.5}, 'ignore_iof_thr: .* found 0.5'),
+        ({**train_cfg()['assigner'], 'neg_iou_thr': (0.1, 0.4)}, 'neg_iou_thr: .* found .0.1, 0.4'),
+    ],
+)
+def test_refuses_an_assigner_that_it_would_not_use(rule, match):
+    with pytest.raises(ConfigError, match=match):
+        MODELS.build(head_cfg(train_cfg=ConfigDict({**train_cfg(), 'assigner': rule})))
+
+
 @pytest.mark.parametrize('alpha', [0.0, 0.5, 2.0])
 def test_alpha_of_eq_5_weighs_the_box_loss_alone(alpha):
     plain, weighed = build(), build(alpha=alpha)
