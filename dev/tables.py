@@ -912,6 +912,17 @@ TABLES: dict[str, Callable[[], str]] = {
     'rescoring': rescoring,
     'stacks': stacks,
     'tiled_accuracy': tiled_accuracy,
+    'whole_runs': Listing(
+        'speed_whole_runs',
+        {
+            'run': '{task}',
+            'images': '{images}',
+            'operators': '{operators}',
+            'wall time, s': '{wall_s}',
+            'processor time, s': '{cpu_s}',
+            'ratio': '{ratio}',
+        },
+    ),
     'region_memory': Listing(
         'speed_region_memory',
         {
