@@ -118,6 +118,7 @@ MODELS = {
     'ssd_ldm': 'SSD + LDM',
     'ssd_mil': 'SSD + MIL',
     'ldwsccd': 'LD-WSCCD',
+    'ldwsccd_logits': "LD-WSCCD, the teacher's scores too",
     'teacher': 'teacher',
 }
 BCCD_CLASSES = ('Platelets', 'RBC', 'WBC')
@@ -162,8 +163,9 @@ class Experiment:
         rounds: str = '1',
         file: str = 'half_the_boxes',
         negatives: str | None = None,
+        column: str = 'AP50',
     ) -> dict[str, float]:
-        """AP50 by seed; of the score source that the configs use, or of a given one."""
+        """AP50 by seed, of all classes or one; of the configs' score source, or a given one."""
         rows = [
             row
             for row in read(file)
@@ -183,7 +185,7 @@ class Experiment:
         rows = [row for row in rows if row.get('negatives', '') == negatives]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
-        return {row['seed']: float(row['AP50']) for row in rows if row['score_source'] == wanted}
+        return {row['seed']: float(row[column]) for row in rows if row['score_source'] == wanted}
 
     def earlier(self) -> str:
         """The mark of a number of LD-WSCCD from before it learned all of the background."""
@@ -284,6 +286,28 @@ def half_the_boxes_by_source() -> str:
 
     header = ['data', 'boxes kept', *(f"`'{source}'`" for source in sources)]
     return markdown(header, half_the_boxes_lines(cells))
+
+
+def half_the_boxes_by_class(data: str) -> Callable[[], str]:
+    """AP50 of each class with all boxes of a data set: Table 2 of the paper."""
+    models = ('ssd', 'ldwsccd', 'teacher')
+
+    def table() -> str:
+        rows = [row for row in read('half_the_boxes') if row['data'] == data]
+        epochs = max((row['epochs'] for row in rows), key=int, default='')
+        of = Experiment(data, epochs, '1')
+        other = {'data', 'boxes_kept', 'model', 'rounds', 'negatives', 'score_source', 'seed'}
+        other |= {'epochs', 'split'}
+        names = {name: None for row in rows for name in row if row[name] and name not in other}
+        lines = []
+        for name in names:
+            values = [of.ap50(model, column=name) for model in models]
+            cells = [mean_and_spread(value.values()) for value in values]
+            lines.append(['mean' if name == 'AP50' else name, *cells, difference(*values[1::-1])])
+        header = ['class', *(MODELS[model] for model in models), 'gain over SSD']
+        return markdown(header, lines or [['any', *[NOT_RUN] * 4]])
+
+    return table
 
 
 def half_the_boxes_by_round() -> str:
@@ -839,6 +863,8 @@ TABLES: dict[str, Callable[[], str]] = {
     'fewer_boxes': fewer_boxes,
     'half_the_boxes_by_model': half_the_boxes_by_model,
     'half_the_boxes_by_source': half_the_boxes_by_source,
+    'classes_composed': half_the_boxes_by_class('composed'),
+    'classes_cric': half_the_boxes_by_class('cric'),
     'half_the_boxes_by_round': half_the_boxes_by_round,
     'seeds_in_doubt': seeds_in_doubt,
     'near_finds': near_finds,

@@ -44,12 +44,14 @@ COLUMNS = (
 MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'negatives', 'seed', 'epochs')
 #: The parts of the method that each model has, in the order of Table 4. What learns no mined cells
 #: is SSD as the paper trains it, and SSD taught by all of the background as the method is.
+#: 'logits': the teacher's scores of each prior teach, too (:class:`LogitDistillationLoss`).
 MODELS = {
     'ssd': (),
     'ssd_all_negatives': (),
     'ssd_ldm': ('teacher',),
     'ssd_mil': ('mil_head',),
     'ldwsccd': ('teacher', 'mil_head'),
+    'ldwsccd_logits': ('teacher', 'mil_head', 'logits'),
 }
 PLAIN = tuple(model for model, parts in MODELS.items() if not parts)
 SOURCES = ('ssd', 'mil', 'fused')
@@ -234,6 +236,8 @@ class HalfTheBoxes:
         for part in ('teacher', 'mil_head'):
             if part not in MODELS[model]:
                 config.model[part] = None
+        if 'logits' in MODELS[model]:
+            config.model.logit_distillation = dict(type='LogitDistillationLoss')
         if 'teacher' not in MODELS[model]:
             config.model.distillation = None
         elif mining is not None:

@@ -108,6 +108,24 @@ def test_gains_are_paired_by_seed(results: Path) -> None:
     assert cells(by_source, '', 'half') == ['1.0 (one seed)', ours]
 
 
+def test_classes_are_means_over_seeds(results: Path) -> None:
+    table = tables.half_the_boxes_by_class('bccd')
+    assert cells(table(), 'any') == ['not run'] * 4
+    with (results / 'half_the_boxes.csv').open('w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow([*HALF, 'RBC', 'other'])
+        for model, ap, seed in ('ssd', 20, 0), ('ssd', 30, 1), ('ldwsccd', 31, 0), ('x', 9, 0):
+            which = 'hard' if model == 'ssd' else tables.SOFT
+            row = ['bccd', '1', model, model == 'ldwsccd', which, 'ssd', seed, 20, 'test', ap]
+            writer.writerow([*row[:3], int(row[3]), *row[4:], ap + 1, ''])
+        writer.writerow(['cric', '1', 'ssd', 0, 'hard', 'ssd', 0, 20, 'test', 50, '', 50])
+    two = '25.0 ± 7.1 (two seeds)'
+    one = ['31.0 (one seed)', 'not run', '+11.0 (one seed)']
+    assert cells(table(), 'mean') == [two, *one]
+    assert cells(table(), 'RBC')[0] == '26.0 ± 7.1 (two seeds)'
+    assert 'other' not in table()
+
+
 def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))

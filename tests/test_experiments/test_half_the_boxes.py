@@ -91,6 +91,16 @@ def test_only_what_has_a_part_of_the_method_learns_mined_cells(make):
     assert mined not in stage(experiment, f'{name}/ssd').needs
 
 
+def test_the_teachers_scores_teach_where_that_is_asked_for(make):
+    models = ['ldwsccd', 'ldwsccd_logits']
+    experiment = make(models=models, seeds=[0], boxes_kept=[1])
+    plain, taught = (
+        stage(experiment, f'kept_1/seed_0/{m}').settings['config']['model'] for m in models
+    )
+    assert taught.pop('logit_distillation') == dict(type='LogitDistillationLoss')
+    assert taught == plain
+
+
 def test_ssd_alone_needs_no_teacher(make):
     names = [s.name for s in make(models=['ssd'], seeds=[0], boxes_kept=[1]).runner.stages]
     assert [n.split('/')[-1] for n in names] == ['test_set', 'labels', 'ssd', 'ssd_ssd']

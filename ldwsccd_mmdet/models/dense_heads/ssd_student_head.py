@@ -1,5 +1,6 @@
 """SSD head that trains a batch at once, predicts on mmdet 3.3 and proposes regions."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,8 @@ from ..utils import RegionBatch, no_autocast, pad_boxes, pairwise_iou, probabili
 
 #: Overlap with a box from which on background is beside it, as Fast R-CNN samples background.
 BESIDE_IOU = 0.1
+# IoUs of boxes and priors that may be in memory at once: 256 MiB, a few times that with their terms
+MAX_IOUS = 1 << 26
 
 
 class _PriorTargets(NamedTuple):
@@ -44,6 +47,31 @@ class _PriorTargets(NamedTuple):
     bbox_weights: Tensor
     avg_factor: Tensor
     uncertain: Tensor | None
+
+
+def _join(parts: Sequence[_PriorTargets]) -> _PriorTargets:
+    """The targets of a batch from those of its parts."""
+    if len(parts) == 1:
+        return parts[0]
+    uncertain = None
+    if any(part.uncertain is not None for part in parts):
+        none = (torch.zeros_like(part.positive) for part in parts)
+        uncertain = torch.cat(
+            [
+                no if part.uncertain is None else part.uncertain
+                for part, no in zip(parts, none, strict=True)
+            ]
+        )
+    return _PriorTargets(
+        torch.cat([part.labels for part in parts]),
+        torch.cat([part.label_weights for part in parts]),
+        torch.cat([part.share for part in parts]),
+        torch.cat([part.positive for part in parts]),
+        torch.cat([part.bboxes for part in parts]),
+        torch.cat([part.bbox_weights for part in parts]),
+        torch.stack([part.avg_factor for part in parts]).sum(),
+        uncertain,
+    )
 
 
 @MODELS.register_module()
@@ -205,7 +233,7 @@ class SSDStudentHead(SSDHead):
     def _targets(
         self, cls_scores: list[Tensor], instances: InstanceList, batch_img_metas: list[dict]
     ) -> tuple[Tensor, _PriorTargets]:
-        """The priors (A, 4), and what each is taught in each image; all from one table of IoU."""
+        """The priors (A, 4), and what each is taught in each image."""
         anchors, valid_flags = self.get_anchors(
             [featmap.shape[-2:] for featmap in cls_scores],
             batch_img_metas,
@@ -220,6 +248,22 @@ class SSDStudentHead(SSDHead):
                 for flags, meta in zip(valid_flags, batch_img_metas, strict=True)
             ]
         )
+        table = max(1, *map(len, instances)) * len(priors)
+        step = max(1, MAX_IOUS // table)
+        parts = [
+            self._targets_of(priors, instances[i : i + step], inside[i : i + step])
+            for i in range(0, len(instances), step)
+        ]
+        return priors, _join(parts)
+
+    def _targets_of(self, priors: Tensor, instances: InstanceList, inside: Tensor) -> _PriorTargets:
+        """What each prior is taught in some images, all from one table of IoU.
+
+        Args:
+            priors: (A, 4).
+            instances: Per image ``bboxes``, ``labels`` and perhaps ``probs``.
+            inside: Whether a prior lies in the image, (N, A).
+        """
         bboxes, is_box = pad_boxes([boxes.bboxes.to(priors) for boxes in instances])
         batch = RegionBatch([len(boxes) for boxes in instances], priors.device, min_size=1)
         classes = batch.pad(torch.cat([boxes.labels for boxes in instances]))
@@ -243,7 +287,7 @@ class SSDStudentHead(SSDHead):
             goals = self.bbox_coder.encode(priors.expand(len(bboxes), -1, -1)[positive], goals)
         targets = priors.new_zeros(*positive.shape, 4)
         targets[positive] = goals
-        return priors, _PriorTargets(
+        return _PriorTargets(
             torch.where(positive, classes.gather(1, box), self.num_classes),
             self._label_weights(iou, best, positive, inside),
             share,

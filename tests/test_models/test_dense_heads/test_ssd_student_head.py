@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 from mmengine.structures import InstanceData
 
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.models.dense_heads import ssd_student_head
 from tests.test_models.helpers import (
     NUM_CLASSES,
     PROPOSAL,
@@ -103,6 +104,25 @@ def test_targets_equal_mmdets_loop_over_images(rule, edges):
         torch.testing.assert_close(found.bbox_weights, box_weights)
         torch.testing.assert_close(found.bboxes * box_weights, torch.cat(boxes, 1) * box_weights)
         assert float(found.avg_factor) == float(avg_factor)
+
+
+@pytest.mark.parametrize('doubt', [(), (1,), (0, 1, 2)], ids=str)
+def test_a_table_too_large_for_the_memory_is_made_in_parts(monkeypatch, doubt):
+    head = build(far_weight=0.1)
+    batch = [mined([0.4 if image in doubt else 1.0], 1) for image in range(3)]
+    instances, metas = [s.gt_instances for s in batch], [s.metainfo for s in batch]
+    scores = head(feats(3))[0]
+    whole = head._targets(scores, instances, metas)[1]
+    for images in (1, 2):
+        most = images * 2 * len(head._targets(scores, instances, metas)[0])
+        monkeypatch.setattr(ssd_student_head, 'MAX_IOUS', most)
+        parts = head._targets(scores, instances, metas)[1]
+        for name in whole._fields:
+            ours, theirs = getattr(parts, name), getattr(whole, name)
+            if theirs is None:
+                assert ours is None
+            else:  # the normaliser is a sum of probabilities, in another order
+                torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=0, msg=name)
 
 
 @pytest.mark.parametrize(
