@@ -109,11 +109,15 @@ def enable_amp(config: Config) -> None:
             'without --amp'
         )
     if get_device() == 'cpu':
-        for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        for key in ('loss_scale', 'use_fsdp'):
             wrapper.pop(key, None)
+        if wrapper.get('dtype') == 'float16':  # a GPU's
+            wrapper.pop('dtype')
         wrapper.type = 'CPUAmpOptimWrapper'
     else:
         wrapper.pop('channels_last', None)
+        if wrapper.get('dtype') in ('auto', 'float32'):  # a CPU's
+            wrapper.pop('dtype')
         wrapper.setdefault('loss_scale', 'dynamic')
         wrapper.type = 'AmpOptimWrapper'
 

@@ -17,7 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments, mmdet's."""
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--amp', action='store_true', help='mixed precision; on a CPU, bfloat16 and channels_last'
+        '--amp',
+        action='store_true',
+        help='mixed precision; on a CPU the faster of bfloat16 and float32, channels_last',
     )
     parser.add_argument(
         '--auto-scale-lr',

@@ -82,7 +82,8 @@ def test_several_processes_train_one_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(benchmark, 'SIDES', sides)
     monkeypatch.setattr(benchmark.torch, 'set_num_threads', lambda _: None)
     out = tmp_path / 'out.csv'
-    arguments = ['--size', '64', '--batch', '2', '--steps', '1', '--processes', '2']
+    # a norm over one image of one cell is none
+    arguments = ['--size', '64', '--batch', '4', '--steps', '1', '--processes', '2']
     monkeypatch.setattr(sys, 'argv', ['x', *arguments, '--csv', str(out)])
     benchmark.main()
     rows = {row['side']: row for row in csv.DictReader(out.open())}

@@ -23,7 +23,7 @@ from .level_pairs import (
     feature_strides,
     pair_levels,
 )
-from .same_priors import check_same_priors
+from .same_priors import same_priors
 from .supervision import Supervision, demand_ignoring, settle
 
 TEACHER_KEYS = {'config', 'checkpoint', 'level_pairs', 'cache'}
@@ -67,8 +67,8 @@ class LDWSCCDMixin:
         distillation: Config of :class:`LocalDistillationLoss`, whose channels are those of the
             pairs, in their order; or None. Needs ``teacher``.
         logit_distillation: Config of :class:`LogitDistillationLoss`: the teacher's head also
-            teaches what it says of each prior. Needs ``teacher``, and SSD heads on equal priors in
-            both. Default: None, for off.
+            teaches what it says of each prior. Needs ``teacher``, and SSD heads in both; levels
+            whose priors differ are left out. Default: None, for off.
         mil_head: Config of :class:`MILRefinementHead`, or None.
         supervision: What teaches, the arguments of :class:`Supervision`, such as
             ``dict(regime='image')`` for image labels alone. Default: the boxes. All else needs
@@ -129,7 +129,7 @@ class LDWSCCDMixin:
         self._teacher: FrozenTeacher | None = None
         self._level_pairs: LevelPairs | None = None
         self._teacher_levels = 0
-        self._same_priors = False
+        self._logit_levels: list[int] = []
         self.distillation_weight = 1.0
         self._ignores = False
         self.distillation: Any = MODELS.build(distillation) if distillation is not None else None
@@ -364,11 +364,22 @@ class LDWSCCDMixin:
         """The loss of the logits, from the student's scores and all maps of the teacher."""
         assert self.teacher is not None
         theirs = self.teacher.class_scores(teacher_feats)
-        if not self._same_priors:
-            check_same_priors(self.bbox_head, self.teacher.model.bbox_head, cls_scores, theirs)
-            self._same_priors = True
+        if not self._logit_levels:
+            self._logit_levels = same_priors(
+                self.bbox_head, self.teacher.model.bbox_head, cls_scores, theirs
+            )
+            rest = sorted(set(range(len(cls_scores))) - set(self._logit_levels))
+            if rest:
+                print_log(
+                    f'model.logit_distillation: the levels {rest} of the student learn nothing '
+                    'from the scores of the teacher, which has other priors there',
+                    logger='current',
+                )
+        ours, theirs = (
+            [scores[level] for level in self._logit_levels] for scores in (cls_scores, theirs)
+        )
         return self.logit_distillation(
-            self.bbox_head.flat_logits(cls_scores), self.bbox_head.flat_logits(theirs)
+            self.bbox_head.flat_logits(ours), self.bbox_head.flat_logits(theirs)
         )
 
     def distillation_inputs(

@@ -1,4 +1,4 @@
-"""Whether two SSD heads speak of the same priors and classes."""
+"""On which levels two SSD heads speak of the same priors."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,11 +8,16 @@ from torch import Tensor
 
 from ...errors import ConfigError
 
+TOLERANCE = 0.5  # pixels
 
-def check_same_priors(
+
+def same_priors(
     student: Any, teacher: Any, student_scores: Sequence[Tensor], teacher_scores: Sequence[Tensor]
-) -> None:
-    """Check that one head's logits can teach the other's, prior by prior.
+) -> list[int]:
+    """Find the levels on which one head's logits can teach the other's, prior by prior.
+
+    Levels are compared in their order, finest first. On those left out, often the coarsest, whose
+    priors are larger than any cell, the teacher's scores teach nothing.
 
     Args:
         student: An SSD head.
@@ -20,8 +25,12 @@ def check_same_priors(
         student_scores: Its logits of an image, (N, A_l * (C + 1), H, W), one a level.
         teacher_scores: The same of the other.
 
+    Returns:
+        The levels, counted from 0, whose priors are equal in number, place and size to
+        ``TOLERANCE`` pixels of the batch tensor.
+
     Raises:
-        ConfigError: Their classes differ in number, or their priors, in number, place or size.
+        ConfigError: Their classes differ in number, or the priors of all levels do.
     """
     if student.num_classes != teacher.num_classes:
         raise ConfigError(
@@ -35,21 +44,17 @@ def check_same_priors(
         )
         for head, scores in ((student, student_scores), (teacher, teacher_scores))
     )
-    sizes = [[len(level) for level in levels] for levels in (ours, theirs)]
-    if sizes[0] != sizes[1]:
-        raise ConfigError(
-            'model.logit_distillation: expected a teacher with the priors of the student, found '
-            f'{sizes[1]} priors a level of the teacher and {sizes[0]} of the student; give '
-            'bbox_head.anchor_generator the same settings in both, or set logit_distillation=None'
-        )
-    differ = [
+    same = [
         level
-        for level, (a, b) in enumerate(zip(ours, theirs, strict=True))
-        if (a - b).abs().max() > 0.5
+        for level, (a, b) in enumerate(zip(ours, theirs, strict=False))
+        if len(a) == len(b) and (a - b).abs().max() <= TOLERANCE
     ]
-    if differ:
+    if not same:
+        sizes = [[len(level) for level in levels] for levels in (ours, theirs)]
         raise ConfigError(
-            'model.logit_distillation: expected a teacher with the priors of the student, but '
-            f'those of the levels {differ} lie elsewhere or have other sizes; give '
+            'model.logit_distillation: expected a teacher that has the priors of the student on '
+            'some level, found none that are equal in number, place and size '
+            f'({sizes[1]} priors a level of the teacher, {sizes[0]} of the student); give '
             'bbox_head.anchor_generator the same settings in both, or set logit_distillation=None'
         )
+    return same

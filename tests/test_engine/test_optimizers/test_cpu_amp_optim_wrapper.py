@@ -19,6 +19,8 @@ def make_model() -> nn.Module:
 
 
 def make_wrapper(model: nn.Module, kind: type = CPUAmpOptimWrapper, **kwargs) -> OptimWrapper:
+    if kind is CPUAmpOptimWrapper:
+        kwargs.setdefault('dtype', 'bfloat16')  # whatever is faster here
     return kind(optimizer=torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9), **kwargs)
 
 
@@ -165,12 +167,54 @@ def test_refuses_a_model_elsewhere() -> None:
         pass
 
 
-def test_warns_without_bfloat16_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ('bfloat16', 'seconds', 'chosen'),
+    [
+        (True, {torch.bfloat16: 1.0, torch.float32: 2.0}, 'bfloat16'),
+        (True, {torch.bfloat16: 1.1, torch.float32: 1.0}, 'bfloat16'),
+        (True, {torch.bfloat16: 1.7, torch.float32: 1.0}, 'float32'),
+        (False, {}, 'float32'),
+    ],
+    ids=['faster', 'as fast', 'slower', 'unknown to the CPU'],
+)
+def test_takes_what_is_clearly_faster(monkeypatch, bfloat16, seconds, chosen) -> None:
     said: list[str] = []
-    monkeypatch.setattr(cpu_amp_optim_wrapper, '_has_fast_bfloat16', lambda: False)
-    monkeypatch.setattr(cpu_amp_optim_wrapper, 'print_log', lambda text, **_: said.append(text))
-    make_wrapper(make_model())
-    assert len(said) == 1 and 'bfloat16' in said[0]
+    module = cpu_amp_optim_wrapper
+    monkeypatch.setattr(module, '_has_bfloat16', lambda: bfloat16)
+    monkeypatch.setattr(module, '_convolution_seconds', seconds.__getitem__)
+    monkeypatch.setattr(module, 'print_log', lambda text, **_: said.append(text))
+    module.faster_dtype.cache_clear()
+    try:
+        wrapper = make_wrapper(make_model(), dtype='auto')
+    finally:
+        module.faster_dtype.cache_clear()
+    assert wrapper.dtype == module.DTYPES[chosen]
+    assert len(said) == 1 and f'trains in {chosen}' in said[0]
+
+
+def test_measures_this_cpu() -> None:
+    module = cpu_amp_optim_wrapper
+    assert module.faster_dtype() in module.DTYPES
+    with torch.no_grad():
+        assert module.faster_dtype() == module.faster_dtype()
+    assert all(module._convolution_seconds(dtype) > 0 for dtype in module.DTYPES.values())
+
+
+def test_in_float32_it_is_the_plain_wrapper() -> None:
+    model = make_model()
+    twin = copy.deepcopy(model)
+    wrapper, plain = make_wrapper(model, dtype='float32'), make_wrapper(twin, OptimWrapper)
+    x = torch.randn(4, 3, 8, 8)
+    assert step(model, wrapper, x).dtype == torch.float32
+    step(twin, plain, x)
+    assert model[0].weight.is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(model.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_refuses_an_unknown_dtype() -> None:
+    with pytest.raises(ConfigError, match=r"optim_wrapper.dtype: expected .*found 'float16'"):
+        make_wrapper(make_model(), dtype='float16')
 
 
 def test_is_registered() -> None:

@@ -211,12 +211,12 @@ def other_teacher(tmp_path, edit):
     [
         (lambda c: c.bbox_head.update(num_classes=2), 'found 2 of the teacher and 3 of the stud'),
         (
-            lambda c: c.bbox_head.anchor_generator.update(ratios=[[2], [2], [2]]),
+            lambda c: c.bbox_head.anchor_generator.update(ratios=[[2, 3], [2], [2, 3]]),
             'priors a level of the teacher',
         ),
         (
-            lambda c: c.bbox_head.anchor_generator.update(min_sizes=[10, 24, 40]),
-            r'those of the levels \[1\] lie elsewhere or have other sizes',
+            lambda c: c.bbox_head.anchor_generator.update(min_sizes=[11, 24, 44]),
+            'found none that are equal in number, place and size',
         ),
     ],
     ids=['classes', 'number', 'size'],
@@ -226,6 +226,25 @@ def test_logits_of_other_priors_or_classes_are_refused(build, tmp_path, edit, te
     model = build(mil=False, teacher=teacher, logit_distillation=LOGITS)
     with pytest.raises(ConfigError, match=f'model.logit_distillation: .*{text}'):
         model.loss(images(), samples())
+
+
+@pytest.mark.parametrize(
+    ('settings', 'levels'),
+    [(dict(ratios=[[2, 3], [2, 3], [2]]), [1, 2]), (dict(min_sizes=[10, 24, 40]), [0, 2])],
+    ids=['number', 'size'],
+)
+def test_levels_of_other_priors_teach_no_logits(build, tmp_path, settings, levels):
+    teacher = other_teacher(tmp_path, lambda c: c.bbox_head.anchor_generator.update(settings))
+    model = build(mil=False, teacher=teacher, logit_distillation=LOGITS)
+    x = images()
+    loss = model.loss(x, samples())['loss_distill_logits']
+    ours = model.bbox_head(model.extract_feat(x))[0]
+    theirs = model.teacher.class_scores(model.teacher.extract_feat(x))
+    flat = [
+        model.bbox_head.flat_logits([scores[level] for level in levels])
+        for scores in (ours, theirs)
+    ]
+    torch.testing.assert_close(loss, LogitDistillationLoss(0.5, 2.0)(*flat))
 
 
 def test_logits_of_other_heads_are_refused(build, tmp_path):
