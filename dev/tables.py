@@ -811,21 +811,25 @@ def rescoring() -> str:
 
 def tiled_accuracy() -> str:
     """AP50 in tiles and of whole images, over seeds."""
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, ...], list[Row]] = {}
     for row in read('tiled_accuracy'):
-        groups.setdefault((row['model'], row['overlap']), []).append(row)
+        key = tuple(row[name] for name in ('data', 'surroundings', 'model', 'overlap'))
+        groups.setdefault(key, []).append(row)
     columns = ('AP50_whole', 'AP50_tiled')
     lines = [
         [
+            DATA[data],
+            surroundings,
             MODELS.get(model, model),
             overlap,
             *(mean_and_spread(float(row[name]) for row in rows) for name in columns),
             mean_and_spread([float(row['difference']) for row in rows], sign=True),
         ]
-        for (model, overlap), rows in groups.items()
+        for (data, surroundings, model, overlap), rows in groups.items()
     ]
-    header = ['model', '`--overlap`', 'AP50, whole images', 'in tiles', 'difference']
-    return markdown(header, lines or [['any', '', *[NOT_RUN] * 3]])
+    where = ['data', 'surroundings', 'model', '`--overlap`']
+    header = [*where, 'AP50, whole images', 'in tiles', 'difference']
+    return markdown(header, lines or [['any', '', '', '', *[NOT_RUN] * 3]])
 
 
 def stacks() -> str:

@@ -6,27 +6,30 @@ be read off the images it learned from by comparing with boxes it learned by hea
 are hidden from it first (the spies of Liu et al., ICML 2002): to the detector they are what the
 cells without a box are, and their scores tell how such cells score.
 
-Of the finds that no box it learned accounts for, let :math:`g(s)` be the share at score :math:`s`
-that meets a hidden box. Boxes are missing, and hidden, at random, so a cell it has not learned is a
-hidden one with a probability :math:`e` that does not depend on its score (Elkan and Noto,
-KDD 2008):
+Of the finds that no box it learned accounts for, let :math:`h(s)` be the share at score :math:`s`
+that meets a hidden box of any class, and :math:`g(s)` the share that meets one of the class that
+was found. Boxes are missing, and hidden, at random, so a cell it has not learned is a hidden one
+with a probability :math:`e` that depends neither on its score nor on what it was taken for (Elkan
+and Noto, KDD 2008):
 
 .. math::
-    g(s) = P(\text{hidden} | s) = e \, P(\text{cell} | s), \qquad e = \frac{r q}{r q + 1 - q}
+    h(s) = P(\text{hidden} | s) = e \, P(\text{any cell} | s), \qquad
+    g(s) = e \, P(\text{cell of the class} | s), \qquad e = \frac{r q}{r q + 1 - q}
 
-with :math:`r` the share of the boxes that was hidden. At the highest scores all finds are cells, so
-:math:`e` is the top of :math:`g`. A find that meets no hidden box is a cell with
+with :math:`r` the share of the boxes that was hidden. At the highest scores all finds are cells, be
+it of another class, so :math:`e` is the top of :math:`h`. A find that meets no hidden box is a cell
+of its class with
 
 .. math::
-    P(\text{cell} | s, \text{not hidden}) = \frac{P(\text{cell} | s) - P(\text{hidden} | s)}
-    {1 - P(\text{hidden} | s)} = \frac{(1 - e) P}{1 - e P}, \qquad P = \frac{g(s)}{e}
+    P(\text{cell} | s, \text{not hidden}) = \frac{(1 - e) \, P}{1 - h(s)}, \qquad
+    P = \frac{g(s)}{e}
 
 No hidden truth is looked at. If all cells have boxes, e is 1 and nothing is mined.
 
-Each class has its own g, however few of its hidden boxes were found: a detector scores a rare class
-lower than a common one, and the g of all classes would call its finds unlikely. Of e less is known,
-for it takes the best finds alone: a class that found few hidden boxes has the e of all classes,
-which it shares where boxes are missing whatever the class.
+Each class has its own g and h, however few hidden boxes its finds met: a detector scores a rare
+class lower than a common one, and the g of all classes would call its finds unlikely. Of e less is
+known, for it takes the best finds alone: a class whose finds met few hidden boxes has the e of all
+classes, which it shares where boxes are missing whatever the class.
 
 The finds may teach a second detector, which finds more. It must not know which of them are hidden
 boxes, else these would no longer be to it what the cells without a box are: it is taught all of
@@ -52,7 +55,7 @@ from .synthetic.label_faults import drop_boxes
 __all__ = ['CellPosterior', 'MinedClass', 'fit_posterior', 'hide_boxes', 'mine_missing_boxes']
 
 MIN_HIDDEN = 10
-"""Hidden boxes that a class must have found before it has an :math:`e` of its own."""
+"""Hidden boxes, of any class, that the finds of a class must have met before it has an :math:`e` of its own."""
 FOUND_IOU = 0.5
 """Overlap from which on a find meets a box, as AP50 counts."""
 NEAR_IOU = 0.3
@@ -64,30 +67,48 @@ MAX_PROB = 0.95
 
 
 @dataclass(frozen=True)
-class CellPosterior:
-    """How sure a find of a score is, for one class.
+class Rate:
+    """A share that does not fall with the score.
 
     Attributes:
-        scores: Knots, ascending, (K,).
-        rates: :math:`g` at the knots, not falling, (K,), in [0, 1].
-        hidden_share: :math:`e`, in (0, 1].
+        scores: Knots, ascending, (K,); none for a share of 0.
+        rates: The share at the knots, (K,), in [0, 1].
     """
 
     scores: np.ndarray
     rates: np.ndarray
+
+    def __call__(self, scores: np.ndarray) -> np.ndarray:
+        """The share at these scores, (n,)."""
+        if not len(self.scores):
+            return np.zeros(len(scores))
+        return np.interp(scores, self.scores, self.rates)
+
+
+@dataclass(frozen=True)
+class CellPosterior:
+    """How sure a find of a score is, for one class.
+
+    Attributes:
+        own: :math:`g`, at most :math:`e`.
+        any: :math:`h`, at most :math:`e`.
+        hidden_share: :math:`e`, in (0, 1].
+    """
+
+    own: Rate
+    any: Rate
     hidden_share: float
 
     def cell(self, scores: np.ndarray) -> np.ndarray:
         """:math:`P(cell | s)` of any find that was not learned, (n,)."""
-        if not len(self.scores):
-            return np.zeros(len(scores))
-        rate = np.interp(scores, self.scores, self.rates)
-        return np.minimum(rate / self.hidden_share, 1.0)
+        return np.minimum(self.own(scores) / self.hidden_share, 1.0)
 
     def unhidden_cell(self, scores: np.ndarray) -> np.ndarray:
         """:math:`P(cell | s, not hidden)` of a find that meets no hidden box, (n,)."""
-        cell, e = self.cell(scores), self.hidden_share
-        return (1 - e) * cell / np.maximum(1 - e * cell, 1e-9)
+        own = self.own(scores)
+        met = np.maximum(self.any(scores), own)  # two fits
+        others = (1 - self.hidden_share) * own / self.hidden_share
+        return np.minimum(others / np.maximum(1 - met, 1e-9), 1.0)
 
     def kept_share(self, fraction: float) -> float:
         """The share q of cells that have boxes, where a fraction r of these was hidden."""
@@ -107,8 +128,8 @@ class MinedClass:
         name: Of the class.
         boxes: Boxes that it has.
         hidden: How many of them were hidden from the detector.
-        found: Hidden boxes that it found all the same.
-        pooled: Whether it has the :math:`e` of all classes, having found too few.
+        found: Hidden boxes of the class that were found all the same.
+        pooled: Whether it has the :math:`e` of all classes, its finds having met too few.
         hidden_share: :math:`e`.
         kept_share: Estimated share q of its cells that have a box.
         mined: Finds that may be cells.
@@ -152,36 +173,47 @@ def hide_boxes(coco: Mapping[str, Any], fraction: float = 0.2, seed: int = 0) ->
 def fit_posterior(
     scores: np.ndarray,
     hit: np.ndarray,
+    met: np.ndarray | None = None,
     min_hidden: int = MIN_HIDDEN,
     hidden_share: float | None = None,
 ) -> CellPosterior:
-    """Fit g by isotonic regression, and e by the top of it.
+    """Fit g and h by isotonic regression, and e by the top of h.
 
-    The top are the best finds, down to the one that makes half of all hits, but at least
-    ``min_hidden`` of them. With K hits among n finds, the last of them a hit, their share is
-    (K - 1) / (n - 1) without bias; the highest share of any stretch would be the luckiest one.
+    The top are the best finds, down to the one that makes half of all that met a hidden box, but at
+    least ``min_hidden`` of these. With K of them among n finds, the last of them one, their share
+    is (K - 1) / (n - 1) without bias; the highest share of any stretch would be the luckiest one.
 
     Args:
         scores: Of finds that no learned box accounts for, (n,).
-        hit: Whether each meets a hidden box, (n,).
+        hit: Whether each meets a hidden box of its class, (n,).
+        met: Whether it meets one of any class, (n,); None where there is but one class.
         min_hidden: See above, >= 1.
-        hidden_share: :math:`e`, in (0, 1], where it is known; None takes the top of g.
+        hidden_share: :math:`e`, in (0, 1], where it is known; None takes the top of h.
     """
     order = np.argsort(scores, kind='stable')
     scores, hit = np.asarray(scores, float)[order], np.asarray(hit, float)[order]
+    met = hit if met is None else np.asarray(met, float)[order]
+    if not met.any():
+        nothing = Rate(np.zeros(0), np.zeros(0))
+        return CellPosterior(nothing, nothing, hidden_share or 1.0)
+    top = top_hit_rate(met, min_hidden) if hidden_share is None else hidden_share
+    return CellPosterior(_rate(scores, hit, top), _rate(scores, met, top), top)
+
+
+def _rate(scores: np.ndarray, hit: np.ndarray, top: float) -> Rate:
+    """The share of hits by score, ascending, at most ``top``."""
     if not hit.any():
-        return CellPosterior(np.zeros(0), np.zeros(0), hidden_share or 1.0)
-    top = top_hit_rate(hit, min_hidden) if hidden_share is None else hidden_share
+        return Rate(np.zeros(0), np.zeros(0))
     rates = isotonic_regression(hit).x
     # both ends of a block of equal rates are knots: between their middles, finds below the last hit
     # would be lifted, and with few hits these are most
     step = np.diff(rates) > 1e-12
     knots = np.flatnonzero(np.r_[True, step] | np.r_[step, True])
-    return CellPosterior(scores[knots], np.minimum(rates[knots], top), top)
+    return Rate(scores[knots], np.minimum(rates[knots], top))
 
 
 def top_hit_rate(hit: np.ndarray, min_hidden: int) -> float:
-    """The top of g (:func:`fit_posterior`), of finds by ascending score, one of them a hit."""
+    """The top of h (:func:`fit_posterior`), of finds by ascending score, one of them a hit."""
     hits = np.flatnonzero(hit[::-1])
     enough = min(max(min_hidden, len(hits) // 2), len(hits))
     last = hits[enough - 1]
@@ -204,7 +236,7 @@ def mine_missing_boxes(
         learned: Those that the detector learned: what :func:`hide_boxes` left of them.
         predictions: Its detections in these images, with low scores too.
         min_prob: Finds less sure than this are left out, in (0, 1).
-        min_hidden: Hidden boxes found below which a class has the :math:`e` of all classes.
+        min_hidden: Hidden boxes met below which a class has the :math:`e` of all classes.
         blind: Whether hidden boxes that were found are finds like the others: to teach a second
             detector, which must not know them.
         hidden_shares: :math:`e` by class, of the first round; None estimates it.
@@ -219,20 +251,23 @@ def mine_missing_boxes(
     hidden = hidden_boxes(coco, learned, predictions)
     finds = unlearned_finds(coco, learned, hidden, predictions)
     counted = ~finds['near']
-    pool = fit_posterior(finds['score'][counted], finds['hit'][counted], min_hidden)
+    met = finds['hit'] | finds['other']
+    pool = fit_posterior(finds['score'][counted], finds['hit'][counted], met[counted], min_hidden)
     fraction = len(hidden) / len(coco['annotations'])
     annotations: list[dict[str, Any]] = []
     report = []
     for label, category in enumerate(coco['categories']):
         own = finds['label'] == label
         found = int(finds['hit'][own].sum())
-        pooled = found < min_hidden
+        pooled = int(met[own].sum()) < min_hidden
         share = pool.hidden_share if pooled else None
         if hidden_shares is not None:
             share = hidden_shares[category['name']]
         use = own & counted
-        posterior = fit_posterior(finds['score'][use], finds['hit'][use], min_hidden, share)
-        rows = np.flatnonzero(own if blind else own & counted & ~finds['hit'])
+        posterior = fit_posterior(
+            finds['score'][use], finds['hit'][use], met[use], min_hidden, share
+        )
+        rows = np.flatnonzero(own if blind else own & counted & ~met)
         cell = posterior.cell if blind else posterior.unhidden_cell
         probs = np.minimum(cell(finds['score'][rows]), MAX_PROB)
         rows, probs = rows[probs >= min_prob], probs[probs >= min_prob]
@@ -306,8 +341,9 @@ def unlearned_finds(
     """Detections that no learned box accounts for.
 
     Returns:
-        ``image``, ``label``, ``score``, ``bbox`` (n, 4), ``hit``: meets a hidden box, each of them
-        once, best score first; ``near``: overlaps a hidden box of its class without being its hit.
+        ``image``, ``label``, ``score``, ``bbox`` (n, 4), ``hit``: meets a hidden box of its class,
+        each of them once, best score first; ``near``: overlaps one without being its hit;
+        ``other``: meets one of another class, and is neither.
     """
     learned_boxes, hidden_boxes = _by_image(coco, learned['annotations']), _by_image(coco, hidden)
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -322,7 +358,9 @@ def unlearned_finds(
         accounted |= _repeats(bbox, label, ~accounted)
         bbox, label, score = bbox[~accounted], label[~accounted], score[~accounted]
         boxes, labels = hidden_boxes[image['id']]
-        iou = box_ious(bbox, boxes) * (label[:, None] == labels[None])
+        iou = box_ious(bbox, boxes)
+        other = (iou >= FOUND_IOU).any(axis=1)
+        iou = iou * (label[:, None] == labels[None])
         near = (iou >= NEAR_IOU).any(axis=1)
         hit = np.zeros(len(bbox), bool)
         for row in np.flatnonzero((iou >= FOUND_IOU).any(axis=1)):
@@ -336,6 +374,7 @@ def unlearned_finds(
         parts['bbox'].append(bbox)
         parts['hit'].append(hit)
         parts['near'].append(near & ~hit)
+        parts['other'].append(other & ~near & ~hit)
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 

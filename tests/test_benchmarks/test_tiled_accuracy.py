@@ -35,8 +35,13 @@ def test_a_row_for_each_checkpoint(benchmark, make_tiny_coco, tmp_path, monkeypa
     arguments += ['--images', str(root / 'images'), '--csv', str(out)]
     monkeypatch.setattr(sys, 'argv', ['tiled_accuracy.py', *arguments])
     benchmark.main()
-    rows = list(csv.DictReader(out.open()))
+    fields = ['--fields', '--data', 'x', '--overlap', '0.3']
+    monkeypatch.setattr(sys, 'argv', ['tiled_accuracy.py', *arguments, *fields])
+    benchmark.main()
+    *rows, other = list(csv.DictReader(out.open()))  # those of other data stay
+    assert (other['data'], other['surroundings'], other['overlap']) == ('x', 'real', '0.3')
     assert [row['overlap'] for row in rows] == ['0.2', '0.4']
+    assert {(row['data'], row['surroundings']) for row in rows} == {('bccd', 'mirrored')}
     row = rows[0]
     assert (row['model'], row['seed'], row['images']) == ('ssd', '3', '2')
     assert 0 < int(row['cells']) <= len(load_coco(root / 'val.json')['annotations'])
@@ -57,9 +62,31 @@ def test_tile_borders_run_through_the_image(benchmark) -> None:
 @pytest.mark.parametrize('overlap', [0.2, 1.0])
 def test_boxes_are_those_of_the_image(benchmark, tmp_path, overlap: float) -> None:
     image, boxes = draw_discs((200, 160), 8, seed=0)
-    found = benchmark.look(DiscDetector(), image, overlap, tmp_path).bboxes
+    around = benchmark.mirrored_field(image)
+    found = benchmark.look(DiscDetector(), image, *around, overlap, tmp_path).bboxes
     assert len(found) == len(boxes)
     assert all((np.abs(found - box).max(1) < 0.01).any() for box in boxes)
+
+
+@pytest.mark.parametrize('overlap', [0.3, 1.0])
+def test_the_middle_of_a_field_is_the_image(benchmark, tmp_path, overlap: float) -> None:
+    field, boxes = draw_discs((400, 320), 24, seed=1)
+    image, corner = benchmark.middle(field)
+    assert image.shape == (160, 200, 3) and corner.tolist() == [100, 80]
+    assert (image == field[80:240, 100:300]).all()
+    rows = [dict(image_id=1, bbox=[*box[:2], *(box[2:] - box[:2])], area=1) for box in boxes]
+    coco = dict(images=[dict(id=1, width=400, height=320)], annotations=rows)
+    truth = benchmark.without_cut_cells(benchmark.middle_truth(coco))
+    assert truth['images'] == [dict(id=1, width=200, height=160)]
+    whole = [row['bbox'] for row in truth['annotations'] if not row['iscrowd']]
+    inside = [
+        box - np.tile(corner, 2)
+        for box in boxes
+        if (box[:2] > corner + 2).all() and (box[2:] < corner + [198, 158]).all()
+    ]
+    assert 0 < len(whole) == len(inside) < len(truth['annotations']) < len(boxes)
+    found = benchmark.look(DiscDetector(), image, field, corner, overlap, tmp_path).bboxes
+    assert all((np.abs(found - box).max(1) < 0.01).any() for box in inside)
 
 
 def test_cells_at_the_edge_do_not_count(benchmark) -> None:

@@ -88,6 +88,39 @@ def test_mines_nothing_where_all_cells_have_boxes():
     assert sum(row.expected for row in report) < 0.02 * len(coco['annotations'])
 
 
+def confused(predictions, share=0.5, seed=0):
+    """The same finds, a share of those that it has not learned taken for the other class."""
+    rng = np.random.default_rng(seed)
+    return {
+        image: Detections(
+            found.bboxes,
+            found.scores,
+            np.where(
+                (found.scores != 0.9) & (rng.random(len(found.labels)) < share),
+                1 - found.labels,
+                found.labels,
+            ),
+        )
+        for image, found in predictions.items()
+    }
+
+
+@pytest.mark.parametrize('kept', [1.0, 0.5])
+def test_cells_taken_for_another_class_are_not_missing(kept):
+    coco, learned, predictions, _ = world(kept=kept)
+    wrong = confused(predictions)
+    mined, report = mine_missing_boxes(coco, learned, wrong, min_prob=0)
+    for row in report:
+        assert row.kept_share == pytest.approx(kept, abs=0.1)
+    # no find at a box of any class is mined, be it hidden
+    boxes = {(a['image_id'], *a['bbox']) for a in coco['annotations']}
+    assert not boxes & {(a['image_id'], *a['bbox']) for a in mined['annotations']}
+    # half of the finds of a cell are of its class: probabilities say so
+    unboxed = 6 * len(coco['images']) - len(boxes)
+    expected = sum(row.expected for row in report)
+    assert expected == pytest.approx(unboxed / 2, rel=0.3, abs=30)
+
+
 def test_never_mines_what_has_a_box():
     coco, learned, predictions, _ = world()
     mined, _ = mine_missing_boxes(coco, learned, predictions)
@@ -162,6 +195,7 @@ def test_posterior_by_hand():
     scores = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8])
     hit = np.array([0, 0, 0, 1, 0, 1, 0, 1], bool)
     posterior = fit_posterior(scores, hit, min_hidden=3)
+    assert posterior.own(scores).tolist() == posterior.any(scores).tolist()
     # the third hit is the fifth best find
     assert posterior.hidden_share == pytest.approx(2 / 4)
     cell = posterior.cell(np.array([0.05, 0.45, 0.95]))
@@ -169,6 +203,20 @@ def test_posterior_by_hand():
     assert cell == pytest.approx([0, 0.45 / 0.55, 1], abs=0.2)
     e, p = 0.5, float(posterior.cell(np.array([0.5]))[0])
     assert posterior.unhidden_cell(np.array([0.5]))[0] == pytest.approx((1 - e) * p / (1 - e * p))
+
+
+def test_posterior_of_a_class_that_is_taken_for_another():
+    scores = np.linspace(0.1, 0.8, 8)
+    hit = np.array([0, 0, 0, 0, 0, 1, 0, 1], bool)
+    met = np.array([0, 0, 0, 1, 1, 1, 0, 1], bool)
+    posterior = fit_posterior(scores, hit, met, min_hidden=4)
+    assert posterior.hidden_share == pytest.approx(3 / 4)  # the fourth is the fifth best find
+    # from 0.4 to 0.7 three of four meet a hidden box, one of them of its class; at 0.8 all do
+    s = np.array([0.65, 0.8])
+    assert posterior.any(s) == pytest.approx([0.75, 0.75])
+    assert posterior.own(s) == pytest.approx([0.5, 0.75])
+    assert posterior.cell(s) == pytest.approx([0.5 / 0.75, 1])
+    assert posterior.unhidden_cell(s) == pytest.approx([0.25 * (0.5 / 0.75) / 0.25, 1])
 
 
 def test_a_known_share_is_the_top():

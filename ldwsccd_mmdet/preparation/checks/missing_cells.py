@@ -65,8 +65,8 @@ class _Sample:
     """What the estimate is made from, for any number of times that each image counts.
 
     A cell that the detector did not learn is a hidden box with probability e, the top of the share
-    of finds that meet one (:mod:`~ldwsccd_mmdet.preparation.missing_boxes`); with r, the share of
-    the boxes that was hidden, q = e / (r + e (1 - r)) of the cells have a box.
+    of finds that meet one of any class (:mod:`~ldwsccd_mmdet.preparation.missing_boxes`); with r,
+    the share of the boxes that was hidden, q = e / (r + e (1 - r)) of the cells have a box.
     """
 
     def __init__(
@@ -87,22 +87,23 @@ class _Sample:
         order = np.argsort(finds['score'][used], kind='stable')
         self._image = np.array([places[i] for i in finds['image'][used][order].tolist()], int)
         self._label = finds['label'][used][order]
-        self._hit = finds['hit'][used][order]
+        self._met = (finds['hit'] | finds['other'])[used][order]
         self._min_hidden = min_hidden
-        hits = np.bincount(self._label[self._hit], minlength=len(labels))
-        self.found: np.ndarray = hits
-        self.pooled: np.ndarray = hits < min_hidden
+        count = len(labels)
+        self.found: np.ndarray = np.bincount(finds['label'][finds['hit']], minlength=count)
+        met = np.bincount(self._label[self._met], minlength=count)
+        self.pooled: np.ndarray = met < min_hidden
 
     def missing(self, times: np.ndarray) -> np.ndarray:
         """Share of cells without a box, of each class and, last, of all; (C + 1,)."""
         repeats = times[self._image]
-        label, hit = np.repeat(self._label, repeats), np.repeat(self._hit, repeats)
+        label, met = np.repeat(self._label, repeats), np.repeat(self._met, repeats)
         boxes, hidden = times @ self.boxes, times @ self.hidden
         fraction = hidden.sum() / max(boxes.sum(), 1)
-        pool = self._kept(hit, fraction)
+        pool = self._kept(met, fraction)
         kept = np.array(
             [
-                pool if pooled else self._kept(hit[label == index], fraction)
+                pool if pooled else self._kept(met[label == index], fraction)
                 for index, pooled in enumerate(self.pooled)
             ]
         )
@@ -117,10 +118,10 @@ class _Sample:
         everything = int(boxes.sum()), int(hidden.sum()), int(self.found.sum()), False
         return [*((int(b), int(h), int(f), bool(p)) for b, h, f, p in rows), everything]
 
-    def _kept(self, hit: np.ndarray, fraction: float) -> float:
-        if not hit.any() or not 0 < fraction < 1:
+    def _kept(self, met: np.ndarray, fraction: float) -> float:
+        if not met.any() or not 0 < fraction < 1:
             return 1.0
-        return kept_share(min(top_hit_rate(hit, self._min_hidden), 1.0), fraction)
+        return kept_share(min(top_hit_rate(met, self._min_hidden), 1.0), fraction)
 
 
 def _count(
@@ -155,7 +156,7 @@ def estimate_missing(
         coco: All boxes that there are, in COCO form.
         learned: Those that the detector learned, of ``ldwsccd hide``.
         predictions: Its detections in these images, with low scores too.
-        min_hidden: Hidden boxes found below which a class is judged with all classes together.
+        min_hidden: Hidden boxes met below which a class is judged with all classes together.
         replicates: How often images are drawn.
         seed: Of the draws.
 
