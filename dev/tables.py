@@ -349,6 +349,40 @@ def seeds_in_doubt() -> str:
     return markdown(header, found)
 
 
+def other_classes() -> str:
+    """What it brought to let a box of any class account for a find: shares, and AP50."""
+    shares: list[dict[tuple[str, ...], dict[str, float]]] = []
+    for file in ('mined_boxes_own_class', 'mined_boxes'):
+        found: dict[tuple[str, ...], dict[str, float]] = {}
+        for row in read(file):
+            if (row['rounds'], row['negatives']) == ('1', SOFT):
+                key = (row['data'], row['boxes_kept'], row['class'])
+                found.setdefault(key, {})[row['seed']] = 100 * float(row['kept_share'])
+        shares.append(found)
+    lines = []
+    for (data, kept, name), before in shares[0].items():
+        after = shares[1].get((data, kept, name), {})
+        both = [mean_and_spread(of[s] for s in before if s in after) for of in (before, after)]
+        lines.append([DATA[data], BOXES_KEPT[kept], name, *both])
+    header = ['data', 'boxes kept', 'class', 'share with a box, %: by its own class', 'by any']
+    return markdown(header, lines or [['any', '', '', NOT_RUN, NOT_RUN]])
+
+
+def other_classes_ap50() -> str:
+    """LD-WSCCD with what was mined either way, by the head that scores."""
+    lines = []
+    for source in ('ssd', 'mil', 'fused'):
+        of = Experiment('cric', '20', '1')
+        before = of.ap50('ldwsccd', source, file='half_the_boxes_own_class')
+        after = of.ap50('ldwsccd', source, negatives=SOFT)
+        both = [
+            mean_and_spread(values[s] for s in before if s in after) for values in (before, after)
+        ]
+        lines.append([DATA['cric'], f"`'{source}'`", *both, difference(after, before)])
+    header = ['data', 'scored by', 'mined by own class', 'by any', 'gain']
+    return markdown(header, lines)
+
+
 def near_finds() -> str:
     """LD-WSCCD, scored by both heads, by what it learned beside finds that frame a cell badly."""
     shown = {
@@ -871,6 +905,8 @@ TABLES: dict[str, Callable[[], str]] = {
     'classes_cric': half_the_boxes_by_class('cric'),
     'half_the_boxes_by_round': half_the_boxes_by_round,
     'seeds_in_doubt': seeds_in_doubt,
+    'other_classes': other_classes,
+    'other_classes_ap50': other_classes_ap50,
     'near_finds': near_finds,
     'hard_negatives': hard_negatives,
     'hard_negative_scores': hard_negative_scores,

@@ -55,7 +55,7 @@ from .synthetic.label_faults import drop_boxes
 __all__ = ['CellPosterior', 'MinedClass', 'fit_posterior', 'hide_boxes', 'mine_missing_boxes']
 
 MIN_HIDDEN = 10
-"""Hidden boxes, of any class, that the finds of a class must have met before it has an :math:`e` of its own."""
+"""Hidden boxes, of any class, that a class's finds must meet before it has its own :math:`e`."""
 FOUND_IOU = 0.5
 """Overlap from which on a find meets a box, as AP50 counts."""
 NEAR_IOU = 0.3

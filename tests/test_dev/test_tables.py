@@ -126,6 +126,30 @@ def test_classes_are_means_over_seeds(results: Path) -> None:
     assert 'other' not in table()
 
 
+def test_what_a_box_of_another_class_brought(results: Path) -> None:
+    columns = ['data', 'boxes_kept', 'rounds', 'negatives', 'seed', 'class', 'kept_share']
+    shares = {'mined_boxes_own_class': (0.5, 0.7), 'mined_boxes': (0.8, 0.9)}
+    for file, (first, second) in shares.items():
+        with (results / f'{file}.csv').open('w', newline='') as out:
+            writer = csv.writer(out)
+            writer.writerow(columns)
+            writer.writerow(['cric', '1', 1, tables.SOFT, 0, 'hsil', first])
+            writer.writerow(['cric', '1', 1, tables.SOFT, 1, 'hsil', second])
+            writer.writerow(['cric', '1', 2, tables.SOFT, 0, 'hsil', 0.1])
+            writer.writerow(['bccd', '1', 1, 'hard', 0, 'WBC', 0.1])
+    name = 'CRIC, Pap smears'
+    two = [f'{mean} ± {spread} (two seeds)' for mean, spread in ((60.0, 14.1), (85.0, 7.1))]
+    assert cells(tables.other_classes(), name, 'all') == ['hsil', *two]
+
+    row = ('cric', '1', 'ldwsccd')
+    write_half(results, (*row, 'ssd', 0, 30.0), (*row, 'ssd', 1, 31.0))
+    write_half(results, (*row, 'ssd', 0, 28.0), name='half_the_boxes_own_class')
+    ap50 = tables.other_classes_ap50()
+    only = [f'{ap} (one seed)' for ap in ('28.0', '30.0', '+2.0')]
+    assert cells(ap50, name, "`'ssd'`") == only
+    assert cells(ap50, name, "`'mil'`") == ['not run'] * 3
+
+
 def test_rounds_have_a_table_of_their_own(results: Path) -> None:
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
     write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
