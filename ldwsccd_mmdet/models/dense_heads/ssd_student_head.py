@@ -371,13 +371,16 @@ class SSDStudentHead(SSDHead):
             share: The share of a positive that it counts, (N, A) in [0, 1].
         """
         positives = share.sum(dim=1, keepdim=True)
+        # losses are >= 0, so that those of positives, set to 0, come last and add nothing
+        loss = loss.masked_fill(positive, 0)
         if self.far_weight is None:
             wanted = self.train_cfg['neg_pos_ratio'] * positives
+        elif not self.min_negatives:
+            return loss.sum(dim=1).masked_fill(positives[:, 0] == 0, 0)  # nothing to sort
         else:
             wanted = loss.shape[1] * (positives > 0)
         wanted = wanted.clamp(min=self.min_negatives)
-        # losses are >= 0, so that those of positives, set to 0, come last and add nothing
-        hardest = loss.masked_fill(positive, 0).sort(dim=1, descending=True).values
+        hardest = loss.sort(dim=1, descending=True).values
         rank = torch.arange(loss.shape[1], device=loss.device)
         return hardest.masked_fill(rank >= wanted, 0).sum(dim=1)
 
