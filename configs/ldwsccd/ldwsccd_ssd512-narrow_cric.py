@@ -9,13 +9,11 @@ _base_ = [
 ]
 
 channels = dict(student_channels=(128, 256, 128, 64, 64), teacher_channels=(96,) * 5)
-# a field has up to 93 cells: 64 regions reach 88 % of the training cells, 128 reach 95 %
-regions = dict(_base_.proposals, max_per_img=128)
 model = dict(
     bbox_head=dict(num_classes=_base_.num_classes),
     teacher=_base_.teacher_cric,
     distillation=dict(_base_.distillation, **channels),
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
-    train_cfg=dict(proposal=regions),
-    test_cfg=dict(proposal=regions),
+    train_cfg=dict(proposal=_base_.proposals_crowded),
+    test_cfg=dict(proposal=_base_.proposals_crowded),
 )
