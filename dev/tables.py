@@ -166,10 +166,15 @@ class Experiment:
         column: str = 'AP50',
     ) -> dict[str, float]:
         """AP50 by seed, of all classes or one; of the configs' score source, or a given one."""
+        of_model = [r for r in read(file) if (r['data'], r['model']) == (self.data, model)]
+        epochs = self.epochs
+        if model == 'teacher' and all(row['epochs'] != epochs for row in of_model):
+            # that of drawn smears is trained longer than its students
+            epochs = max((row['epochs'] for row in of_model), key=int, default='')
         rows = [
             row
-            for row in read(file)
-            if (row['data'], row['epochs'], row['model']) == (self.data, self.epochs, model)
+            for row in of_model
+            if row['epochs'] == epochs
             and float(row['boxes_kept']) == float(kept or self.kept)
             and row['rounds'] in ('0', rounds)
         ]
@@ -213,8 +218,9 @@ def half_the_boxes_lines(cells: Callable[[Experiment], list[str]]) -> Iterator[l
     """A line for each share of the boxes of each data set; one alone where nothing was run."""
     lengths: dict[str, list[str]] = {}
     for row in read('half_the_boxes'):
-        if row['epochs'] not in lengths.setdefault(row['data'], []):
-            lengths[row['data']].append(row['epochs'])
+        known = lengths.setdefault(row['data'], [])
+        if row['model'] != 'teacher' and row['epochs'] not in known:
+            known.append(row['epochs'])
     for data, label in DATA.items():
         if data not in lengths:
             yield [label, 'any', *(NOT_RUN for _ in cells(Experiment(data, '', '1')))]
