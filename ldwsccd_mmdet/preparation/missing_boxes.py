@@ -52,7 +52,14 @@ from ..errors import ConfigError, DatasetError
 from ..evaluation.predictions import Detections
 from .synthetic.label_faults import drop_boxes
 
-__all__ = ['CellPosterior', 'MinedClass', 'fit_posterior', 'hide_boxes', 'mine_missing_boxes']
+__all__ = [
+    'CellPosterior',
+    'MinedClass',
+    'Rate',
+    'fit_posterior',
+    'hide_boxes',
+    'mine_missing_boxes',
+]
 
 MIN_HIDDEN = 10
 """Hidden boxes, of any class, that a class's finds must meet before it has its own :math:`e`."""

@@ -105,9 +105,9 @@ class CPUAmpOptimWrapper(OptimWrapper):
     ``OptimWrapper`` or ``AmpOptimWrapper``, and the other way round.
 
     Args:
+        channels_last: Whether to change the memory layout too. Default: True.
         dtype: 'bfloat16', 'float32', or 'auto' (default) for the faster one. Two CPUs may differ
             in it, and their trainings by the rounding of bfloat16.
-        channels_last: Whether to change the memory layout too. Default: True.
         **kwargs: As for :class:`mmengine.optim.OptimWrapper` (``optimizer``,
             ``accumulative_counts``, ``clip_grad``).
 
@@ -115,7 +115,7 @@ class CPUAmpOptimWrapper(OptimWrapper):
         ConfigError: If ``dtype`` is unknown; at the first step, if the model is not on the CPU.
     """
 
-    def __init__(self, dtype: str = 'auto', channels_last: bool = True, **kwargs: object) -> None:
+    def __init__(self, channels_last: bool = True, dtype: str = 'auto', **kwargs: object) -> None:
         super().__init__(**kwargs)
         check_argument(
             dtype in ('auto', *DTYPES),
