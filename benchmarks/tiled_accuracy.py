@@ -101,19 +101,16 @@ def without_cut_cells(coco: dict[str, Any]) -> dict[str, Any]:
 def look(
     detector: CellInferencer,
     image: np.ndarray,
-    field: np.ndarray,
+    field: ImageField,
     corner: np.ndarray,
     overlap: float,
-    folder: Path,
 ) -> Detections:
     """What is found in an image, looked at alone or in the field where it begins at ``corner``."""
     if overlap == WHOLE:
         cells = detector.detect([image])[0]
         return Detections(cells.bboxes, cells.scores, cells.labels)
-    file = folder / 'field.png'
-    cv2.imwrite(str(file), field)
     size = (image.shape[1], image.shape[0])
-    return within(detect_tiled(detector, ImageField(file), Tiling(size, overlap)), corner, size)
+    return within(detect_tiled(detector, field, Tiling(size, overlap)), corner, size)
 
 
 def compare(
@@ -133,8 +130,10 @@ def compare(
                 field, (image, corner) = image, middle(image)
             else:
                 field, corner = mirrored_field(image)
+            file = Path(folder) / 'field.png'
+            cv2.imwrite(str(file), field)
             for overlap, of in found.items():
-                of[record['id']] = look(detector, image, field, corner, overlap, Path(folder))
+                of[record['id']] = look(detector, image, ImageField(file), corner, overlap)
     index = index_truth(coco, 'the annotations')
     ap = {
         overlap: 100 * evaluate_detections(index, of, detector.info.classes).mean_ap

@@ -34,6 +34,9 @@ SMALL = [
     CONFIGS / 'ldwsccd/ldwsccd_ssd256-narrow_bccd.py',
     *sorted(CONFIGS.glob('[cdefrsy]*/*_bccd.py')),
 ]
+# as their authors train them: longer, and on images that are laid together or cropped
+LONG = [path for path in CONFIGS.glob('*/*_bccd_*.py') if not path.stem.endswith('_svm')]
+SHORT = {path.stem: path.with_name(f'{path.stem.rpartition("_")[0]}.py') for path in LONG}
 BASES = CONFIGS / '_base_'
 CLASSES = {
     'ccd': CervicalCellDataset.METAINFO['classes'],
@@ -230,7 +233,7 @@ def test_data_schedule_and_metric_are_the_same(data, tmp_path):
             assert part == expected, (name, stage)
 
 
-@pytest.mark.parametrize('path', SMALL, ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [*SMALL, *LONG], ids=lambda path: path.stem)
 def test_small_form(path, data_roots, tmp_path):
     """At its own width; from scratch, as the pretrained weights may not be there."""
     cfg = Config.fromfile(path)
@@ -251,8 +254,8 @@ def test_pretrained_mobilenets_learn_slowly():
     paths = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
     configs = {path.stem: Config.fromfile(path) for path in paths}
     found = {n: c for n, c in configs.items() if c.model.backbone.type == 'MobileNetV2'}
-    # three teachers, eight with image labels, seven baselines, two stages of R-CNN and of SPP-Net
-    assert len(found) == 22
+    # three teachers, eight with image labels, eight baselines, two stages of R-CNN and of SPP-Net
+    assert len(found) == 23
     for name, cfg in found.items():
         rates = cfg.optim_wrapper.paramwise_cfg.custom_keys
         assert rates == dict(backbone=dict(lr_mult=0.1)), name
@@ -281,3 +284,17 @@ def test_small_forms_see_the_same():
         assert wrapper == first.optim_wrapper, path.stem
         if not path.stem.startswith('centernet'):  # its head wants one more step
             assert cfg.test_dataloader == first.test_dataloader, path.stem
+
+
+@pytest.mark.parametrize('path', LONG, ids=lambda path: path.stem)
+def test_a_longer_training_changes_what_the_model_sees_alone(path):
+    """The model is that of the short one, and so are its data at test."""
+    cfg, short = (Config.fromfile(f) for f in (path, SHORT[path.stem]))
+    for key in ('model', 'optim_wrapper', 'val_dataloader', 'test_dataloader', 'test_evaluator'):
+        assert cfg[key] == short[key], key
+    assert cfg.train_cfg.max_epochs == cfg.param_scheduler[-1].T_max == 60
+    assert (
+        innermost(cfg.train_dataloader.dataset).ann_file == short.train_dataloader.dataset.ann_file
+    )
+    ends = [hook.switch_epoch for hook in cfg.custom_hooks if 'switch_epoch' in hook]
+    assert all(epoch < cfg.train_cfg.max_epochs for epoch in ends)

@@ -19,7 +19,7 @@ from ldwsccd_mmdet.errors import ImageFileError, InputError
 from tests.test_apis.disc_detector import DiscDetector, draw_discs
 from tests.test_apis.scanner_slides import SIZE, write_mrxs, write_ndpi, write_svs
 
-WHY = "needs pip install 'ldwsccd_mmdet[tiles,wsi]'"
+WHY = "needs pip install 'ldwsccd_mmdet[tiles,wsi,dev]'"
 pytest.importorskip('sahi', reason=WHY)
 openslide = pytest.importorskip('openslide', reason=WHY)
 tifffile = pytest.importorskip('tifffile', reason=WHY)

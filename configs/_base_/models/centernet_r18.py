@@ -39,6 +39,15 @@ model = dict(
     test_cfg=dict(topk=200, local_maximum_kernel=3, max_per_img=200),
 )
 
+# for a training pipeline: crops of many sizes around places, give crop_size; the image as float32
+centernet_crops = dict(
+    type='RandomCenterCropPad',
+    ratios=(0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3),
+    mean=[0, 0, 0],
+    std=[1, 1, 1],
+    to_rgb=True,
+    test_pad_mode=None,
+)
 # for the test pipeline: mmdet's head wants to know how far the image was padded, here not at all
 centernet_pad = dict(
     type='RandomCenterCropPad',
