@@ -118,7 +118,6 @@ MODELS = {
     'ssd_ldm': 'SSD + LDM',
     'ssd_mil': 'SSD + MIL',
     'ldwsccd': 'LD-WSCCD',
-    'ldwsccd_logits': "LD-WSCCD, the teacher's scores too",
     'teacher': 'teacher',
 }
 BCCD_CLASSES = ('Platelets', 'RBC', 'WBC')
@@ -163,9 +162,14 @@ class Experiment:
         rounds: str = '1',
         file: str = 'half_the_boxes',
         negatives: str | None = None,
+        distillation: str | None = None,
         column: str = 'AP50',
     ) -> dict[str, float]:
-        """AP50 by seed, of all classes or one; of the configs' score source, or a given one."""
+        """AP50 by seed, of all classes or one; of the configs' score source, or a given one.
+
+        Of several ways to learn the background, and to learn from the teacher, it is those with
+        most seeds; of equals the newest.
+        """
         of_model = [r for r in read(file) if (r['data'], r['model']) == (self.data, model)]
         epochs = self.epochs
         if model == 'teacher' and all(row['epochs'] != epochs for row in of_model):
@@ -182,11 +186,17 @@ class Experiment:
             seeds: dict[str, set[str]] = {}
             for row in rows:
                 seeds.setdefault(row.get('negatives', ''), set()).add(row['seed'])
-            # the SSD is that of the paper; else what has most seeds, of equals the newest
+            # the SSD is that of the paper
             order = ('hard',) if model == 'ssd' else NEGATIVES
             there = [name for name in order if name in seeds]
             negatives = max(there, key=lambda name: len(seeds[name]), default='')
         rows = [row for row in rows if row.get('negatives', '') == negatives]
+        if distillation is None:
+            taught: dict[str, set[str]] = {}
+            for row in reversed(rows):  # new rows are last
+                taught.setdefault(row.get('distillation', ''), set()).add(row['seed'])
+            distillation = max(taught, key=lambda name: len(taught[name]), default='')
+        rows = [row for row in rows if row.get('distillation', '') == distillation]
         known = {row['score_source'] for row in rows}
         wanted = source or next((name for name in SOURCES if name in known), '')
         return {row['seed']: float(row[column]) for row in rows if row['score_source'] == wanted}
@@ -303,7 +313,7 @@ def half_the_boxes_by_class(data: str) -> Callable[[], str]:
         epochs = max((row['epochs'] for row in rows), key=int, default='')
         of = Experiment(data, epochs, '1')
         other = {'data', 'boxes_kept', 'model', 'rounds', 'negatives', 'score_source', 'seed'}
-        other |= {'epochs', 'split'}
+        other |= {'distillation', 'epochs', 'split'}
         names = {name: None for row in rows for name in row if row[name] and name not in other}
         lines = []
         for name in names:
@@ -333,6 +343,27 @@ def half_the_boxes_by_round() -> str:
             if line[2] != NOT_RUN:
                 found.append([name, line[1], who, line[2]])
     return markdown(['data', 'boxes kept', 'who looks', 'LD-WSCCD'], found)
+
+
+def what_teaches() -> str:
+    """LD-WSCCD by what its teacher teaches, where several ways were tried."""
+    tried: dict[tuple[str, ...], list[str]] = {}
+    for row in read('half_the_boxes'):
+        if (row['model'], row['rounds'], row['negatives']) == ('ldwsccd', '1', SOFT):
+            ways = tried.setdefault((row['data'], row['epochs'], row['boxes_kept']), [])
+            ways += [row['distillation']] if row['distillation'] not in ways else []
+    lines = []
+    for (data, epochs, kept), ways in tried.items():
+        of = Experiment(data, epochs, kept)
+        plain = of.ap50('ssd')
+        for way in ways if len(ways) > 1 else ():
+            by_source = [of.ap50('ldwsccd', name, distillation=way) for name in ('ssd', 'fused')]
+            ours = by_source[-1]
+            values = [mean_and_spread(value.values()) for value in by_source]
+            name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept], way, ', '.join(sorted(ours))]
+            lines.append([*name, *values, difference(ours, plain)])
+    header = ['data', 'boxes kept', 'what teaches', 'seeds', "`'ssd'`", "`'fused'`"]
+    return markdown([*header, 'gain over SSD'], lines or [['any', *[NOT_RUN] * 6]])
 
 
 def seeds_in_doubt() -> str:
@@ -909,6 +940,7 @@ TABLES: dict[str, Callable[[], str]] = {
     'classes_composed': half_the_boxes_by_class('composed'),
     'classes_cric': half_the_boxes_by_class('cric'),
     'half_the_boxes_by_round': half_the_boxes_by_round,
+    'what_teaches': what_teaches,
     'seeds_in_doubt': seeds_in_doubt,
     'other_classes': other_classes,
     'other_classes_ap50': other_classes_ap50,

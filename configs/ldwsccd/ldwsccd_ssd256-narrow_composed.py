@@ -10,10 +10,10 @@ _base_ = [
 
 channels = dict(student_channels=(128, 256, 128, 64), teacher_channels=(96,) * 4)
 model = dict(
+    _base_.few_proposals,
     bbox_head=dict(num_classes=_base_.num_classes),
     teacher=_base_.teacher_composed,
-    distillation=dict(_base_.distillation, **channels),
+    distillation=dict(_base_.distillation, **channels, alpha=2.0, beta=1.0, gamma=0.2),
+    logit_distillation=_base_.logit_distillation,
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
-    train_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=96)),
-    test_cfg=dict(proposal=dict(_base_.proposals, nms_pre=400, max_per_img=200)),
 )

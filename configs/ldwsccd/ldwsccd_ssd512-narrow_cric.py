@@ -10,10 +10,10 @@ _base_ = [
 
 channels = dict(student_channels=(128, 256, 128, 64, 64), teacher_channels=(96,) * 5)
 model = dict(
+    _base_.crowded_proposals,
     bbox_head=dict(num_classes=_base_.num_classes),
     teacher=_base_.teacher_cric,
     distillation=dict(_base_.distillation, **channels),
+    logit_distillation=_base_.logit_distillation,
     mil_head=dict(_base_.mil_head_narrow, num_classes=_base_.num_classes),
-    train_cfg=dict(proposal=_base_.proposals_crowded),
-    test_cfg=dict(proposal=_base_.proposals_crowded),
 )

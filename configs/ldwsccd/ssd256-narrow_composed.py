@@ -2,4 +2,4 @@
 
 _base_ = './ldwsccd_ssd256-narrow_composed.py'
 
-model = dict(teacher=None, distillation=None, mil_head=None)
+model = dict(teacher=None, distillation=None, logit_distillation=None, mil_head=None)

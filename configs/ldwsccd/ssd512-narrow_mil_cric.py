@@ -2,4 +2,4 @@
 
 _base_ = './ldwsccd_ssd512-narrow_cric.py'
 
-model = dict(teacher=None, distillation=None)
+model = dict(teacher=None, distillation=None, logit_distillation=None)

@@ -13,11 +13,12 @@ from ..datasets.coco_json import load_coco, read_coco
 from ..errors import ConfigError, check_argument
 from ..evaluation.predictions import load_predictions
 from ..models import SSDStudentHead
+from ..models.losses.local_distillation_loss import WEIGHTS
 from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['FAR_WEIGHT', 'CellMining', 'learn_all_negatives', 'negatives']
+__all__ = ['FAR_WEIGHT', 'CellMining', 'distillation', 'learn_all_negatives', 'negatives']
 
 FAR_WEIGHT = 0.1
 """What background away from all boxes weighs where cells have no box."""
@@ -174,6 +175,21 @@ def negatives(config: Config) -> str:
     """What a head learns of the background: 'hard' as SSD, or 'all' and what far ones weigh."""
     weight = (config.model.get('bbox_head') or {}).get('far_weight')
     return 'hard' if weight is None else f'all, far {weight:g}'
+
+
+def distillation(config: Config) -> str:
+    """What a student learns from a teacher: by which weights its maps, and whether its logits."""
+    loss = config.model.get('distillation')
+    if not (config.model.get('teacher') and loss):
+        return ''
+    if loss.get('share') is not None:
+        weights = dict(share=loss.share)
+    else:
+        weights = {name: loss.get(name, value) for name, value in WEIGHTS.items()}
+    parts = [f'{name} {value:g}' for name, value in weights.items()]
+    if loss.type != 'LocalDistillationLoss':
+        parts = [loss.type]
+    return ', '.join([*parts, *(['logits'] if config.model.get('logit_distillation') else [])])
 
 
 def _suffix(number: int) -> str:

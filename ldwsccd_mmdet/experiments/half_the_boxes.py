@@ -22,7 +22,7 @@ from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
 from ..regular_files import read_text
-from .cell_mining import CellMining, learn_all_negatives, negatives
+from .cell_mining import CellMining, distillation, learn_all_negatives, negatives
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
 from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
 from .stages import Show, Stage, StageRunner
@@ -35,6 +35,7 @@ COLUMNS = (
     'model',
     'rounds',
     'negatives',
+    'distillation',
     'score_source',
     'seed',
     'epochs',
@@ -44,14 +45,12 @@ COLUMNS = (
 MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'negatives', 'seed', 'epochs')
 #: The parts of the method that each model has, in the order of Table 4. What learns no mined cells
 #: is SSD as the paper trains it, and SSD taught by all of the background as the method is.
-#: 'logits': the teacher's scores of each prior teach, too (:class:`LogitDistillationLoss`).
 MODELS = {
     'ssd': (),
     'ssd_all_negatives': (),
     'ssd_ldm': ('teacher',),
     'ssd_mil': ('mil_head',),
     'ldwsccd': ('teacher', 'mil_head'),
-    'ldwsccd_logits': ('teacher', 'mil_head', 'logits'),
 }
 PLAIN = tuple(model for model, parts in MODELS.items() if not parts)
 SOURCES = ('ssd', 'mil', 'fused')
@@ -192,6 +191,7 @@ class HalfTheBoxes:
                 # what the one who looked learned, where one did
                 learns = config if mining is None or model in PLAIN else mining.config
                 row = self._row(model, source, kept, seed, learns)
+                row['distillation'] = distillation(config)
                 option = [f'model.test_cfg.score_source={source}']
                 path = f'{name}/tests/{model}{suffix}_{source}'
                 yield self._test(path, where, config, training, row, option)
@@ -224,6 +224,7 @@ class HalfTheBoxes:
             model=model,
             rounds=0 if model in PLAIN else 1 if model == 'teacher' else self.settings.rounds,
             negatives=negatives(learns),
+            distillation='',
             score_source=source,
             seed=seed,
             split='+'.join(Path(file).stem for file in self.settings.test_files),
@@ -236,10 +237,9 @@ class HalfTheBoxes:
         for part in ('teacher', 'mil_head'):
             if part not in MODELS[model]:
                 config.model[part] = None
-        if 'logits' in MODELS[model]:
-            config.model.logit_distillation = dict(type='LogitDistillationLoss')
         if 'teacher' not in MODELS[model]:
-            config.model.distillation = None
+            taught = [key for key in ('distillation', 'logit_distillation') if key in config.model]
+            config.model.update(dict.fromkeys(taught))
         elif mining is not None:
             mining.teach(config)
         if model == 'ssd_all_negatives':

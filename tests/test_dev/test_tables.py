@@ -26,6 +26,7 @@ def write_half(
     mode: str = 'w',
     name: str = 'half_the_boxes',
     negatives: str = tables.SOFT,
+    distillation: str = '',
 ) -> None:
     with (folder / f'{name}.csv').open(mode, newline='') as file:
         writer = csv.writer(file)
@@ -34,7 +35,8 @@ def write_half(
         for data, kept, model, source, seed, ap50 in rows:
             mined = 0 if model in tables.PLAIN else rounds
             which = 'hard' if model == 'ssd' else negatives
-            writer.writerow([data, kept, model, mined, which, source, seed, 20, 'test', ap50])
+            line = [data, kept, model, mined, which, distillation, source, seed, 20, 'test', ap50]
+            writer.writerow(line)
 
 
 def cells(table: str, *beginning: str) -> list[str]:
@@ -116,9 +118,9 @@ def test_classes_are_means_over_seeds(results: Path) -> None:
         writer.writerow([*HALF, 'RBC', 'other'])
         for model, ap, seed in ('ssd', 20, 0), ('ssd', 30, 1), ('ldwsccd', 31, 0), ('x', 9, 0):
             which = 'hard' if model == 'ssd' else tables.SOFT
-            row = ['bccd', '1', model, model == 'ldwsccd', which, 'ssd', seed, 20, 'test', ap]
+            row = ['bccd', '1', model, model == 'ldwsccd', which, '', 'ssd', seed, 20, 'test', ap]
             writer.writerow([*row[:3], int(row[3]), *row[4:], ap + 1, ''])
-        writer.writerow(['cric', '1', 'ssd', 0, 'hard', 'ssd', 0, 20, 'test', 50, '', 50])
+        writer.writerow(['cric', '1', 'ssd', 0, 'hard', '', 'ssd', 0, 20, 'test', 50, '', 50])
     two = '25.0 ± 7.1 (two seeds)'
     one = ['31.0 (one seed)', 'not run', '+11.0 (one seed)']
     assert cells(table(), 'mean') == [two, *one]
@@ -239,3 +241,23 @@ def test_refuses(
     page(tmp_path, monkeypatch, text)
     assert tables.main([]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_the_teacher_teaches_has_a_table_of_its_own(results: Path) -> None:
+    assert cells(tables.what_teaches(), 'any') == ['not run'] * 6
+    row = ('cric', '1', 'ldwsccd')
+    write_half(results, ('cric', '1', 'ssd', 'ssd', 0, 20.0), ('cric', '1', 'ssd', 'ssd', 1, 22.0))
+    weak, strong = 'alpha 0.2', 'alpha 2, logits'
+    for way, ssd, fused in (weak, (21.0, 22.0), (23.0, 24.0)), (strong, (25.0,), (27.0,)):
+        for source, values in ('ssd', ssd), ('fused', fused):
+            rows = [(*row, source, seed, ap50) for seed, ap50 in enumerate(values)]
+            write_half(results, *rows, distillation=way, mode='a')
+    name = ('CRIC, Pap smears, 20 epochs', 'all')
+    two = [f'{mean} ± 0.7 (two seeds)' for mean in ('21.5', '23.5', '+2.5')]
+    assert cells(tables.what_teaches(), *name, weak) == ['0, 1', *two]
+    one = [f'{value} (one seed)' for value in ('25.0', '27.0', '+7.0')]
+    assert cells(tables.what_teaches(), *name, strong) == ['0', *one]
+    # the other tables show what has most seeds, of equals the newest
+    assert cells(tables.half_the_boxes(), *name)[2] == '23.5 ± 0.7 (two seeds)'
+    write_half(results, (*row, 'fused', 1, 29.0), distillation=strong, mode='a')
+    assert cells(tables.half_the_boxes(), *name)[2] == '28.0 ± 1.4 (two seeds)'

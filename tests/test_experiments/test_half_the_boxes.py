@@ -6,6 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from ldwsccd_mmdet.errors import ConfigError
+from ldwsccd_mmdet.experiments.cell_mining import distillation
 from ldwsccd_mmdet.experiments.detector_stages import write_coco
 from ldwsccd_mmdet.experiments.half_the_boxes import (
     COLUMNS,
@@ -91,14 +92,37 @@ def test_only_what_has_a_part_of_the_method_learns_mined_cells(make):
     assert mined not in stage(experiment, f'{name}/ssd').needs
 
 
-def test_the_teachers_scores_teach_where_that_is_asked_for(make):
-    models = ['ldwsccd', 'ldwsccd_logits']
+def test_the_teachers_scores_teach_as_the_config_says(make, tmp_path):
+    """And no model that has no teacher."""
+    path = tmp_path / 'method.py'
+    config = Config.fromfile(path)
+    taught = dict(type='LogitDistillationLoss')
+    config.model.logit_distillation = taught
+    config.dump(path)
+    models = ['ssd', 'ssd_ldm', 'ssd_mil', 'ldwsccd']
     experiment = make(models=models, seeds=[0], boxes_kept=[1])
-    plain, taught = (
-        stage(experiment, f'kept_1/seed_0/{m}').settings['config']['model'] for m in models
-    )
-    assert taught.pop('logit_distillation') == dict(type='LogitDistillationLoss')
-    assert taught == plain
+    for model in models:
+        of = stage(experiment, f'kept_1/seed_0/{model}').settings['config']['model']
+        assert of['logit_distillation'] == (taught if of['teacher'] else None), model
+    shown = {row['model']: row['distillation'] for _, row in experiment.rows}
+    by = 'alpha 0.2, beta 0.1, gamma 0.1, logits'
+    assert shown == dict(ssd='', ssd_ldm=by, ssd_mil='', ldwsccd=by)
+
+
+@pytest.mark.parametrize(
+    ('loss', 'shown'),
+    [
+        (dict(type='LocalDistillationLoss', alpha=0.5), 'alpha 0.5, beta 0.1, gamma 0.1'),
+        (dict(type='LocalDistillationLoss', share=0.3), 'share 0.3'),
+        (dict(type='FeatureImitationLoss'), 'FeatureImitationLoss'),
+        (None, ''),
+    ],
+)
+def test_what_teaches_is_named(loss, shown):
+    config = Config(dict(model=dict(teacher=dict(config='x'), distillation=loss)))
+    assert distillation(config) == shown
+    config.model.teacher = None
+    assert distillation(config) == ''
 
 
 def test_ssd_alone_needs_no_teacher(make):
@@ -229,8 +253,8 @@ def test_joins_sets():
 
 def test_csv_of_an_earlier_version_lacks_a_column(tmp_path):
     path = tmp_path / 'half_the_boxes.csv'
-    earlier = [name for name in COLUMNS if name != 'negatives']
-    row = dict(zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', 'ssd', 0, 20, 'val', '10'), strict=True))
+    earlier = [name for name in COLUMNS if name not in ('negatives', 'distillation')]
+    row = dict(zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', '', 'ssd', 0, 20, 'val', '10'), strict=True))
     merge_csv(path, [{name: row[name] for name in earlier}], earlier)
     looked = {**row, 'model': 'ldwsccd', 'negatives': 'all'}
     merge_csv(path, [{**row, 'AP50': '11'}, looked], COLUMNS)
@@ -246,7 +270,7 @@ def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
     path = tmp_path / 'results' / 'half_the_boxes.csv'
 
     def row(data, ap50, **more):
-        values = (data, '0.5', 'ssd', 0, '', 'ssd', 0, 20, 'val+test', ap50)
+        values = (data, '0.5', 'ssd', 0, '', '', 'ssd', 0, 20, 'val+test', ap50)
         return {**dict(zip(COLUMNS, values, strict=True)), **more}
 
     merge_csv(path, [row('a', '10.0', lsil='5.0')], COLUMNS)
