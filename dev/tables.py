@@ -358,9 +358,9 @@ def what_teaches() -> str:
         plain = of.ap50('ssd')
         for way in ways if len(ways) > 1 else ():
             by_source = [of.ap50('ldwsccd', name, distillation=way) for name in ('ssd', 'fused')]
-            ours = by_source[-1]
+            ours, seeds = by_source[-1], ', '.join(sorted(by_source[-1]))
             values = [mean_and_spread(value.values()) for value in by_source]
-            name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept], way, ', '.join(sorted(ours))]
+            name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept], way, seeds]
             lines.append([*name, *values, difference(ours, plain)])
     header = ['data', 'boxes kept', 'what teaches', 'seeds', "`'ssd'`", "`'fused'`"]
     return markdown([*header, 'gain over SSD'], lines or [['any', *[NOT_RUN] * 6]])
