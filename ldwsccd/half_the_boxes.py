@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--models',
         nargs='+',
         default=['teacher', 'ssd', 'ssd_all_negatives', 'ldwsccd'],
-        help='of teacher, ssd, ssd_all_negatives, ssd_ldm, ssd_mil, ldwsccd, ldwsccd_logits '
+        help='of teacher, ssd, ssd_all_negatives, ssd_ldm, ssd_mil, ldwsccd '
         '(default: teacher, ssd, ssd_all_negatives, ldwsccd)',
     )
     add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
