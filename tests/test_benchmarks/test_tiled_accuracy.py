@@ -3,16 +3,25 @@
 import csv
 import importlib.util
 import sys
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
+from ldwsccd_mmdet.apis.slides import ImageField
 from ldwsccd_mmdet.apis.tiles import tile_boxes
 from ldwsccd_mmdet.datasets.coco_json import load_coco
 from tests.test_apis.conftest import CLASSES, ROOT, save_trained
 from tests.test_apis.disc_detector import DiscDetector, draw_discs
 
 pytest.importorskip('sahi', reason="needs pip install 'ldwsccd_mmdet[tiles]'")
+
+
+def field_of(picture: np.ndarray, folder: Path) -> ImageField:
+    """The picture as a file that is read region by region."""
+    cv2.imwrite(str(folder / 'field.png'), picture)
+    return ImageField(folder / 'field.png')
 
 
 @pytest.fixture
@@ -62,8 +71,9 @@ def test_tile_borders_run_through_the_image(benchmark) -> None:
 @pytest.mark.parametrize('overlap', [0.2, 1.0])
 def test_boxes_are_those_of_the_image(benchmark, tmp_path, overlap: float) -> None:
     image, boxes = draw_discs((200, 160), 8, seed=0)
-    around = benchmark.mirrored_field(image)
-    found = benchmark.look(DiscDetector(), image, *around, overlap, tmp_path).bboxes
+    field, corner = benchmark.mirrored_field(image)
+    around = field_of(field, tmp_path)
+    found = benchmark.look(DiscDetector(), image, around, corner, overlap).bboxes
     assert len(found) == len(boxes)
     assert all((np.abs(found - box).max(1) < 0.01).any() for box in boxes)
 
@@ -85,7 +95,8 @@ def test_the_middle_of_a_field_is_the_image(benchmark, tmp_path, overlap: float)
         if (box[:2] > corner + 2).all() and (box[2:] < corner + [198, 158]).all()
     ]
     assert 0 < len(whole) == len(inside) < len(truth['annotations']) < len(boxes)
-    found = benchmark.look(DiscDetector(), image, field, corner, overlap, tmp_path).bboxes
+    around = field_of(field, tmp_path)
+    found = benchmark.look(DiscDetector(), image, around, corner, overlap).bboxes
     assert all((np.abs(found - box).max(1) < 0.01).any() for box in inside)
 
 
