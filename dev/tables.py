@@ -577,13 +577,21 @@ BASELINES = {
     'ssd256-narrow': 'SSD, VGG11 of a quarter of the width',
     'fssd256-narrow': 'FSSD, the same',
     'dssd256-narrow': 'DSSD, the same',
+    'rssd256-narrow': 'RSSD, the same',
+    'dsod256-narrow': 'DSOD, a third of the growth rate',
+    'efficientdet_mobilenetv2': 'EfficientDet, MobileNetV2, two BiFPN cells',
+    'yolov1-small': 'YOLOv1, small',
+    'yolov2-small': 'YOLOv2, small',
+    'rcnn_mobilenetv2': 'R-CNN, MobileNetV2, blob regions',
+    'sppnet_mobilenetv2': 'SPP-Net, MobileNetV2, blob regions',
+    'yolox-nano_mosaic': 'YOLOX-nano, mosaic, 60 epochs',
     'ldwsccd_ssd256-narrow': 'LD-WSCCD, as printed, the same SSD',
     'teacher_mobilenetv2-fpn_bccd': 'its teacher: SSD head, MobileNetV2-FPN',
 }
 
 
 def bccd_baselines() -> str:
-    """Twelve detectors on blood cells, with their latency from the benchmarks."""
+    """Detectors on blood cells, with their latency from the benchmarks."""
     network = {row['model']: row['latency_ms'] for row in read('speed_models_bccd')}
     prediction = {row['model']: row['prediction_ms'] for row in read('speed_prediction_bccd')}
     ap50 = interval('mAP@50', 'low', 'high')

@@ -235,8 +235,9 @@ def test_data_schedule_and_metric_are_the_same(data, tmp_path):
 
 @pytest.mark.parametrize('path', [*SMALL, *LONG], ids=lambda path: path.stem)
 def test_small_form(path, data_roots, tmp_path):
-    """At its own width; from scratch, as the pretrained weights may not be there."""
+    """At its own width and by --amp; from scratch: the pretrained weights may not be there."""
     cfg = Config.fromfile(path)
+    cfg.optim_wrapper.update(type='CPUAmpOptimWrapper', dtype='bfloat16')
     check_classes(cfg, ['train', 'val', 'test'])
     use(cfg, data_roots['bccd'], 128)
     if path.stem.startswith('yolov1'):  # its connected layer fits one image size

@@ -161,8 +161,10 @@ class CPUAmpOptimWrapper(OptimWrapper):
                 'the choice to tools/train.py --amp'
             )
         if self.channels_last:
-            # torch's type hints lack the keyword
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            # model.to() refuses weights of five dimensions and more, such as YOLOv1's local layer
+            for tensor in (*model.parameters(), *model.buffers()):
+                if tensor.dim() == 4:
+                    tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
             for state in self.optimizer.state.values():
                 for key, value in state.items():
                     if isinstance(value, Tensor) and value.dim() == 4:

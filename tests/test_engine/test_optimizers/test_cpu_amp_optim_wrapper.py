@@ -45,6 +45,20 @@ def test_trains_in_bfloat16_and_channels_last() -> None:
     assert losses[-1] < losses[0]
 
 
+def test_only_what_has_four_dimensions_has_channels_last() -> None:
+    """``model.to(memory_format=torch.channels_last)`` refuses the weights of a 3D convolution."""
+    model = nn.Sequential(make_model(), nn.Conv3d(1, 2, 3))
+    model.register_buffer('maps', torch.randn(2, 3, 4, 5))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wrapper = make_wrapper(model)
+    with wrapper.optim_context(model):
+        pass
+    assert model.maps.is_contiguous(memory_format=torch.channels_last)
+    assert model[0][0].weight.is_contiguous(memory_format=torch.channels_last)
+    assert model[1].weight.is_contiguous()
+    assert all((value == before[name]).all() for name, value in model.state_dict().items())
+
+
 def test_mmcv_operators_get_plain_inputs() -> None:
     """mmcv's RoIAlign on the CPU refuses bfloat16, and misreads channels_last maps."""
     from mmcv.ops import RoIAlign
