@@ -38,3 +38,5 @@ cell_looks = [
         hue_delta=8,
     ),
 ]
+# the same, and what is red stays red (docs/tried.md)
+stain_looks = [cell_looks[0], dict(cell_looks[1], type='StainDistortion')]
