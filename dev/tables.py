@@ -959,6 +959,15 @@ TABLES: dict[str, Callable[[], str]] = {
     'mined_boxes': mined_boxes,
     'mined_boxes_before': mined_boxes_before,
     'student_far_weight': student_far_weight,
+    'stains': Listing(
+        'stains_cric',
+        {
+            'model': '{model}',
+            'AP50': '{mAP@50}',
+            'gain over SSD': '{gain over SSD}',
+            **per_class('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'),
+        },
+    ),
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',
