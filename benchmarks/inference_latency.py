@@ -37,6 +37,7 @@ from turns import conditions, parse_timed, quartiles, ratio_in_turns, time_in_tu
 from ldwsccd_mmdet.apis import CellInferencer, ExportedDetector, export_detector, find_sources
 from ldwsccd_mmdet.csv_table import records, write_csv
 from ldwsccd_mmdet.engine.checkpoint_file import read_checkpoint
+from ldwsccd_mmdet.engine.config_file import TEACHING_PARTS, drop_teacher
 from ldwsccd_mmdet.engine.received_config import received_config
 from ldwsccd_mmdet.image_files import read_image
 
@@ -56,7 +57,7 @@ Detect = Callable[[list[np.ndarray]], list[Any]]
 def random_checkpoint(path: Path, folder: Path) -> tuple[Config, Path]:
     """The config at a path, and a checkpoint of it with random weights and fitting norms."""
     config = Config.fromfile(path)
-    config.model.update(teacher=None, distillation=None)
+    drop_teacher(config.model)
     config.model.test_cfg.score_thr = 0.999
     torch.manual_seed(0)
     model = MODELS.build(config.model)
@@ -84,7 +85,7 @@ def make_side(name: str, config: Config, checkpoint: Path, folder: Path, threads
     test_cfg = {**config.model.test_cfg, 'score_source': 'ssd'}
     if name == PLAIN:
         plain = with_model(config, type='SingleStageDetector')
-        for part in ('mil_head', 'teacher', 'distillation', 'supervision', 'proposer'):
+        for part in ('mil_head', *TEACHING_PARTS, 'supervision', 'proposer'):
             plain.model.pop(part, None)
         return CellInferencer(plain, checkpoint, device='cpu').detect
     if name == BOTH:

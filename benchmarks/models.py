@@ -28,6 +28,7 @@ from turns import conditions, parse_timed, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
+from ldwsccd_mmdet.engine.config_file import drop_teacher
 from ldwsccd_mmdet.experiments.report.model_facts import (
     augmentation,
     image_size,
@@ -83,8 +84,7 @@ def build(path: Path) -> tuple[dict[str, str], Network, Tensor]:
     for part in config.model.values():
         if isinstance(part, dict) and 'init_cfg' in part:
             part['init_cfg'] = None
-    if config.model.get('teacher'):  # needed in training only, as are its losses
-        config.model.update(teacher=None, distillation=None)
+    drop_teacher(config.model)  # needed in training only, as are its losses
     torch.manual_seed(0)
     detector = MODELS.build(config.model)
     detector.init_weights()

@@ -25,7 +25,7 @@ from turns import conditions, parse_timed, quartiles, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
-from ldwsccd_mmdet.engine.config_file import load_config
+from ldwsccd_mmdet.engine.config_file import drop_teacher, load_config
 from ldwsccd_mmdet.engine.find_checkpoint import find_checkpoint, find_resume
 
 CSV = Path(__file__).resolve().parents[1] / 'results' / 'speed_prediction_bccd.csv'
@@ -49,8 +49,7 @@ def find_trainings(folders: list[Path], seed: int) -> dict[str, Path]:
 def load(training: Path, name: str, count: int) -> tuple[nn.Module, list[dict], str]:
     """A trained detector, images of its test set, and its checkpoint."""
     config = load_config(str(training / f'{name}.py'))
-    if config.model.get('teacher'):  # needed in training only, as are its losses
-        config.model.update(teacher=None, distillation=None)
+    drop_teacher(config.model)  # needed in training only, as are its losses
     detector = MODELS.build(config.model)
     checkpoint = find_checkpoint(find_resume(str(training), 'auto'))
     load_checkpoint(detector, checkpoint, map_location='cpu')

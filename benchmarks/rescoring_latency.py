@@ -33,6 +33,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 import ldwsccd_mmdet  # noqa: F401
+from ldwsccd_mmdet.engine.config_file import drop_teacher
 
 #: Source of scores, and how many regions the MIL head sees.
 Side = tuple[str, int]
@@ -89,7 +90,7 @@ def build(args: argparse.Namespace) -> nn.Module:
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     # testing needs no teacher
-    cfg.model.update(teacher=None, distillation=None)
+    drop_teacher(cfg.model)
     cfg.model.backbone.init_cfg = None
     model = MODELS.build(cfg.model)
     model.init_weights()

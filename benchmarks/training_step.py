@@ -47,6 +47,7 @@ from turns import conditions, quartiles, ratio_in_turns, time_in_turns
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
+from ldwsccd_mmdet.engine.config_file import TEACHING_PARTS, drop_teacher
 from ldwsccd_mmdet.engine.optimizers.cpu_amp_optim_wrapper import faster_dtype
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -201,12 +202,12 @@ def build(config: Config, side: Side, device: str) -> tuple[nn.Module, OptimWrap
         if part not in side.parts:
             model_cfg[part] = None
     if 'teacher' not in side.parts:
-        model_cfg.distillation = None
+        drop_teacher(model_cfg)
     if side.stock:
         model_cfg.type = 'SingleStageDetector'
         model_cfg.bbox_head.type = 'SSDHead'
-        for key in ('teacher', 'distillation', 'mil_head'):
-            model_cfg.pop(key)
+        for key in (*TEACHING_PARTS, 'mil_head'):
+            model_cfg.pop(key, None)
     if side.mixed:
         optim_cfg.type = 'CPUAmpOptimWrapper' if device == 'cpu' else 'AmpOptimWrapper'
     torch.manual_seed(0)

@@ -17,6 +17,7 @@ from model_zoo import PARAMETERS, ROOT, SOURCE
 
 import ldwsccd_mmdet  # noqa: F401
 from ldwsccd_mmdet.csv_table import records, write_csv
+from ldwsccd_mmdet.engine.config_file import drop_teacher
 
 TRAINING_ONLY = ('distillation.', 'mil_head.')
 
@@ -24,8 +25,7 @@ TRAINING_ONLY = ('distillation.', 'mil_head.')
 def build(path: str, device: str) -> torch.nn.Module:
     """A config's model, without its teacher, which is in no checkpoint."""
     model = Config.fromfile(ROOT / 'configs' / path).model
-    if model.get('teacher'):
-        model.update(teacher=None, distillation=None)
+    drop_teacher(model)
     with torch.device(device):
         return MODELS.build(model)
 

@@ -17,7 +17,7 @@ from mmengine.dataset import Compose, pseudo_collate
 
 from ..datasets.plain_dataset import innermost
 from ..engine.checkpoint_file import read_checkpoint
-from ..engine.config_file import load_config
+from ..engine.config_file import TEACHING_PARTS, load_config
 from ..engine.model_weights import demand_mil_head, demand_weights, find_weights_of, is_student
 from ..engine.received_config import received_config
 from ..errors import CheckpointError, ConfigError
@@ -32,7 +32,7 @@ __all__ = ['CellInferencer', 'read_checkpoint']
 CHECKPOINT_SUFFIXES = ('.pth', '.pt', '.safetensors')
 _OLD_LOADER = 'LoadVerifiedImageFromFile'
 #: Parts that training needs and inference does not.
-_TRAINING_PARTS = ('teacher', 'distillation', 'proposer')
+_TRAINING_PARTS = (*TEACHING_PARTS, 'proposer')
 
 
 class CellInferencer(DetInferencer):

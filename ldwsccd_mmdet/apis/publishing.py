@@ -16,6 +16,7 @@ from mmengine.config import Config
 
 from ..datasets.coco_json import load_truth
 from ..engine.checkpoint_file import read_checkpoint
+from ..engine.config_file import TEACHING_PARTS
 from ..errors import CheckpointError, InputError
 from ..optional import require
 from ..version import __version__
@@ -169,7 +170,7 @@ def _config_text(inferencer: CellInferencer, keep_mil: bool) -> str:
     """Write the config of inference: model, test pipeline, visualizer."""
     config = inferencer.cfg
     model = config.model.to_dict() if hasattr(config.model, 'to_dict') else dict(config.model)
-    for key in ('teacher', 'distillation', 'proposer'):
+    for key in (*TEACHING_PARTS, 'proposer'):
         model.pop(key, None)
     if not keep_mil and model.pop('mil_head', None) is not None:
         (model.get('test_cfg') or {}).pop('score_source', None)

@@ -14,13 +14,28 @@ from mmengine.config.utils import MODULE2PACKAGE
 from ..errors import ConfigError, InputError
 from .config_check import TOP_LEVEL, check_config, check_options
 
-__all__ = ['config_folder', 'find_config', 'load_config', 'read_options']
+__all__ = [
+    'TEACHING_PARTS',
+    'config_folder',
+    'drop_teacher',
+    'find_config',
+    'load_config',
+    'read_options',
+]
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # mmengine must know a scope before `_base_ = 'scope::folder/name.py'` works. Of a distribution it
 # takes the place where its metadata lies, wrong for an editable install; of a module the import
 # system's.
 MODULE2PACKAGE.setdefault(PACKAGE.name, f'{PACKAGE.name}.version')
+
+#: Parts of a model that teach it, and are not there at test.
+TEACHING_PARTS = ('teacher', 'distillation', 'logit_distillation')
+
+
+def drop_teacher(model: dict[str, Any]) -> None:
+    """Take the teacher out of a model's config, and all that it teaches."""
+    model.update({part: None for part in TEACHING_PARTS if model.get(part) is not None})
 
 
 def config_folder() -> Path:

@@ -16,7 +16,7 @@ from pycocotools.coco import COCO
 
 from ..csv_table import records, write_csv
 from ..datasets.coco_json import load_coco, read_coco
-from ..engine.config_file import load_config
+from ..engine.config_file import drop_teacher, load_config
 from ..errors import ConfigError
 from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
@@ -238,8 +238,7 @@ class HalfTheBoxes:
             if part not in MODELS[model]:
                 config.model[part] = None
         if 'teacher' not in MODELS[model]:
-            taught = [key for key in ('distillation', 'logit_distillation') if key in config.model]
-            config.model.update(dict.fromkeys(taught))
+            drop_teacher(config.model)
         elif mining is not None:
             mining.teach(config)
         if model == 'ssd_all_negatives':

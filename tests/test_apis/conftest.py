@@ -28,14 +28,17 @@ def save_trained(folder: Path, path: str, **meta: Any) -> Trained:
     from mmengine.registry import init_default_scope
 
     import ldwsccd_mmdet  # noqa: F401
+    from ldwsccd_mmdet.engine.config_file import TEACHING_PARTS
 
     config = Config.fromfile(ROOT / path)
     config.pop('work_dir', None)
     config.model.test_cfg.update(score_thr=0.2, max_per_img=60)
+    if config.model.get('teacher'):  # all that it may teach: none of it is there at test
+        config.model.logit_distillation = dict(type='LogitDistillationLoss')
     config.dump(str(folder / 'config.py'))
     init_default_scope('mmdet')
     torch.manual_seed(0)
-    model = MODELS.build({**config.model, 'teacher': None, 'distillation': None})
+    model = MODELS.build({**config.model, **dict.fromkeys(TEACHING_PARTS)})
     # norms that fit an image, as after training: else activations are huge, and scores 0 or 1
     norms = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for norm in norms:
