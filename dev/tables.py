@@ -582,6 +582,7 @@ BASELINES = {
     'dsod256-narrow': 'DSOD, a third of the growth rate',
     'efficientdet_mobilenetv2': 'EfficientDet, MobileNetV2, two BiFPN cells',
     'yolov1-small': 'YOLOv1, small',
+    'yolov2-small': 'YOLOv2, small',
     'ldwsccd_ssd256-narrow': 'LD-WSCCD, as printed, the same SSD',
     'teacher_mobilenetv2-fpn_bccd': 'its teacher: SSD head, MobileNetV2-FPN',
 }
