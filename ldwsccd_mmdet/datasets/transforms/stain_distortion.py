@@ -17,9 +17,8 @@ class StainDistortion(PhotoMetricDistortion):
     """mmdet's ``PhotoMetricDistortion`` (SSD's, Liu et al., ECCV 2016) without its last step.
 
     That step changes the order of red, green and blue in half of the images, so that nuclei turn
-    green and cytoplasm blue. On photographs of things it teaches that colour matters little; in
-    cytology colour is the stain, and says what is nucleus, keratin or mucus. Brightness, contrast,
-    saturation and hue vary as before, by the same draws.
+    green and cytoplasm blue. In cytology colour is the stain. Brightness, contrast, saturation and
+    hue vary as before, by the same draws.
 
     Args: those of ``PhotoMetricDistortion``.
     """
