@@ -19,7 +19,7 @@ import re
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parent))  # scripts, not a package
@@ -142,24 +142,54 @@ WHO_LOOKS = {
     ),
     f'teacher, student, {EVERYWHERE}': ('half_the_boxes', 'mined_boxes', '2', 'hard'),
 }
+# whether red, green and blue keep their order in training images, as they do now, or change places
+COLOURS = ('in order', 'changing places')
 # whose scores stand in the table where a model was tested with several: the first that is there
 SOURCES = ('auto', 'fused', 'mil', 'ssd')
 
 
+def of_colours(name: str, colours: str = COLOURS[1]) -> list[Row]:
+    """Rows of a CSV whose training images had such colours; by default as all had them once."""
+    return [row for row in read(name) if row.get('colours', COLOURS[1]) == colours]
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """Trainings of one length on one data set, with a share of the boxes."""
+    """Trainings of one length on one data set, with a share of the boxes.
+
+    Attributes:
+        colours: Of COLOURS; '' for any.
+        rounds: How many looked for cells without a box; '' for none or one.
+    """
 
     data: str
     epochs: str
     kept: str
+    colours: str = ''
+    rounds: str = ''
+
+    def shown(self) -> tuple[str, str]:
+        """Colours and rounds of what stands here: LD-WSCCD of most seeds, of equals the newest."""
+        rows = [
+            row
+            for row in read('half_the_boxes')
+            if (row['data'], row['model'], row['epochs']) == (self.data, 'ldwsccd', self.epochs)
+            and row['boxes_kept'] == self.kept
+        ]
+        seeds = {
+            (colours, rounds): {
+                row['seed'] for row in rows if (row['colours'], row['rounds']) == (colours, rounds)
+            }
+            for colours in ([self.colours] if self.colours else COLOURS)
+            for rounds in ([self.rounds] if self.rounds else ('0', '1'))
+        }
+        return max(seeds, key=lambda way: len(seeds[way]))
 
     def ap50(
         self,
         model: str,
         source: str = '',
         kept: str = '',
-        rounds: str = '1',
         file: str = 'half_the_boxes',
         negatives: str | None = None,
         distillation: str | None = None,
@@ -170,7 +200,13 @@ class Experiment:
         Of several ways to learn the background, and to learn from the teacher, it is those with
         most seeds; of equals the newest.
         """
-        of_model = [r for r in read(file) if (r['data'], r['model']) == (self.data, model)]
+        colours, rounds = self.shown()
+        if model in PLAIN:
+            rounds = '0'
+        elif model == 'teacher':
+            rounds = min(rounds, '1')
+        rows = of_colours(file, colours)
+        of_model = [row for row in rows if (row['data'], row['model']) == (self.data, model)]
         epochs = self.epochs
         if model == 'teacher' and all(row['epochs'] != epochs for row in of_model):
             # that of drawn smears is trained longer than its students
@@ -180,7 +216,7 @@ class Experiment:
             for row in of_model
             if row['epochs'] == epochs
             and float(row['boxes_kept']) == float(kept or self.kept)
-            and row['rounds'] in ('0', rounds)
+            and row['rounds'] == rounds
         ]
         if negatives is None:
             seeds: dict[str, set[str]] = {}
@@ -201,10 +237,15 @@ class Experiment:
         wanted = source or next((name for name in SOURCES if name in known), '')
         return {row['seed']: float(row[column]) for row in rows if row['score_source'] == wanted}
 
-    def earlier(self) -> str:
-        """The mark of a number of LD-WSCCD from before it learned all of the background."""
-        ours = self.ap50('ldwsccd')
-        return '' if ours == self.ap50('ldwsccd', negatives=SOFT) else ' ¹'
+    def marks(self) -> str:
+        """Of LD-WSCCD: ¹ it learned hard negatives, ² other colours, ³ nobody looked for cells."""
+        ours, (colours, rounds) = self.ap50('ldwsccd'), self.shown()
+        if not ours:
+            return ''
+        marks = '¹' if rounds == '1' and ours != self.ap50('ldwsccd', negatives=SOFT) else ''
+        marks += '' if colours == COLOURS[0] else '²'
+        marks += '³' if rounds == '0' else ''
+        return f' {marks}' if marks else ''
 
 
 def mean_and_spread(values: Iterable[float], sign: bool = False) -> str:
@@ -252,7 +293,7 @@ def half_the_boxes() -> str:
         plain = [of.ap50(model) for model in PLAIN]
         means = [mean_and_spread(values.values()) for values in plain]
         gains = [difference(ours, values) for values in (*plain, every_box)]
-        return [*means, mean_and_spread(ours.values()) + of.earlier(), *gains]
+        return [*means, mean_and_spread(ours.values()) + of.marks(), *gains]
 
     plain = [MODELS[model] for model in PLAIN]
     header = ['data', 'boxes kept', *plain, 'LD-WSCCD']
@@ -266,7 +307,7 @@ def fewer_boxes() -> str:
     def cells(of: Experiment) -> list[str]:
         ours, every_box = of.ap50('ldwsccd'), of.ap50('ssd', kept='1')
         means = [mean_and_spread(of.ap50(model).values()) for model in PLAIN]
-        means.append(mean_and_spread(ours.values()) + of.earlier())
+        means.append(mean_and_spread(ours.values()) + of.marks())
         gain = difference(ours, of.ap50('ssd'))
         return [*means, gain, mean_and_spread(every_box.values())]
 
@@ -313,7 +354,7 @@ def half_the_boxes_by_class(data: str) -> Callable[[], str]:
         epochs = max((row['epochs'] for row in rows), key=int, default='')
         of = Experiment(data, epochs, '1')
         other = {'data', 'boxes_kept', 'model', 'rounds', 'negatives', 'score_source', 'seed'}
-        other |= {'distillation', 'epochs', 'split'}
+        other |= {'distillation', 'colours', 'epochs', 'split'}
         names = {name: None for row in rows for name in row if row[name] and name not in other}
         lines = []
         for name in names:
@@ -334,7 +375,8 @@ def half_the_boxes_by_round() -> str:
         def cells(
             of: Experiment, rounds: str = rounds, file: str = file, negatives: str = negatives
         ) -> list[str]:
-            ours = of.ap50('ldwsccd', rounds=rounds, file=file, negatives=negatives)
+            of = replace(of, colours=COLOURS[1], rounds=rounds)
+            ours = of.ap50('ldwsccd', file=file, negatives=negatives)
             return [mean_and_spread(ours.values())]
 
         name = ''
@@ -349,21 +391,70 @@ def what_teaches() -> str:
     """LD-WSCCD by what its teacher teaches, where several ways were tried."""
     tried: dict[tuple[str, ...], list[str]] = {}
     for row in read('half_the_boxes'):
-        if (row['model'], row['rounds'], row['negatives']) == ('ldwsccd', '1', SOFT):
-            ways = tried.setdefault((row['data'], row['epochs'], row['boxes_kept']), [])
+        known = (row['rounds'], row['negatives']) in (('1', SOFT), ('0', 'hard'))
+        if row['model'] == 'ldwsccd' and known:
+            keys = ('data', 'epochs', 'boxes_kept', 'colours', 'rounds')
+            ways = tried.setdefault(tuple(row[key] for key in keys), [])
             ways += [row['distillation']] if row['distillation'] not in ways else []
     lines = []
-    for (data, epochs, kept), ways in tried.items():
-        of = Experiment(data, epochs, kept)
+    for (data, epochs, kept, colours, rounds), ways in tried.items():
+        of = Experiment(data, epochs, kept, colours, rounds)
         plain = of.ap50('ssd')
         for way in ways if len(ways) > 1 else ():
             by_source = [of.ap50('ldwsccd', name, distillation=way) for name in ('ssd', 'fused')]
             ours, seeds = by_source[-1], ', '.join(sorted(by_source[-1]))
             values = [mean_and_spread(value.values()) for value in by_source]
-            name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept], way, seeds]
+            name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept] + of.marks(), way, seeds]
             lines.append([*name, *values, difference(ours, plain)])
     header = ['data', 'boxes kept', 'what teaches', 'seeds', "`'ssd'`", "`'fused'`"]
     return markdown([*header, 'gain over SSD'], lines or [['any', *[NOT_RUN] * 6]])
+
+
+def colours_in_order() -> str:
+    """What each model has where training images keep the order of red, green and blue, or not."""
+    new = read('half_the_boxes')
+    runs = dict.fromkeys(
+        (row['data'], row['epochs'], row['boxes_kept'])
+        for row in new
+        if (row['model'], row['rounds'], row['colours']) == ('ldwsccd', '1', COLOURS[0])
+    )
+    lines = []
+    for data, epochs, kept in runs:
+        order, places = (Experiment(data, epochs, kept, colours, '1') for colours in COLOURS)
+        name = [f'{DATA[data]}, {epochs} epochs', BOXES_KEPT[kept]]
+        for model in ('teacher', 'ssd', 'ldwsccd'):
+            after, before = (of.ap50(model) for of in (order, places))
+            both = {seed: after[seed] for seed in after if seed in before}
+            gains = [difference(of.ap50(model), of.ap50('ssd')) for of in (places, order)]
+            if model != 'ldwsccd':
+                gains = ['', '']
+            means = [mean_and_spread(values.values()) for values in (before, after)]
+            lines.append([*name, MODELS[model], *means, difference(both, before), *gains])
+            name = ['', '']
+    header = ['data', 'boxes kept', 'model', *reversed(COLOURS), 'difference']
+    gains = [f'gain over SSD, {colours}' for colours in reversed(COLOURS)]
+    return markdown([*header, *gains], lines or [['any', *[NOT_RUN] * 7]])
+
+
+def complete_labels() -> str:
+    """Teacher and LD-WSCCD that take all boxes for all cells, against those that look for more."""
+    runs = dict.fromkeys(
+        (row['data'], row['epochs'], row['boxes_kept'], row['colours'])
+        for row in read('half_the_boxes')
+        if (row['model'], row['rounds']) == ('ldwsccd', '0')
+    )
+    lines = []
+    for data, epochs, kept, colours in runs:
+        looked, none = (Experiment(data, epochs, kept, colours, rounds) for rounds in '10')
+        name = f'{DATA[data]}, {epochs} epochs'
+        for model in ('teacher', 'ldwsccd'):
+            before, after = (of.ap50(model) for of in (looked, none))
+            means = [mean_and_spread(values.values()) for values in (before, after)]
+            gain = difference(after, none.ap50('ssd')) if model == 'ldwsccd' else ''
+            lines.append([name, MODELS[model], *means, difference(after, before), gain])
+            name = ''
+    header = ['data', 'model', 'looks for cells', 'takes labels as complete', 'difference']
+    return markdown([*header, 'gain over SSD'], lines or [['any', *[NOT_RUN] * 5]])
 
 
 def seeds_in_doubt() -> str:
@@ -371,7 +462,7 @@ def seeds_in_doubt() -> str:
     names = ('data', 'boxes_kept', 'rounds', 'score_source')
     lines: dict[tuple[str, ...], list[dict[str, float]]] = {}
     for column, file in enumerate(('half_the_boxes_seeds_of_weight_p', 'half_the_boxes')):
-        for row in read(file):
+        for row in of_colours(file):
             if row['model'] == 'ldwsccd' and row.get('negatives', 'hard') == 'hard':
                 key = tuple(row[name] for name in names)
                 lines.setdefault(key, [{}, {}])[column][row['seed']] = float(row['AP50'])
@@ -391,7 +482,7 @@ def other_classes() -> str:
     shares: list[dict[tuple[str, ...], dict[str, float]]] = []
     for file in ('mined_boxes_own_class', 'mined_boxes'):
         found: dict[tuple[str, ...], dict[str, float]] = {}
-        for row in read(file):
+        for row in of_colours(file):
             if (row['rounds'], row['negatives']) == ('1', SOFT):
                 key = (row['data'], row['boxes_kept'], row['class'])
                 found.setdefault(key, {})[row['seed']] = 100 * float(row['kept_share'])
@@ -434,7 +525,7 @@ def near_finds() -> str:
     lines = []
     for kept in ('0.5', '0.2'):
         for what, file in shown.items():
-            for row in read(file):
+            for row in of_colours(file):
                 if (
                     (row['data'], row['model'], row['boxes_kept']) == ('bccd', 'ldwsccd', kept)
                     and (row['rounds'], row['score_source'], row['seed']) == ('1', 'fused', '0')
@@ -452,7 +543,7 @@ def student_far_weight() -> str:
     lines = []
     for row in read('student_far_weight_bccd'):
         keys = ('data', 'boxes_kept', 'model', 'rounds', 'negatives', 'score_source', 'seed')
-        same = [r for r in read('half_the_boxes') if all(r[key] == row[key] for key in keys)]
+        same = [r for r in of_colours('half_the_boxes') if all(r[key] == row[key] for key in keys)]
         name = [BOXES_KEPT[row['boxes_kept']], row['rounds'], f"`'{row['score_source']}'`"]
         lines += [[*name, r['AP50'], row['AP50']] for r in same]
     header = ['boxes kept', 'rounds', 'scored by', 'far background weighs 0.1', 'weighs 1']
@@ -481,7 +572,7 @@ def hard_negatives() -> str:
     for model, teacher, student, file, negatives, source in shown:
         rows = [
             row
-            for row in read(file)
+            for row in of_colours(file)
             if (row['data'], row['boxes_kept'], row['model']) == ('bccd', '0.2', model)
             and (row['negatives'], row['score_source']) == (negatives, source)
             and row['rounds'] in ('0', '1')
@@ -521,12 +612,19 @@ def _mined_boxes(who_looks: dict[str, tuple[str, str, str, str]]) -> str:
     for who, (_, file, rounds, negatives) in who_looks.items():
         looked = who.split(', ')
         finder = ', '.join(looked[-2:] if looked[-1] in (BESIDE, EVERYWHERE) else looked[-1:])
+        by_colours: dict[tuple[str, str], dict[str, list[Row]]] = {}
         groups: dict[tuple[str, ...], list[Row]] = {}
         for row in read(file):
             if (row['rounds'], row.get('negatives', '')) == (rounds, negatives):
-                groups.setdefault((row['data'], row['boxes_kept'], row['class']), []).append(row)
-        for (data, kept, name), rows in groups.items():
-            taken = kept != '1'  # where nothing was taken away, nothing can be found again
+                kept = (row['data'], row['boxes_kept'])
+                both = by_colours.setdefault(kept, {name: [] for name in COLOURS})
+                both[row.get('colours', COLOURS[1])].append(row)
+        for kept, both in by_colours.items():
+            # those with most seeds, as of AP50
+            for row in max(both.values(), key=len):
+                groups.setdefault((*kept, row['class']), []).append(row)
+        for (data, share, name), rows in groups.items():
+            taken = share != '1'  # where nothing was taken away, nothing can be found again
             means = [
                 f'{100 * statistics.fmean(float(row[column] or "nan") for row in rows):.0f} %'
                 if column == 'kept_share' or taken
@@ -534,7 +632,7 @@ def _mined_boxes(who_looks: dict[str, tuple[str, str, str, str]]) -> str:
                 for column in columns
             ]
             seeds = ', '.join(sorted(row['seed'] for row in rows))
-            lines.append([DATA[data], BOXES_KEPT[kept], finder, seeds, name, *means])
+            lines.append([DATA[data], BOXES_KEPT[share], finder, seeds, name, *means])
     header = [
         'data',
         'boxes kept',
@@ -957,15 +1055,8 @@ TABLES: dict[str, Callable[[], str]] = {
     'mined_boxes': mined_boxes,
     'mined_boxes_before': mined_boxes_before,
     'student_far_weight': student_far_weight,
-    'stains': Listing(
-        'stains_cric',
-        {
-            'model': '{model}',
-            'AP50': '{mAP@50}',
-            'gain over SSD': '{gain over SSD}',
-            **per_class('nilm', 'ascus', 'lsil', 'asch', 'hsil', 'scc'),
-        },
-    ),
+    'colours_in_order': colours_in_order,
+    'complete_labels': complete_labels,
     'demo': demo,
     'cric_20_epochs': Listing(
         'ablation_cric_20_epochs',

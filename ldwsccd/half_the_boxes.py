@@ -31,7 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add('--epochs', type=int, help='length of all trainings (default: as in their configs)')
     add('--test-files', nargs='+', default=['val.json', 'test.json'], help='tested on together')
-    add('--rounds', type=at_least(1), default=1, help='that look for cells in turn (default: 1)')
+    add(
+        '--rounds',
+        type=at_least(0),
+        default=1,
+        help='that look for cells in turn; 0 where every cell has a box (default: 1)',
+    )
     add('--out', type=Path, help='(default: work_dirs/half_the_boxes_<data>)')
     add('--results', type=Path, default=Path('results/half_the_boxes.csv'), help='the CSV')
     add('--no-amp', action='store_false', dest='amp', help='train in full precision')

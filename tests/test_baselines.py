@@ -35,7 +35,8 @@ SMALL = [
     *sorted(CONFIGS.glob('[cdefrsy]*/*_bccd.py')),
 ]
 # as their authors train them: longer, and on images that are laid together or cropped
-LONG = [path for path in CONFIGS.glob('*/*_bccd_*.py') if not path.stem.endswith('_svm')]
+LONG = [path for kind in ('mosaic', 'crops') for path in CONFIGS.glob(f'*/*_bccd_{kind}.py')]
+FROM_SSD = CONFIGS / 'dssd' / 'dssd256-narrow_bccd_from-ssd.py'
 SHORT = {path.stem: path.with_name(f'{path.stem.rpartition("_")[0]}.py') for path in LONG}
 BASES = CONFIGS / '_base_'
 CLASSES = {
@@ -233,7 +234,7 @@ def test_data_schedule_and_metric_are_the_same(data, tmp_path):
             assert part == expected, (name, stage)
 
 
-@pytest.mark.parametrize('path', [*SMALL, *LONG], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', [*SMALL, *LONG, FROM_SSD], ids=lambda path: path.stem)
 def test_small_form(path, data_roots, tmp_path):
     """At its own width and by --amp; from scratch: the pretrained weights may not be there."""
     cfg = Config.fromfile(path)
@@ -255,8 +256,8 @@ def test_pretrained_mobilenets_learn_slowly():
     paths = [path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts]
     configs = {path.stem: Config.fromfile(path) for path in paths}
     found = {n: c for n, c in configs.items() if c.model.backbone.type == 'MobileNetV2'}
-    # three teachers, eight with image labels, eight baselines, two stages of R-CNN and of SPP-Net
-    assert len(found) == 23
+    # three teachers, eight with image labels, nine baselines, two stages of R-CNN and of SPP-Net
+    assert len(found) == 24
     for name, cfg in found.items():
         rates = cfg.optim_wrapper.paramwise_cfg.custom_keys
         assert rates == dict(backbone=dict(lr_mult=0.1)), name
@@ -285,6 +286,21 @@ def test_small_forms_see_the_same():
         assert wrapper == first.optim_wrapper, path.stem
         if not path.stem.startswith('centernet'):  # its head wants one more step
             assert cfg.test_dataloader == first.test_dataloader, path.stem
+
+
+def test_dssd_starts_from_the_ssd_that_its_config_names():
+    """All of the SSD but its classifier, whose maps are others."""
+    cfg = Config.fromfile(FROM_SSD)
+    _, name, file = Path(cfg.load_from).parts
+    ssd = Config.fromfile(CONFIGS / 'ldwsccd' / f'{name}.py')
+    assert file == f'epoch_{ssd.train_cfg.max_epochs}.pth'
+    detector, trained = (MODELS.build(of.model) for of in (cfg, ssd))
+    weights = {
+        key: value
+        for key, value in trained.state_dict().items()
+        if not key.startswith('bbox_head.')
+    }
+    assert detector.load_state_dict(weights, strict=False).unexpected_keys == []
 
 
 @pytest.mark.parametrize('path', LONG, ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmdet.registry import MODELS
+from mmdet.registry import MODELS, TASK_UTILS
 from mmdet.utils import register_all_modules
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -173,6 +173,19 @@ def channels_of(model: torch.nn.Module) -> list[int]:
     maps = model.extract_feat(torch.empty(1, 3, 512, 512, device='meta'))
     (model.rpn_head if hasattr(model, 'rpn_head') else model.bbox_head)(maps)
     return [level.shape[1] for level in maps]
+
+
+@pytest.mark.parametrize(
+    'path', [path for path in CONFIGS if load(path).model.get('logit_distillation')]
+)
+def test_the_teacher_s_scores_teach_on_each_of_its_levels(path: str) -> None:
+    model = load(path).model
+    teacher = Config.fromfile(ROOT / model.teacher.config).model
+    ours, theirs = (
+        TASK_UTILS.build(of.bbox_head.anchor_generator).base_anchors for of in (model, teacher)
+    )
+    for level, priors in enumerate(theirs):
+        torch.testing.assert_close(ours[level], priors, msg=f'level {level}')
 
 
 def test_table_4_differs_only_in_its_parts():

@@ -18,13 +18,78 @@ from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
 
-__all__ = ['FAR_WEIGHT', 'CellMining', 'distillation', 'learn_all_negatives', 'negatives']
+__all__ = [
+    'FAR_WEIGHT',
+    'CellMining',
+    'CompleteLabels',
+    'Teaching',
+    'colours',
+    'distillation',
+    'learn_all_negatives',
+    'negatives',
+]
 
 FAR_WEIGHT = 0.1
 """What background away from all boxes weighs where cells have no box."""
 
 
-class CellMining:
+class Teaching:
+    """Who teaches the students, and what is found for them.
+
+    Attributes:
+        teacher: The stage that trains the teacher.
+        config: Its config.
+        last: The stage after which students can learn.
+        all: All stages, in order.
+    """
+
+    teacher: Stage
+    config: Config
+    last: Stage
+    all: list[Stage]
+
+    def teach(self, config: Config) -> None:
+        """Give a student the teacher."""
+        config.model.teacher.checkpoint = str(self.teacher.outputs[0])
+        config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
+
+    def show_mined(self, config: Config) -> None:
+        """Give a student the cells that were found without a box; by itself none."""
+
+
+class CompleteLabels(Teaching):
+    """A teacher for labels of which no box is missing: it learns them all, and nobody looks.
+
+    Its negatives are those of its config, an SSD's hardest ones: where every cell has a box, they
+    are what looks most like a cell and is none.
+
+    Args:
+        stages: What makes the stages.
+        name: Folder of the teacher within that of the run.
+        where: Which labels these are, for the title.
+        config: Config of the teacher.
+        annotations: The boxes, once ``needs`` are done.
+        seed: Of the training.
+        needs: Stages that make ``annotations``.
+    """
+
+    def __init__(
+        self,
+        stages: DetectorStages,
+        name: str,
+        where: str,
+        config: Config,
+        annotations: Path,
+        seed: int,
+        needs: Sequence[Stage] = (),
+    ) -> None:
+        self.config = training_config(config, seed)
+        self.config.train_dataloader.dataset.ann_file = str(annotations)
+        self.teacher = stages.training(name, f'Train teacher{where}', self.config, needs)
+        self.last, self.all = self.teacher, [self.teacher]
+
+
+class CellMining(Teaching):
     """Hides boxes, trains a teacher on the others, and mines what it finds.
 
     With more rounds, what one found teaches the next (:func:`mine_missing_boxes`); the hidden boxes
@@ -52,7 +117,7 @@ class CellMining:
     Attributes:
         teacher: The stage that trains the teacher.
         config: Its config.
-        mined: The last stage; its output is ``mined.json`` (:func:`mine_missing_boxes`).
+        last: The last stage; its output is ``mined.json`` (:func:`mine_missing_boxes`).
         all: All stages, in order.
     """
 
@@ -91,7 +156,7 @@ class CellMining:
             f'{self._prefix}teacher', f'Train teacher{where}', self.config, [hiding]
         )
         self.all = [hiding]
-        self.mined = self._round(1, rounds == 1, self.config, self.teacher)
+        self.last = self._round(1, rounds == 1, self.config, self.teacher)
         for number in range(2, rounds + 1):
             if student is None:
                 raise ConfigError('rounds: expected a config of the whole method for the second')
@@ -102,9 +167,9 @@ class CellMining:
                 f'{self._prefix}student{_suffix(number - 1)}',
                 f'Train student, round {number - 1}{where}',
                 config,
-                [self.mined],
+                [self.last],
             )
-            self.mined = self._round(number, number == rounds, config, training)
+            self.last = self._round(number, number == rounds, config, training)
 
     def _learning(self, config: Config, seed: int) -> Config:
         """Config of a detector that learns the boxes that are not hidden."""
@@ -152,14 +217,9 @@ class CellMining:
             hidden_shares=shares,
         )[0]
 
-    def teach(self, config: Config) -> None:
-        """Give a student the teacher."""
-        config.model.teacher.checkpoint = str(self.teacher.outputs[0])
-        config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
-
     def show_mined(self, config: Config) -> None:
         """Give a student what was mined; that is not all, so it learns as those who look do."""
-        config.train_dataloader.dataset.mined_file = str(self.mined.outputs[0])
+        config.train_dataloader.dataset.mined_file = str(self.last.outputs[0])
         learn_all_negatives(config)
 
 
@@ -175,6 +235,12 @@ def negatives(config: Config) -> str:
     """What a head learns of the background: 'hard' as SSD, or 'all' and what far ones weigh."""
     weight = (config.model.get('bbox_head') or {}).get('far_weight')
     return 'hard' if weight is None else f'all, far {weight:g}'
+
+
+def colours(config: Config) -> str:
+    """Whether red, green and blue keep their order in training images, or change places in some."""
+    steps = [step['type'] for step in config.train_dataloader.dataset.get('pipeline') or ()]
+    return 'changing places' if 'PhotoMetricDistortion' in steps else 'in order'
 
 
 def distillation(config: Config) -> str:

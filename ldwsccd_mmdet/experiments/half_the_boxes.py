@@ -22,7 +22,15 @@ from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
 from ..regular_files import read_text
-from .cell_mining import CellMining, distillation, learn_all_negatives, negatives
+from .cell_mining import (
+    CellMining,
+    CompleteLabels,
+    Teaching,
+    colours,
+    distillation,
+    learn_all_negatives,
+    negatives,
+)
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
 from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
 from .stages import Show, Stage, StageRunner
@@ -36,13 +44,14 @@ COLUMNS = (
     'rounds',
     'negatives',
     'distillation',
+    'colours',
     'score_source',
     'seed',
     'epochs',
     'split',
     'AP50',
 )
-MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'negatives', 'seed', 'epochs')
+MINED_KEYS = ('data', 'boxes_kept', 'rounds', 'negatives', 'colours', 'seed', 'epochs')
 #: The parts of the method that each model has, in the order of Table 4. What learns no mined cells
 #: is SSD as the paper trains it, and SSD taught by all of the background as the method is.
 MODELS = {
@@ -71,7 +80,8 @@ class Settings:
         epochs: Length of all trainings; None for that of their configs.
         test_files: Annotation files, below the data root, that are tested on together.
         hidden: Share of the kept boxes that is hidden from the teacher.
-        rounds: How many look for cells, one after the other (:class:`CellMining`).
+        rounds: How many look for cells, one after the other (:class:`CellMining`); 0 where every
+            cell has its box (:class:`CompleteLabels`).
         amp: Whether to train in mixed precision.
         options: Settings to override in all configs.
         processes: How many processes share a training, each with the batch of the config.
@@ -152,36 +162,23 @@ class HalfTheBoxes:
             dict(kept=kept, seed=seed),
         )
         yield labels
-        mining = None
+        teaching = None
         if not set(self.settings.models) <= set(PLAIN):
-            mining = CellMining(
-                self.stages,
-                name,
-                where,
-                self.teacher_config,
-                train,
-                self.settings.hidden,
-                seed,
-                [labels],
-                self.settings.rounds,
-                self.config,
-            )
-            yield from mining.all
-            row = dict(
-                self._row('teacher', 'ssd', kept, seed, mining.config),
-                rounds=self.settings.rounds,
-                epochs=self.teacher_config.train_cfg.max_epochs,
-            )
-            self.mined.append((train, mining.mined.outputs[0], row))
+            teaching = self._teaching(name, where, train, seed, labels)
+            yield from teaching.all
+            row = self._row('teacher', 'ssd', kept, seed, teaching.config)
+            if isinstance(teaching, CellMining):
+                epochs = self.teacher_config.train_cfg.max_epochs
+                found = dict(row, rounds=self.settings.rounds, epochs=epochs)
+                self.mined.append((train, teaching.last.outputs[0], found))
             if 'teacher' in self.settings.models:
-                config, row = mining.config, self._row('teacher', 'ssd', kept, seed, mining.config)
-                path = f'{name}/tests/teacher_ssd'
-                yield self._test(path, where, config, mining.teacher, row)
+                path = f'{name}/tests/teacher{self._suffix}_ssd'
+                yield self._test(path, where, teaching.config, teaching.teacher, row)
         for model in MODELS:
             if model not in self.settings.models:
                 continue
-            config = self._config(model, train, seed, mining)
-            needs = [labels] if mining is None or model in PLAIN else [labels, mining.mined]
+            config = self._config(model, train, seed, teaching)
+            needs = [labels] if teaching is None or model in PLAIN else [labels, teaching.last]
             suffix = '' if model in PLAIN else self._suffix
             training = self.stages.training(
                 f'{name}/{model}{suffix}', f'Train {model}{where}', config, needs
@@ -189,12 +186,31 @@ class HalfTheBoxes:
             yield training
             for source in SOURCES if 'mil_head' in MODELS[model] else SOURCES[:1]:
                 # what the one who looked learned, where one did
-                learns = config if mining is None or model in PLAIN else mining.config
+                learns = config if teaching is None or model in PLAIN else teaching.config
                 row = self._row(model, source, kept, seed, learns)
                 row['distillation'] = distillation(config)
                 option = [f'model.test_cfg.score_source={source}']
                 path = f'{name}/tests/{model}{suffix}_{source}'
                 yield self._test(path, where, config, training, row, option)
+
+    def _teaching(self, name: str, where: str, train: Path, seed: int, labels: Stage) -> Teaching:
+        if self.settings.rounds == 0:
+            teacher = f'{name}/teacher{self._suffix}'
+            return CompleteLabels(
+                self.stages, teacher, where, self.teacher_config, train, seed, [labels]
+            )
+        return CellMining(
+            self.stages,
+            name,
+            where,
+            self.teacher_config,
+            train,
+            self.settings.hidden,
+            seed,
+            [labels],
+            self.settings.rounds,
+            self.config,
+        )
 
     def _test(
         self,
@@ -212,25 +228,27 @@ class HalfTheBoxes:
 
     @property
     def _suffix(self) -> str:
-        """What tells the folders of a run with several rounds from those with one."""
-        return f'_{self.settings.rounds}' if self.settings.rounds > 1 else ''
+        """What tells the folders of a run with several rounds, or none, from those with one."""
+        return f'_{self.settings.rounds}' if self.settings.rounds != 1 else ''
 
     def _row(
         self, model: str, source: str, kept: float, seed: int, learns: Config
     ) -> dict[str, Any]:
+        rounds = self.settings.rounds
         return dict(
             data=self.settings.data,
             boxes_kept=f'{kept:g}',
             model=model,
-            rounds=0 if model in PLAIN else 1 if model == 'teacher' else self.settings.rounds,
+            rounds=0 if model in PLAIN else min(rounds, 1) if model == 'teacher' else rounds,
             negatives=negatives(learns),
             distillation='',
+            colours=colours(learns),
             score_source=source,
             seed=seed,
             split='+'.join(Path(file).stem for file in self.settings.test_files),
         )
 
-    def _config(self, model: str, train: Path, seed: int, mining: CellMining | None) -> Config:
+    def _config(self, model: str, train: Path, seed: int, teaching: Teaching | None) -> Config:
         """Config of a student."""
         config = training_config(self.config, seed)
         config.train_dataloader.dataset.ann_file = str(train)
@@ -239,12 +257,12 @@ class HalfTheBoxes:
                 config.model[part] = None
         if 'teacher' not in MODELS[model]:
             drop_teacher(config.model)
-        elif mining is not None:
-            mining.teach(config)
+        elif teaching is not None:
+            teaching.teach(config)
         if model == 'ssd_all_negatives':
             learn_all_negatives(config)
-        elif model != 'ssd' and mining is not None:
-            mining.show_mined(config)
+        elif model != 'ssd' and teaching is not None:
+            teaching.show_mined(config)
         return config
 
     def _join(self, show: Show) -> None:

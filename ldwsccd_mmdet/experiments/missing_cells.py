@@ -78,7 +78,7 @@ class MissingCells:
             lambda show: self._draw(num),
             [],
             dict(num=num),
-            [self.mining.mined],
+            [self.mining.last],
         )
         self.runner = StageRunner(stages.out, [*self.mining.all, draw])
         self.mined: dict[str, Any] = {}
@@ -88,7 +88,7 @@ class MissingCells:
 
     def _read(self) -> dict[str, Any]:
         # not load_coco: that nothing was mined is no error
-        return read_coco(self.mining.mined.outputs[0]).content
+        return read_coco(self.mining.last.outputs[0]).content
 
     def read(self, show: Show) -> None:
         """Read what was mined."""
@@ -105,7 +105,7 @@ class MissingCells:
                 f'no box{alone}; {row["mined"]} finds, of which about {row["expected"]:.0f} are '
                 'cells'
             )
-        checkpoint, mined = self.mining.teacher.outputs[0], self.mining.mined.outputs[0]
+        checkpoint, mined = self.mining.teacher.outputs[0], self.mining.last.outputs[0]
         command = [
             *('ldwsccd', 'train', str(self.config), '--amp', '--cfg-options'),
             f'train_dataloader.dataset.mined_file={mined}',

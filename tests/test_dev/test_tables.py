@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def write_half(
     name: str = 'half_the_boxes',
     negatives: str = tables.SOFT,
     distillation: str = '',
+    colours: str = 'in order',
 ) -> None:
     with (folder / f'{name}.csv').open(mode, newline='') as file:
         writer = csv.writer(file)
@@ -35,8 +37,8 @@ def write_half(
         for data, kept, model, source, seed, ap50 in rows:
             mined = 0 if model in tables.PLAIN else rounds
             which = 'hard' if model == 'ssd' else negatives
-            line = [data, kept, model, mined, which, distillation, source, seed, 20, 'test', ap50]
-            writer.writerow(line)
+            line = [data, kept, model, mined, which, distillation, colours, source, seed, 20]
+            writer.writerow([*line, 'test', ap50])
 
 
 def cells(table: str, *beginning: str) -> list[str]:
@@ -118,9 +120,10 @@ def test_classes_are_means_over_seeds(results: Path) -> None:
         writer.writerow([*HALF, 'RBC', 'other'])
         for model, ap, seed in ('ssd', 20, 0), ('ssd', 30, 1), ('ldwsccd', 31, 0), ('x', 9, 0):
             which = 'hard' if model == 'ssd' else tables.SOFT
-            row = ['bccd', '1', model, model == 'ldwsccd', which, '', 'ssd', seed, 20, 'test', ap]
-            writer.writerow([*row[:3], int(row[3]), *row[4:], ap + 1, ''])
-        writer.writerow(['cric', '1', 'ssd', 0, 'hard', '', 'ssd', 0, 20, 'test', 50, '', 50])
+            row = ['bccd', '1', model, int(model == 'ldwsccd'), which, '', 'in order', 'ssd', seed]
+            writer.writerow([*row, 20, 'test', ap, ap + 1, ''])
+        row = ['cric', '1', 'ssd', 0, 'hard', '', 'in order', 'ssd', 0, 20]
+        writer.writerow([*row, 'test', 50, '', 50])
     two = '25.0 ± 7.1 (two seeds)'
     one = ['31.0 (one seed)', 'not run', '+11.0 (one seed)']
     assert cells(table(), 'mean') == [two, *one]
@@ -155,14 +158,15 @@ def test_what_a_box_of_another_class_brought(results: Path) -> None:
 
 
 def test_rounds_have_a_table_of_their_own(results: Path) -> None:
+    write = partial(write_half, colours='changing places')
     row = ('bccd', '0.5', 'ldwsccd', 'fused', 0)
-    write_half(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
-    write_half(results, (*row, 90.0), rounds=2, mode='a')
-    write_half(results, (*row, 60.0), negatives='hard', mode='a')
-    write_half(results, (*row, 85.0), rounds=2, name='half_the_boxes_second_teacher', negatives='')
+    write(results, ('bccd', '0.5', 'ssd', 'ssd', 0, 79.0), (*row, 80.0))
+    write(results, (*row, 90.0), rounds=2, mode='a')
+    write(results, (*row, 60.0), negatives='hard', mode='a')
+    write(results, (*row, 85.0), rounds=2, name='half_the_boxes_second_teacher', negatives='')
     assert cells(tables.half_the_boxes(), '', 'half')[3] == '+1.0 (one seed)'
     name = 'BCCD, blood cells, 20 epochs'
-    write_half(results, (*row, 70.0), negatives='beside', mode='a')
+    write(results, (*row, 70.0), negatives='beside', mode='a')
     by_round = tables.half_the_boxes_by_round()
     assert cells(by_round, name, 'half', 'teacher') == ['80.0 (one seed)']
     assert cells(by_round, name, 'half', 'teacher, student') == ['90.0 (one seed)']
@@ -261,3 +265,54 @@ def test_what_the_teacher_teaches_has_a_table_of_its_own(results: Path) -> None:
     assert cells(tables.half_the_boxes(), *name)[2] == '23.5 ± 0.7 (two seeds)'
     write_half(results, (*row, 'fused', 1, 29.0), distillation=strong, mode='a')
     assert cells(tables.half_the_boxes(), *name)[2] == '28.0 ± 1.4 (two seeds)'
+
+
+def test_colours_in_order_are_compared_with_those_that_change_places(results: Path) -> None:
+    assert cells(tables.colours_in_order(), 'any') == ['not run'] * 7
+    before, after = 'changing places', 'in order'
+    ssd, ours = ('cric', '1', 'ssd', 'ssd'), ('cric', '1', 'ldwsccd', 'fused')
+    write_half(results, (*ssd, 0, 24.0), (*ssd, 1, 26.0), (*ours, 0, 30.0), colours=before)
+    name = ('CRIC, Pap smears, 20 epochs', 'all')
+    assert cells(tables.half_the_boxes(), *name)[2] == '30.0 (one seed) ²'
+    write_half(results, (*ssd, 0, 31.0), (*ours, 1, 33.0), colours=after, mode='a')
+    # of equally many seeds those in order, and each model beside an SSD of the same colours
+    line = cells(tables.half_the_boxes(), *name)
+    assert line[0] == '31.0 (one seed)'
+    assert line[2:] == ['33.0 (one seed)', *['not run'] * 3]
+    write_half(results, (*ours, 0, 34.0), colours=after, mode='a')
+    line = cells(tables.colours_in_order(), '', '', 'SSD')
+    assert line == ['25.0 ± 1.4 (two seeds)', '31.0 (one seed)', '+7.0 (one seed)', '', '']
+    assert cells(tables.colours_in_order(), '', '', 'LD-WSCCD') == [
+        '30.0 (one seed)',
+        '33.5 ± 0.7 (two seeds)',
+        '+4.0 (one seed)',
+        '+6.0 (one seed)',
+        '+3.0 (one seed)',
+    ]
+
+
+def test_labels_taken_as_complete_have_a_table_and_a_mark(results: Path) -> None:
+    assert cells(tables.complete_labels(), 'any') == ['not run'] * 5
+    ssd, ours = ('cric', '1', 'ssd', 'ssd'), ('cric', '1', 'ldwsccd', 'fused')
+    write_half(results, (*ssd, 0, 30.0), (*ssd, 1, 32.0), (*ours, 0, 33.0))
+    write_half(
+        results,
+        ('cric', '1', 'teacher', 'ssd', 0, 45.0),
+        (*ours, 0, 36.0),
+        rounds=0,
+        negatives='hard',
+        mode='a',
+    )
+    # of equally many seeds those that nobody looked for
+    name = ('CRIC, Pap smears, 20 epochs', 'all')
+    assert cells(tables.half_the_boxes(), *name)[2] == '36.0 (one seed) ³'
+    write_half(results, (*ours, 1, 34.0), mode='a')
+    assert cells(tables.half_the_boxes(), *name)[2] == '33.5 ± 0.7 (two seeds)'
+    table = tables.complete_labels()
+    assert cells(table, name[0], 'teacher') == ['not run', '45.0 (one seed)', 'not run', '']
+    assert cells(table, '', 'LD-WSCCD') == [
+        '33.5 ± 0.7 (two seeds)',
+        '36.0 (one seed)',
+        '+3.0 (one seed)',
+        '+6.0 (one seed)',
+    ]

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from ldwsccd_mmdet.errors import ConfigError
-from ldwsccd_mmdet.experiments.cell_mining import distillation
+from ldwsccd_mmdet.experiments.cell_mining import colours, distillation
 from ldwsccd_mmdet.experiments.detector_stages import write_coco
 from ldwsccd_mmdet.experiments.half_the_boxes import (
     COLUMNS,
@@ -156,6 +156,35 @@ def test_a_student_looks_in_the_second_round_and_learns_what_the_teacher_found(m
     }
 
 
+def test_where_no_box_is_missing_nobody_looks_and_negatives_are_hard(make, tmp_path):
+    head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
+    for name in ('teacher.py', 'method.py'):
+        config = Config.fromfile(tmp_path / name)
+        config.merge_from_dict(dict(model=head))
+        config.dump(tmp_path / name)
+    models = ['teacher', 'ssd', 'ldwsccd']
+    once, none = (make(models=models, seeds=[3], boxes_kept=[1], rounds=n) for n in (1, 0))
+    name = 'kept_1/seed_3'
+    names = [s.name.removeprefix(f'{name}/') for s in none.runner.stages]
+    assert names[:5] == ['test_set', 'labels', 'teacher_0', 'tests/teacher_0_ssd', 'ssd']
+    assert names[6] == 'ldwsccd_0' and not any('mined' in n or 'hidden' in n for n in names)
+    assert stage(none, f'{name}/ssd').key == stage(once, f'{name}/ssd').key  # done once for both
+    for model in ('teacher_0', 'ldwsccd_0'):
+        config = stage(none, f'{name}/{model}').settings['config']
+        data = config['train_dataloader']['dataset']
+        assert data['ann_file'].endswith(f'{name}/labels/train.json') and 'mined_file' not in data
+        assert 'far_weight' not in config['model']['bbox_head']
+    taught = stage(none, f'{name}/ldwsccd_0')
+    assert taught.settings['config']['model']['teacher']['checkpoint'].endswith(
+        f'{name}/teacher_0/epoch_20.pth'
+    )
+    assert stage(none, f'{name}/teacher_0') in taught.needs
+    assert {(row['model'], row['rounds'], row['negatives']) for _, row in none.rows} == {
+        (model, 0, 'hard') for model in models
+    }
+    assert none.mined == []
+
+
 def test_all_but_the_plain_ssd_learn_all_of_the_background(make, tmp_path):
     """To them some cells have no box; a head of another kind is left as it is."""
     head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
@@ -251,10 +280,25 @@ def test_joins_sets():
         join_sets([one, {**two, 'categories': []}])
 
 
+@pytest.mark.parametrize(
+    ('steps', 'shown'),
+    [
+        (['Resize', 'PhotoMetricDistortion'], 'changing places'),
+        (['Resize', 'StainDistortion'], 'in order'),
+        ([], 'in order'),
+    ],
+)
+def test_csv_says_whether_colours_keep_their_order(steps, shown):
+    dataset = dict(pipeline=[dict(type=step) for step in steps])
+    assert colours(Config(dict(train_dataloader=dict(dataset=dataset)))) == shown
+
+
 def test_csv_of_an_earlier_version_lacks_a_column(tmp_path):
     path = tmp_path / 'half_the_boxes.csv'
-    earlier = [name for name in COLUMNS if name not in ('negatives', 'distillation')]
-    row = dict(zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', '', 'ssd', 0, 20, 'val', '10'), strict=True))
+    earlier = [name for name in COLUMNS if name not in ('negatives', 'distillation', 'colours')]
+    row = dict(
+        zip(COLUMNS, ('a', '0.5', 'ssd', 0, '', '', '', 'ssd', 0, 20, 'val', '10'), strict=True)
+    )
     merge_csv(path, [{name: row[name] for name in earlier}], earlier)
     looked = {**row, 'model': 'ldwsccd', 'negatives': 'all'}
     merge_csv(path, [{**row, 'AP50': '11'}, looked], COLUMNS)
@@ -270,7 +314,7 @@ def test_csv_keeps_other_rows_and_takes_new_numbers(tmp_path):
     path = tmp_path / 'results' / 'half_the_boxes.csv'
 
     def row(data, ap50, **more):
-        values = (data, '0.5', 'ssd', 0, '', '', 'ssd', 0, 20, 'val+test', ap50)
+        values = (data, '0.5', 'ssd', 0, '', '', '', 'ssd', 0, 20, 'val+test', ap50)
         return {**dict(zip(COLUMNS, values, strict=True)), **more}
 
     merge_csv(path, [row('a', '10.0', lsil='5.0')], COLUMNS)

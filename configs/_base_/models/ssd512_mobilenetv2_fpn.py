@@ -10,9 +10,12 @@ model = dict(
         in_channels=(96, 96, 96, 96, 96),
         stacked_convs=1,
         feat_channels=96,
+        # the first five levels of SSD512's priors, so that its scores teach each of a student's
         anchor_generator=dict(
+            min_sizes=[20, 51, 133, 215, 296],
+            max_sizes=[51, 133, 215, 296, 378],
             strides=[8, 16, 32, 64, 128],
-            ratios=[[2], [2, 3], [2, 3], [2], [2]],
+            ratios=[[2], [2, 3], [2, 3], [2, 3], [2, 3]],
         ),
     ),
 )

@@ -15,7 +15,7 @@ ssd_crops = [
 ssd_looks = [
     dict(type='RandomFlip', prob=[0.25, 0.25], direction=['horizontal', 'vertical']),
     dict(
-        type='PhotoMetricDistortion',
+        type='StainDistortion',
         brightness_delta=32,
         contrast_range=(0.5, 1.5),
         saturation_range=(0.5, 1.5),
@@ -31,12 +31,10 @@ cell_looks = [
         direction=['horizontal', 'vertical', 'diagonal'],
     ),
     dict(
-        type='PhotoMetricDistortion',
+        type='StainDistortion',
         brightness_delta=16,
         contrast_range=(0.8, 1.2),
         saturation_range=(0.8, 1.2),
         hue_delta=8,
     ),
 ]
-# the same, and what is red stays red (docs/tried.md)
-stain_looks = [cell_looks[0], dict(cell_looks[1], type='StainDistortion')]

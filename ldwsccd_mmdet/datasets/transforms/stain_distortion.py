@@ -17,8 +17,9 @@ class StainDistortion(PhotoMetricDistortion):
     """mmdet's ``PhotoMetricDistortion`` (SSD's, Liu et al., ECCV 2016) without its last step.
 
     That step changes the order of red, green and blue in half of the images, so that nuclei turn
-    green and cytoplasm blue. In cytology colour is the stain. Brightness, contrast, saturation and
-    hue vary as before, by the same draws.
+    green and cytoplasm blue. In cytology colour is the stain, and SSD's published settings never
+    take the step either (``random_order_prob: 0``). Brightness, contrast, saturation and hue vary
+    as before, by the same draws.
 
     Args: those of ``PhotoMetricDistortion``.
     """

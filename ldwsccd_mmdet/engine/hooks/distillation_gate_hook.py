@@ -157,7 +157,7 @@ def _refuse_augmentation(student: LDWSCCDMixin, runner: Runner) -> None:
         raise ConfigError(
             'model.teacher.cache: expected training images that are the same in every epoch, but '
             'train_dataloader.dataset.pipeline (or model.data_preprocessor.batch_augments) changes '
-            'them at random; remove RandomFlip, PhotoMetricDistortion and the like, or set '
+            'them at random; remove RandomFlip, StainDistortion and the like, or set '
             'model.teacher.cache=None'
         )
 

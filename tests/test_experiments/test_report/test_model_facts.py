@@ -19,7 +19,7 @@ def load(name):
 def test_a_plain_data_set():
     cfg = load('ssd/ssd300_vgg16')
     assert image_size(cfg) == (300, 300)
-    assert augmentation(cfg) == 'Expand, MinIoURandomCrop, RandomFlip, PhotoMetricDistortion'
+    assert augmentation(cfg) == 'Expand, MinIoURandomCrop, RandomFlip, StainDistortion'
     assert schedule(cfg) == 'AdamW 0.0002, cosine, 120 epochs, batch 10'
     assert starting_weights(cfg) == 'open-mmlab://vgg16_caffe'
 
@@ -27,7 +27,7 @@ def test_a_plain_data_set():
 def test_images_laid_together():
     cfg = load('yolov4/yolov4_csp-d53')
     assert image_size(cfg) == (512, 512)
-    assert augmentation(cfg) == 'Mosaic, RandomCrop, RandomFlip, PhotoMetricDistortion'
+    assert augmentation(cfg) == 'Mosaic, RandomCrop, RandomFlip, StainDistortion'
     assert starting_weights(cfg) == 'scratch'
 
 
