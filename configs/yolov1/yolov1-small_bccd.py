@@ -14,3 +14,5 @@ model = dict(
         num_classes=_base_.num_classes, in_channels=256, side=8, stride=32, local_channels=32
     ),
 )
+# see yolov1_mobilenetv2_bccd.py
+optim_wrapper = dict(optimizer=dict(lr=3e-4))
