@@ -676,6 +676,7 @@ BASELINES = {
     'fssd256-narrow': 'FSSD, the same',
     'dssd256-narrow': 'DSSD, the same',
     'dssd256-narrow_float32': 'DSSD, the same, in float32',
+    'dssd256-narrow_from-ssd': 'DSSD, from the trained SSD, in float32',
     'rssd256-narrow': 'RSSD, the same',
     'dsod256-narrow': 'DSOD, a third of the growth rate',
     'efficientdet_mobilenetv2': 'EfficientDet, MobileNetV2, two BiFPN cells',
