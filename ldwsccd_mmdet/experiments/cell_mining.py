@@ -17,12 +17,11 @@ from ..models.losses.local_distillation_loss import WEIGHTS
 from ..preparation.missing_boxes import hide_boxes, mine_missing_boxes
 from .detector_stages import DetectorStages, training_config, write_coco
 from .stages import Stage
+from .teaching import Teaching
 
 __all__ = [
     'FAR_WEIGHT',
     'CellMining',
-    'CompleteLabels',
-    'Teaching',
     'colours',
     'distillation',
     'learn_all_negatives',
@@ -31,62 +30,6 @@ __all__ = [
 
 FAR_WEIGHT = 0.1
 """What background away from all boxes weighs where cells have no box."""
-
-
-class Teaching:
-    """Who teaches the students, and what is found for them.
-
-    Attributes:
-        teacher: The stage that trains the teacher.
-        config: Its config.
-        last: The stage after which students can learn.
-        all: All stages, in order.
-    """
-
-    teacher: Stage
-    config: Config
-    last: Stage
-    all: list[Stage]
-
-    def teach(self, config: Config) -> None:
-        """Give a student the teacher."""
-        config.model.teacher.checkpoint = str(self.teacher.outputs[0])
-        config.model.teacher.config = str(self.teacher.outputs[0].parent / 'config.py')
-
-    def show_mined(self, config: Config) -> None:
-        """Give a student the cells that were found without a box; by itself none."""
-
-
-class CompleteLabels(Teaching):
-    """A teacher for labels of which no box is missing: it learns them all, and nobody looks.
-
-    Its negatives are those of its config, an SSD's hardest ones: where every cell has a box, they
-    are what looks most like a cell and is none.
-
-    Args:
-        stages: What makes the stages.
-        name: Folder of the teacher within that of the run.
-        where: Which labels these are, for the title.
-        config: Config of the teacher.
-        annotations: The boxes, once ``needs`` are done.
-        seed: Of the training.
-        needs: Stages that make ``annotations``.
-    """
-
-    def __init__(
-        self,
-        stages: DetectorStages,
-        name: str,
-        where: str,
-        config: Config,
-        annotations: Path,
-        seed: int,
-        needs: Sequence[Stage] = (),
-    ) -> None:
-        self.config = training_config(config, seed)
-        self.config.train_dataloader.dataset.ann_file = str(annotations)
-        self.teacher = stages.training(name, f'Train teacher{where}', self.config, needs)
-        self.last, self.all = self.teacher, [self.teacher]
 
 
 class CellMining(Teaching):

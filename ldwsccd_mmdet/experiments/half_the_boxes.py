@@ -22,18 +22,12 @@ from ..evaluation.functional.matching import match_detections
 from ..evaluation.predictions import load_predictions
 from ..preparation.weak_labels import weaken
 from ..regular_files import read_text
-from .cell_mining import (
-    CellMining,
-    CompleteLabels,
-    Teaching,
-    colours,
-    distillation,
-    learn_all_negatives,
-    negatives,
-)
+from .cell_mining import CellMining, colours, distillation, learn_all_negatives, negatives
+from .complete_labels import CompleteLabels
 from .detector_stages import DetectorStages, training_config, with_epochs, write_coco
 from .mined_boxes import MINED_COLUMNS, judge_mined_boxes
 from .stages import Show, Stage, StageRunner
+from .teaching import Teaching
 
 __all__ = ['COLUMNS', 'HalfTheBoxes', 'Settings', 'join_sets']
 
@@ -172,7 +166,7 @@ class HalfTheBoxes:
                 found = dict(row, rounds=self.settings.rounds, epochs=epochs)
                 self.mined.append((train, teaching.last.outputs[0], found))
             if 'teacher' in self.settings.models:
-                path = f'{name}/tests/teacher{self._suffix}_ssd'
+                path = f'{name}/tests/{Path(teaching.teacher.name).name}_ssd'
                 yield self._test(path, where, teaching.config, teaching.teacher, row)
         for model in MODELS:
             if model not in self.settings.models:
