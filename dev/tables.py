@@ -680,6 +680,7 @@ BASELINES = {
     'rssd256-narrow': 'RSSD, the same',
     'dsod256-narrow': 'DSOD, a third of the growth rate',
     'efficientdet_mobilenetv2': 'EfficientDet, MobileNetV2, two BiFPN cells',
+    'efficientdet_mobilenetv2_momentum-0.01': 'EfficientDet, the same, norms of momentum 0.01',
     'yolov1-small': 'YOLOv1, small',
     'yolov2-small': 'YOLOv2, small',
     'ldwsccd_ssd256-narrow': 'LD-WSCCD, as printed, the same SSD',

@@ -8,7 +8,7 @@ _base_ = [
 ]
 
 model = dict(bbox_head=dict(num_classes=_base_.num_classes))
-# of the connected layer, whose numbers hear 12544 others each: see yolov1-small_bccd.py
+# gentler than the others: a number of its connected layer hears 12544 others
 optim_wrapper = dict(optimizer=dict(lr=1e-4))
 
 resize = dict(type='Resize', scale=(448, 448), keep_ratio=False)

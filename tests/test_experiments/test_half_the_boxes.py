@@ -50,6 +50,15 @@ def make(tmp_path):
     return build
 
 
+def give_ssd_heads(folder):
+    """Let the teacher and the student of the fixture's configs have heads of SSD."""
+    head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
+    for name in ('teacher.py', 'method.py'):
+        config = Config.fromfile(folder / name)
+        config.merge_from_dict(dict(model=head))
+        config.dump(folder / name)
+
+
 def stage(experiment, name):
     (found,) = [s for s in experiment.runner.stages if s.name == name]
     return found
@@ -157,11 +166,7 @@ def test_a_student_looks_in_the_second_round_and_learns_what_the_teacher_found(m
 
 
 def test_where_no_box_is_missing_nobody_looks_and_negatives_are_hard(make, tmp_path):
-    head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
-    for name in ('teacher.py', 'method.py'):
-        config = Config.fromfile(tmp_path / name)
-        config.merge_from_dict(dict(model=head))
-        config.dump(tmp_path / name)
+    give_ssd_heads(tmp_path)
     models = ['teacher', 'ssd', 'ldwsccd']
     once, none = (make(models=models, seeds=[3], boxes_kept=[1], rounds=n) for n in (1, 0))
     name = 'kept_1/seed_3'
@@ -187,11 +192,7 @@ def test_where_no_box_is_missing_nobody_looks_and_negatives_are_hard(make, tmp_p
 
 def test_all_but_the_plain_ssd_learn_all_of_the_background(make, tmp_path):
     """To them some cells have no box; a head of another kind is left as it is."""
-    head = dict(bbox_head=dict(type='SSDStudentHead', num_classes=1))
-    for name in ('teacher.py', 'method.py'):
-        config = Config.fromfile(tmp_path / name)
-        config.merge_from_dict(dict(model=head))
-        config.dump(tmp_path / name)
+    give_ssd_heads(tmp_path)
 
     models = ['teacher', 'ssd', 'ssd_all_negatives', 'ldwsccd']
 
