@@ -649,13 +649,17 @@ def _mined_boxes(who_looks: dict[str, tuple[str, str, str, str]]) -> str:
 
 
 def demo() -> str:
-    """The models of `make demo`: the first table of its page, as the page's own CSV has it."""
-    rows = []
+    """The models of `make demo`, over its seeds: the first table of each page, from its CSV."""
+    models: dict[str, list[Row]] = {}
     for row in read('demo'):
-        low, high = (100 * float(row[f'mAP@50, % {end}']) for end in ('low', 'high'))
-        gain = row['Gain over SSD'] and f'{100 * float(row["Gain over SSD"]):+.1f}'
-        ap = f'{100 * float(row["mAP@50, %"]):.1f} ({low:.1f} to {high:.1f})'
-        rows.append([row['Model'], row['Seeds'], ap, gain])
+        models.setdefault(row['Model'], []).append(row)
+    rows = []
+    for model, runs in models.items():
+        ap = mean_and_spread(100 * float(run['mAP@50, %']) for run in runs)
+        gains = [100 * float(run['Gain over SSD']) for run in runs if run['Gain over SSD']]
+        seeds = ', '.join(run['Seeds'] for run in runs)
+        gain = mean_and_spread(gains, sign=True) if gains else ''
+        rows.append([model, seeds, ap, gain])
     header = ['model', 'seeds', 'AP50', 'gain over SSD']
     return markdown(header, rows or [['all', '', NOT_RUN, NOT_RUN]])
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from .arguments import at_least, fraction
 
-FULL = dict(out='work_dirs/demo', num_train=600, num_val=110, epochs=5, teacher_epochs=10)
+FULL = dict(out='work_dirs/demo', num_train=480, num_val=110, epochs=5, teacher_epochs=7)
 QUICK = dict(out='work_dirs/demo_quick', num_train=22, num_val=11, epochs=1, teacher_epochs=1)
 
 
